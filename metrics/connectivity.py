@@ -1,0 +1,63 @@
+"""Linear mode connectivity (LMC): does the straight line between two trained models cross a barrier?"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+State = Mapping[str, Tensor]
+
+
+def path_positions(points: int) -> list[float]:
+    """Positions t in [0, 1] at which the line between two models is evaluated, ends included.
+
+    The paper's are 0, 0.1, ..., 1, so ``points = 11`` (Zhou et al. 2023, arXiv 2305.18383).
+    """
+    return [index / (points - 1) for index in range(points)]
+
+
+def interpolate(start: State, end: State, position: float) -> dict[str, Tensor]:
+    """Model at ``position`` on the line from ``start`` to ``end``: (1 - t) start + t end.
+
+    All floating point entries of the two state dictionaries are interpolated, batch-norm statistics among them:
+    those are meaningless on the line and have to be re-estimated (:func:`reestimate_batch_norm`) before the model
+    is evaluated. Other entries (counters) are taken from ``start``. The ends are returned exactly.
+    """
+    return {
+        name: tensor.lerp(end[name], position) if tensor.is_floating_point() else tensor
+        for name, tensor in start.items()
+    }
+
+
+def reestimate_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace the model's batch-norm statistics by those of ``batches``, in place.
+
+    The statistics are reset and become the cumulative average, each batch with the same weight, of the batch means
+    and (unbiased) batch variances in one pass. The result depends on the batch size: the paper's is 64.
+    """
+    update_bn(batches, model)
+
+
+def linear_mode_connectivity(errors: Sequence[float]) -> float:
+    """Signed LMC from the errors along the path, in units of error.
+
+    With Ebar the mean of the two ends and t* the position where ``|Ebar - E(t)|`` is largest (the first of equals),
+    LMC = Ebar - E(t*) (Zhou et al. 2023, section 3, after Yang et al. 2021, arXiv 2107.11228).
+
+    Args:
+        errors: E(t) in [0, 1] from one end of the path to the other, at least two.
+
+    Returns:
+        In [-1, 1]: negative for a barrier, about 0 for connected models, positive where the path is better than its
+        ends. NaN if any error is NaN.
+
+    Raises:
+        ValueError: For fewer than two errors.
+    """
+    if len(errors) < 2:
+        raise ValueError(f"a path has at least its two ends, but {len(errors)} errors were given")
+    if any(math.isnan(value) for value in errors):
+        return math.nan
+    ends = (errors[0] + errors[-1]) / 2
+    return max((ends - value for value in errors), key=abs)

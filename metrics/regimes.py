@@ -1,0 +1,58 @@
+"""The three regimes of pruning, from connectivity and similarity."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Regime = Literal["I", "II-A", "II-B"]
+SimilarityRule = Literal["fixed", "relative"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where one regime ends and the next begins.
+
+    Zhou et al. 2023 draw the boundaries into their figures and give no numbers ("close to zero", "relatively high"),
+    so all of this is our interpretation. CKA is judged against a fixed value by default, because that tells the
+    regime of one cell without knowing any other: an adaptive search has no other cells.
+
+    Attributes:
+        lmc: Below it, in units of error, siblings are poorly connected. Negative.
+        cka: Connected siblings are similar from here on, in [0, 1] (rule ``fixed``); or at most so much below the
+            best CKA of any temperature at the same load (rule ``relative``).
+        rule: What CKA is compared with.
+    """
+
+    lmc: float
+    cka: float
+    rule: SimilarityRule = "fixed"
+
+
+def regimes_at_load(lmcs: Sequence[float], ckas: Sequence[float], thresholds: Thresholds) -> list[Regime | None]:
+    """Regimes of the temperatures at one load.
+
+    Regime I: poorly connected, LMC below its threshold. Regime II-A: connected but dissimilar. Regime II-B: connected
+    and similar (Zhou et al. 2023, section 3.2).
+
+    Args:
+        lmcs: Mean LMC of each temperature, in units of error, at most 1.
+        ckas: Mean CKA of each temperature, in [0, 1].
+        thresholds: The boundaries.
+
+    Returns:
+        One regime for each temperature; None where LMC is NaN, or where the models are connected and CKA is NaN.
+    """
+    best = max((cka for cka in ckas if not math.isnan(cka)), default=math.nan)
+    least = thresholds.cka if thresholds.rule == "fixed" else best - thresholds.cka
+    return [_regime(lmc, cka, thresholds.lmc, least) for lmc, cka in zip(lmcs, ckas, strict=True)]
+
+
+def _regime(lmc: float, cka: float, least_lmc: float, least_cka: float) -> Regime | None:
+    if math.isnan(lmc):
+        return None
+    if lmc < least_lmc:
+        return "I"
+    if math.isnan(cka):
+        return None
+    return "II-B" if cka >= least_cka else "II-A"

@@ -1,0 +1,5 @@
+"""What a user did wrong, in one sentence."""
+
+
+class UsageError(Exception):
+    """A mistake in what was asked for. Its text quotes the bad value and says what to do; commands exit with 2."""

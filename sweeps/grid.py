@@ -1,0 +1,111 @@
+"""Compute a whole grid of temperatures and loads: ``python sweeps/grid.py``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweeps.command import INTERRUPTED, OK, SOME_FAILED, parse, run_command
+from sweeps.errors import UsageError
+from sweeps.options import RunOptions
+from sweeps.plan import GridPlan
+from sweeps.presets import PRESETS
+from sweeps.progress import SweepProgress
+from sweeps.report import write_report
+from sweeps.spec import SweepSpec
+from sweeps.store import Store
+from trainables.stages import PointStage
+
+DEFAULT_PRESET = "digits"
+SHOWN_FAILURES = 10
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Train, prune and retrain a model for every temperature and load, and draw the phase diagram.
+
+    Only what is not stored in --out yet is computed: the same command again continues after whatever stopped it.
+    Exit codes: 0 all points stored, 1 some points failed, 2 bad usage, 130 interrupted.
+    """
+
+    spec: SweepSpec
+
+    run: RunOptions
+
+    preset: str = DEFAULT_PRESET
+    """Sweep to start from: digits (handwritten digits on two cores in minutes) or smoke (a tiny grid in seconds)."""
+
+    out: str | None = None
+    """Folder of the results; results/<preset> if not given."""
+
+    dry_run: bool = False
+    """Print what is wanted, stored and to do, and start nothing."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    preset = _preset(arguments)
+    options = parse(Grid, arguments, Grid(PRESETS[preset], RunOptions(), preset))
+    spec = options.spec
+    spec.check()
+    options.run.check()
+    store = Store(options.out or f"results/{preset}")
+    store.check()
+    wanted = spec.points()
+    plan = GridPlan(wanted, store.stored(), store.dense_models())
+    if options.dry_run:
+        dense = sum(len(stage.epochs) for stage in plan.dense)
+        print(f"dense trainings: {len(spec.dense_seeds)} wanted, {len(plan.dense)} to do for {dense} temperatures")
+        print(f"points: {len(wanted)} wanted, {len(wanted) - len(plan.points)} stored, {len(plan.points)} to do")
+        return OK
+    store.open(spec)
+    if plan.left and not _run(plan, store, options.run, len(wanted)):
+        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
+        return INTERRUPTED
+    write_report(store, spec, spec.thresholds)
+    return _report_failures(wanted, store)
+
+
+def _preset(arguments: Sequence[str]) -> str:
+    """Name of the preset, which decides the defaults of all other options."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", default=DEFAULT_PRESET)
+    try:
+        preset = parser.parse_known_args(arguments)[0].preset
+    except argparse.ArgumentError:
+        raise UsageError("--preset needs a name.") from None
+    if preset not in PRESETS:
+        raise UsageError(f"--preset {preset}: there is no such preset; the presets are {', '.join(PRESETS)}.")
+    return preset
+
+
+def _run(plan: GridPlan, store: Store, options: RunOptions, wanted: int) -> bool:
+    """Carry out the plan; False if it was interrupted."""
+    from sweeps.runner import Interrupted, run
+
+    try:
+        run(plan, store, options, SweepProgress(wanted, wanted - len(plan.points), plan.left))
+    except Interrupted:
+        return False
+    return True
+
+
+def _report_failures(wanted: Sequence[PointStage], store: Store) -> int:
+    """Say which points have no result, and why; give the exit code."""
+    stored = store.stored()
+    missing = {stage.point.key: stage for stage in wanted if not stored.get(stage.point.key, set()) >= set(stage.seeds)}
+    if not missing:
+        return OK
+    messages = {
+        row["point"]: row["message"]
+        for row in store.rows("runs", ["point", "status", "message"])
+        if row["status"] == "failed" and row["point"] in missing
+    }
+    print(f"{len(missing)} of {len(wanted)} points failed; the same command tries them again:", file=sys.stderr)
+    for key, stage in list(missing.items())[:SHOWN_FAILURES]:
+        print(f"  {stage}: {messages.get(key, 'not run')}", file=sys.stderr)
+    return SOME_FAILED
+
+
+if __name__ == "__main__":
+    run_command(main)

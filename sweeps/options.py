@@ -1,0 +1,40 @@
+"""How and where a sweep runs. Imports no Ray."""
+
+import os
+from dataclasses import dataclass
+
+from sweeps.errors import UsageError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how it runs. None of this changes a result."""
+
+    address: str | None = None
+    """Ray cluster to join: auto, or host:port. Left out: a Ray of its own on this machine."""
+
+    cpus_per_trial: float = 1
+    """Cores of each trial; as many trials run at once as there are cores for."""
+
+    gpus_per_trial: float = 0
+    """GPUs of each trial; 0.25 lets four trials share one, 0 trains on the CPU."""
+
+    max_failures: int = 2
+    """How often a trial whose worker or node died is started again before its point counts as failed."""
+
+    checkpoint_seconds: float = 30
+    """A training is saved about this often, in seconds: so much is lost at most when its worker dies."""
+
+    def check(self) -> None:
+        """Raise UsageError for values that can never work."""
+        cores = os.cpu_count() or 1
+        if self.cpus_per_trial <= 0:
+            raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: a trial needs a core, or a share of one.")
+        if self.address is None and self.cpus_per_trial > cores:
+            raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: this machine has {cores} cores.")
+        if self.gpus_per_trial < 0:
+            raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g}: it is 0 or more.")
+        if self.max_failures < 0:
+            raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
+        if self.checkpoint_seconds <= 0:
+            raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds:g}: it is a positive number.")

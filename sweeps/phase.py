@@ -1,0 +1,99 @@
+"""The phase table: one row for each temperature and load, with the regime found there."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from metrics.regimes import Thresholds, regimes_at_load
+from sweeps.schema import PHASE
+from sweeps.spec import SweepSpec
+from sweeps.store import Store
+from trainables.stages import PointStage
+
+def phase_table(spec: SweepSpec, store: Store, thresholds: Thresholds) -> pd.DataFrame:
+    """Summarise the stored results of a sweep's points; other results in the folder do not count.
+
+    Returns:
+        One row for each cell of the grid, missing ones included, by temperature, then load; columns as in
+        :data:`sweeps.schema.PHASE`, which also says what they mean.
+    """
+    runs, pairs, dense = (store.table(name).to_pandas() for name in ("runs", "pairs", "dense"))
+    cells: dict[tuple[float, float], list[PointStage]] = {}
+    for stage in spec.points():
+        cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
+    runs = runs[runs["retrain_seed"].isin(spec.retrain_seeds)]
+    seeds = pairs[["first_seed", "second_seed"]].isin(spec.retrain_seeds).all(axis=1)
+    pairs = pairs[seeds & pairs["point"].isin(runs["point"])]
+    by_point = [dict(list(table.groupby("point"))) for table in (runs, pairs)]
+    dense_errors = dense.set_index(["dense", "epoch"])["test_error"].to_dict()
+    rows = [_cell(stages, *by_point, dense_errors) for stages in cells.values()]
+    table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
+    table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
+    return with_regimes(table, thresholds)[PHASE.names]
+
+
+def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+    """Add the column ``regime`` to a table with columns ``load``, ``lmc`` and ``cka``; None where it is undefined."""
+    table = table.assign(regime=pd.Series([None] * len(table), dtype=object, index=table.index))
+    for _, cells in table.groupby("load"):
+        table.loc[cells.index, "regime"] = pd.Series(
+            regimes_at_load(list(cells["lmc"]), list(cells["cka"]), thresholds), index=cells.index, dtype=object
+        )
+    return table
+
+
+def _cell(
+    stages: Sequence[PointStage],
+    runs_by_point: dict[str, pd.DataFrame],
+    pairs_by_point: dict[str, pd.DataFrame],
+    dense_errors: dict[tuple[str, int], float],
+) -> dict[str, Any]:
+    """Summarise one temperature and load over the dense seeds."""
+    keys = [stage.point.key for stage in stages]
+    all_runs = _concat([runs_by_point[key] for key in keys if key in runs_by_point])
+    all_pairs = _concat([pairs_by_point[key] for key in keys if key in pairs_by_point])
+    wanted = sum(len(stage.seeds) for stage in stages)
+    label = stages[0].label
+    row: dict[str, Any] = {
+        "temperature_axis": label.temperature_axis,
+        "temperature": label.temperature,
+        "load_axis": label.load_axis,
+        "load": label.load,
+        "status": _status([] if all_runs is None else list(all_runs["status"]), wanted),
+        "seconds": sum(float(table["seconds"].sum()) for table in (all_runs, all_pairs) if table is not None),
+    }
+    runs = None if all_runs is None else all_runs[all_runs["status"] == "ok"]
+    pairs = None if all_pairs is None else all_pairs[all_pairs["status"] == "ok"]
+    for name in ("test_error", "validation_error", "train_error", "density"):
+        row[name], row[f"{name}_se"] = _mean_and_error(runs, name)
+    for name in ("lmc", "cka"):
+        row[name], row[f"{name}_se"] = _mean_and_error(pairs, name)
+    errors = [dense_errors.get((stage.point.dense.key, stage.point.epoch), math.nan) for stage in stages]
+    row["dense_test_error"] = pd.Series(errors).mean()
+    row["n_runs"] = 0 if runs is None else len(runs)
+    row["n_pairs"] = 0 if pairs is None else len(pairs)
+    row["n_dense_seeds"] = 0 if runs is None else runs["dense_seed"].nunique()
+    return row
+
+
+def _status(statuses: Sequence[str], wanted: int) -> str:
+    for status in ("failed", "diverged"):
+        if status in statuses:
+            return status
+    if len(statuses) < wanted:
+        return "incomplete" if statuses else "missing"
+    return "ok"
+
+
+def _concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
+    return pd.concat(tables) if tables else None
+
+
+def _mean_and_error(table: pd.DataFrame | None, column: str) -> tuple[float, float]:
+    """Mean over the defined values and its standard error."""
+    if table is None:
+        return math.nan, math.nan
+    values = table[column].astype(float)
+    return float(values.mean()), float(values.sem())

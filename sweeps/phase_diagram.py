@@ -1,0 +1,158 @@
+"""The phase diagram: what it shows, and drawing it as one HTML file. The only file that imports plotly."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sweeps.spec import SweepSpec
+
+PANELS = {
+    "test_error": "test error",
+    "normalized_test_error": "normalised test error",
+    "lmc": "linear mode connectivity",
+    "cka": "CKA",
+}
+"""Columns of the phase table that are drawn, with their titles."""
+
+COLORS = "Cividis"  # made to look the same with and without red-green colour blindness
+NOTHING = "#d9d9d9"
+CELL_HEIGHT, OTHER_HEIGHT = 46, 230
+
+Segment = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class PhaseDiagram:
+    """What the diagram shows.
+
+    Attributes:
+        temperatures: Labels of the rows, the hottest first.
+        loads: Labels of the columns, ascending.
+        values: For each panel the values, rows by columns; NaN for nothing.
+        regimes: Regime of each cell, or None.
+        marks: What to write on each cell: its regime, or what is wrong with it.
+        hover: Text of each cell.
+    """
+
+    temperatures: list[str]
+    loads: list[str]
+    values: dict[str, list[list[float]]]
+    regimes: list[list[str | None]]
+    marks: list[list[str]]
+    hover: list[list[str]]
+
+
+def phase_diagram(table: pd.DataFrame, hot_is_low: bool) -> PhaseDiagram:
+    """Arrange a phase table (:func:`sweeps.phase.phase_table`) as rows of temperatures and columns of loads."""
+    temperatures = sorted(table["temperature"].unique(), reverse=not hot_is_low)
+    loads = sorted(table["load"].unique())
+    cells = {(row["temperature"], row["load"]): row for row in table.to_dict("records")}
+    grid = [[cells[temperature, load] for load in loads] for temperature in temperatures]
+    return PhaseDiagram(
+        temperatures=[f"{value:g}" for value in temperatures],
+        loads=[f"{value:g}" for value in loads],
+        values={name: [[cell[name] for cell in row] for row in grid] for name in PANELS},
+        regimes=[[_none_if_missing(cell["regime"]) for cell in row] for row in grid],
+        marks=[[_mark(cell) for cell in row] for row in grid],
+        hover=[[_hover(cell) for cell in row] for row in grid],
+    )
+
+
+def boundaries(regimes: Sequence[Sequence[str | None]]) -> list[Segment]:
+    """Lines between neighbouring cells of different regimes.
+
+    Returns:
+        Segments (x0, y0, x1, y1), where the cell of column c and row r spans c - 0.5 to c + 0.5 and r - 0.5 to r + 0.5.
+        None between a cell and one whose regime is None.
+    """
+    segments: list[Segment] = []
+    for row, cells in enumerate(regimes):
+        for column, regime in enumerate(cells):
+            right = cells[column + 1] if column + 1 < len(cells) else None
+            below = regimes[row + 1][column] if row + 1 < len(regimes) else None
+            if regime and right and regime != right:
+                segments.append((column + 0.5, row - 0.5, column + 0.5, row + 0.5))
+            if regime and below and regime != below:
+                segments.append((column - 0.5, row + 0.5, column + 0.5, row + 0.5))
+    return segments
+
+
+def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
+    """Draw the four panels as one HTML page that needs nothing else."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    count = len(PANELS)
+    figure = make_subplots(1, count, subplot_titles=list(PANELS.values()), shared_yaxes=True, horizontal_spacing=0.055)
+    for place, (name, values) in enumerate(diagram.values.items(), start=1):
+        right = figure.get_subplot(1, place).xaxis.domain[1]
+        heatmap = go.Heatmap(
+            z=values,
+            x=diagram.loads,
+            y=diagram.temperatures,
+            text=diagram.marks,
+            texttemplate="%{text}",
+            textfont={"size": 11},
+            customdata=diagram.hover,
+            hovertemplate="%{customdata}<extra></extra>",
+            hoverongaps=True,
+            colorscale=COLORS,
+            zmax=max(0.0, _largest(values)) if name == "lmc" else None,
+            zmin=min(0.0, _smallest(values)) if name == "lmc" else None,
+            xgap=1,
+            ygap=1,
+            colorbar={"x": right + 0.002, "xanchor": "left", "thickness": 8, "len": 1, "tickfont": {"size": 10}},
+        )
+        figure.add_trace(heatmap, 1, place)
+        for row, marks in enumerate(diagram.marks):
+            for column, mark in enumerate(marks):
+                if math.isnan(values[row][column]):  # a heat map writes nothing on a cell without a value
+                    figure.add_annotation(x=column, y=row, text=mark, showarrow=False, row=1, col=place)
+        for x0, y0, x1, y1 in boundaries(diagram.regimes):
+            for color, width in (("black", 5), ("white", 2)):
+                line = {"color": color, "width": width}
+                figure.add_shape(type="line", x0=x0, y0=y0, x1=x1, y1=y1, line=line, row=1, col=place)
+    figure.update_xaxes(type="category", title=spec.load, showgrid=False, constrain="domain")
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    figure.update_yaxes(title=f"{spec.temperature} (hot at the top)", col=1)
+    figure.update_layout(
+        title={"text": f"Phase diagram: {spec.data}, {spec.model}, {spec.pruner}", "subtitle": {"text": caption}},
+        height=OTHER_HEIGHT + CELL_HEIGHT * len(diagram.temperatures),
+        margin={"t": 120, "b": 60, "l": 70, "r": 50},
+        plot_bgcolor=NOTHING,
+    )
+    return figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False})
+
+
+def _mark(cell: dict[str, object]) -> str:
+    regime = _none_if_missing(cell["regime"])
+    if cell["status"] == "ok":
+        return regime or "undefined"
+    return f"{regime}<br>({cell['status']})" if regime else str(cell["status"])
+
+
+def _hover(cell: dict[str, object]) -> str:
+    lines = [
+        f"<b>{cell['temperature_axis']} {cell['temperature']:g}, {cell['load_axis']} {cell['load']:g}</b>",
+        f"regime {_none_if_missing(cell['regime']) or 'undefined'}, status {cell['status']}",
+    ]
+    for name in ("test_error", "validation_error", "lmc", "cka"):
+        lines.append(f"{name} {cell[name]:.4f} ± {cell[f'{name}_se']:.4f}")
+    lines.append(f"normalized_test_error {cell['normalized_test_error']:.4f}")
+    lines.append(f"dense_test_error {cell['dense_test_error']:.4f}")
+    lines.append(f"{cell['n_runs']} siblings, {cell['n_pairs']} pairs, {cell['n_dense_seeds']} dense seeds")
+    return "<br>".join(lines)
+
+
+def _none_if_missing(regime: object) -> str | None:
+    return regime if isinstance(regime, str) else None
+
+
+def _largest(values: list[list[float]]) -> float:
+    return max((value for row in values for value in row if not math.isnan(value)), default=0.0)
+
+
+def _smallest(values: list[list[float]]) -> float:
+    return min((value for row in values for value in row if not math.isnan(value)), default=0.0)

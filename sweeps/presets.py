@@ -1,0 +1,36 @@
+"""Sweeps to start from."""
+
+from dataclasses import replace
+
+from sweeps.spec import SweepSpec
+
+DIGITS = SweepSpec(
+    data="digits",
+    model="preresnet8-w0.5",
+    temperature="epochs",
+    temperatures=(3, 6, 10, 15, 22, 30),
+    load="density",
+    densities=(0.05, 0.07, 0.1, 0.14, 0.2, 0.4),
+    dense_seeds=(1, 2),
+    retrain_seeds=(1, 2, 3),
+    epochs=30,
+    batch_size=64,
+    lr=0.05,
+    momentum=0.9,
+    weight_decay=5e-3,
+    pruner="magnitude-uniform",
+    validation_fraction=0.1,
+    lmc_threshold=-0.05,
+    cka_threshold=0.98,
+)
+
+SMOKE = replace(
+    DIGITS,
+    temperatures=(2, 6),
+    densities=(0.05, 0.4),
+    dense_seeds=(1,),
+    retrain_seeds=(1, 2),
+    epochs=6,
+)
+
+PRESETS = {"digits": DIGITS, "smoke": SMOKE}

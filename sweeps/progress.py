@@ -1,0 +1,96 @@
+"""Telling a person how far a sweep is: a live bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from trainables.stages import PointStage, Stage
+
+LINE_SECONDS = 10.0
+"""Seconds between plain lines."""
+
+
+class SweepProgress:
+    """Counts points and shows them, with the time left.
+
+    Args:
+        wanted: Points of the sweep.
+        stored: Those that have a result already.
+        left: Stages still to be carried out.
+    """
+
+    def __init__(self, wanted: int, stored: int, left: list[Stage]) -> None:
+        self.wanted, self.done, self.failed = wanted, stored, 0
+        self._running: dict[Stage, float] = {}
+        self._work = sum(map(_work, left))
+        self._finished_work = 0.0
+        self._started, self._shown = time.monotonic(), 0.0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "SweepProgress":
+        if sys.stdout.isatty():
+            columns = TextColumn("{task.percentage:3.0f} %"), BarColumn(), TextColumn("{task.description}")
+            self._bar = Progress(*columns, console=Console(), refresh_per_second=2)
+            self._task = self._bar.add_task("", total=self.wanted)
+            self._bar.start()
+        self._show(force=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._show(force=True)
+        if self._bar:
+            self._bar.stop()
+
+    def running(self, stage: Stage, share: float) -> None:
+        """Take note of how much of a running stage is done, in [0, 1]."""
+        self._running[stage] = share
+        self._show()
+
+    def ended(self, stage: Stage, failed: bool) -> None:
+        """Take note of the end of a stage, or that it can never run."""
+        self._running.pop(stage, None)
+        self._finished_work += _work(stage)
+        if isinstance(stage, PointStage):
+            self.failed += failed
+            self.done += not failed
+        self._show(force=failed)
+
+    def line(self) -> str:
+        """One line that says it all."""
+        elapsed = time.monotonic() - self._started
+        worked = self._finished_work + sum(_work(stage) * share for stage, share in self._running.items())
+        points = sum(isinstance(stage, PointStage) for stage in self._running)
+        training = len(self._running) - points
+        parts = [
+            f"{self.done} of {self.wanted} points done",
+            f"{points} running" + (f" and {training} dense" if training else ""),
+            f"{self.failed} failed",
+            f"{_clock(elapsed)} elapsed",
+        ]
+        if worked > 0.02 * self._work:
+            parts.append(f"{_clock(elapsed * (self._work / worked - 1))} left")
+        return ", ".join(parts)
+
+    def _show(self, force: bool = False) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self.done, description=self.line())
+        elif force or time.monotonic() - self._shown > LINE_SECONDS:
+            print(self.line(), flush=True)
+            self._shown = time.monotonic()
+
+
+def _work(stage: Stage) -> float:
+    """Work of a stage, in trained epochs of one model."""
+    if isinstance(stage, PointStage):
+        return len(stage.seeds) * stage.point.retrain.epochs
+    return stage.epochs[-1]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,171 @@
+"""Carrying out a plan with Ray Tune, on this machine or on a cluster. The only file here that imports Ray."""
+
+import logging
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from sweeps.errors import UsageError
+from sweeps.options import RunOptions
+from sweeps.plan import Outcome, Plan
+from sweeps.progress import SweepProgress
+from sweeps.store import Store
+from trainables.stages import Stage
+
+# Read by Ray when it is imported.
+os.environ.update(
+    RAY_AIR_NEW_OUTPUT="0",  # together with verbose=0: Tune prints no boxes of its own
+    RAY_CHDIR_TO_TRIAL_DIR="0",
+    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+    RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
+    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # otherwise five files for each trial
+    TUNE_DISABLE_SIGINT_HANDLER="1",  # ours stops Tune through SIGUSR1, and remembers
+    TUNE_FORCE_TRIAL_CLEANUP_S="20",  # for trials to save their training when they are stopped
+    TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own state is not needed: the store says what is missing
+)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
+
+from trainables.trainable import StageTrainable  # noqa: E402
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Memory for Ray's objects on this machine: stages are small, and models travel through files."""
+
+NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
+
+
+class Interrupted(Exception):  # noqa: N818  not an error: the person asked for it
+    """The sweep was stopped by a signal, cleanly: what ran was saved."""
+
+
+def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) -> None:
+    """Carry out all stages of a plan; results go into the store as they come.
+
+    Raises:
+        UsageError: If there is no Ray to join, or it lacks what a trial needs.
+        Interrupted: After SIGINT or SIGTERM.
+    """
+    with _ray(options), progress, tempfile.TemporaryDirectory(prefix="three-regime-sweeps-") as scratch:
+        trainable = tune.with_parameters(StageTrainable, store=store, checkpoint_seconds=options.checkpoint_seconds)
+        resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=_PlanSearcher(plan, store, progress), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=scratch,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
+                failure_config=tune.FailureConfig(max_failures=options.max_failures),
+                verbose=0,
+            ),
+        )
+        with _stop_on_signal():
+            tuner.fit()
+
+
+class _PlanSearcher(Searcher):
+    """A plan as what Tune calls a search algorithm: asked for trials, told their results."""
+
+    def __init__(self, plan: Plan, store: Store, progress: SweepProgress) -> None:
+        super().__init__()
+        self._plan, self._store, self._progress = plan, store, progress
+        self._stages: dict[str, Stage] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """Give a stage as a trial's configuration; None for later; FINISHED."""
+        stage = self._plan.ask()
+        if stage is None:
+            return None if self._plan.left else Searcher.FINISHED
+        self._stages[trial_id] = stage
+        self._progress.running(stage, 0.0)
+        return {"stage": stage}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take progress."""
+        if result.get("outcome") == "running":
+            self._progress.running(self._stages[trial_id], result["epochs"] / result["of"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Take an outcome. A trial that could not store its own failure has it stored here."""
+        stage = self._stages.pop(trial_id)
+        outcome: Outcome = "failed"
+        message = NO_RESULT
+        if error or not result or result.get("outcome") not in ("ok", "diverged", "failed"):
+            self._store.record_failure(stage, message, "")
+        else:
+            outcome, message = result["outcome"], result["message"]
+        self._progress.ended(stage, outcome == "failed")
+        for point in self._plan.tell(stage, outcome):
+            self._store.record_failure(point, f"{stage}: {message}", "")
+            self._progress.ended(point, failed=True)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing: a sweep is continued from its store."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing, likewise."""
+
+
+@contextmanager
+def _ray(options: RunOptions) -> Iterator[None]:
+    """Ray for as long as it is needed: one of our own, or a cluster's."""
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if options.address is None:
+        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **settings)
+    else:
+        _check_address(options.address)
+        try:
+            ray.init(address=options.address, **settings)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({error}).") from None
+    try:
+        gpus = ray.cluster_resources().get("GPU", 0)
+        if options.address is None and options.gpus_per_trial > gpus:
+            raise UsageError(f"--gpus-per-trial {options.gpus_per_trial:g}: Ray finds {gpus:g} GPUs on this machine.")
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Fail at once where Ray would try for a minute."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--address {address}: nothing answers there ({error}); write auto, or host:port.") from None
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM stop Tune cleanly, and then raise Interrupted."""
+    interrupted = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+        os.kill(os.getpid(), signal.SIGUSR1)  # Tune's own way to be stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if interrupted:
+        raise Interrupted

@@ -1,0 +1,207 @@
+"""Where results are kept: a folder of Parquet tables, each result safe in a file of its own the moment it exists."""
+
+import io
+import json
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweeps.errors import UsageError
+from sweeps.schema import TABLES, check_schema
+from sweeps.spec import SweepSpec
+from trainables.artifacts import Folder
+from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, configuration
+
+SPEC = "sweep.json"
+
+Row = dict[str, Any]
+
+
+class Store:
+    """Results of one or several sweeps in one folder.
+
+    ``runs``, ``pairs`` and ``dense`` are tables, ``artifacts`` the models, ``sweep.json`` the latest sweep. A point is
+    stored once its file in ``runs`` exists; it is written after that in ``pairs``.
+
+    Args:
+        location: The folder. It is made when the first file is written.
+    """
+
+    def __init__(self, location: str | os.PathLike[str]) -> None:
+        self.folder = Folder(location)
+        self.artifacts = Folder(self.folder.path("artifacts"))
+
+    def open(self, spec: SweepSpec) -> None:
+        """Make the folder this sweep's.
+
+        Raises:
+            UsageError: If it holds something else than a sweep's results, or cannot be written.
+        """
+        self.check()
+        try:
+            self.folder.write(SPEC, spec.to_json().encode())
+        except OSError as error:
+            raise UsageError(f"--out {self.folder} cannot be written: {error.strerror}; name another folder.") from None
+
+    def check(self) -> None:
+        """Raise UsageError if the folder holds something else than results."""
+        root = Path(self.folder.root)
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"--out {root} is a file; name a folder.")
+        if root.is_dir() and not (root / SPEC).exists() and any(root.iterdir()):
+            raise UsageError(f"--out {root} holds something else than a sweep's results; name a new or empty folder.")
+        if (root / SPEC).exists():
+            self.spec()
+
+    def spec(self) -> SweepSpec:
+        """Latest sweep of this folder.
+
+        Raises:
+            UsageError: If there is none, or another version wrote it.
+        """
+        content = self.folder.read(SPEC)
+        if content is None:
+            raise UsageError(f"{self.folder} holds no results of a sweep (there is no {SPEC} in it).")
+        try:
+            return SweepSpec.from_json(content)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{self.folder.path(SPEC)} is not of this version of the service: {error}.") from None
+
+    def record(self, stage: Stage, rows: Mapping[str, Sequence[Row]], device: str) -> None:
+        """Store the rows of a stage that was carried out; what was stored of it before is replaced."""
+        if isinstance(stage, DenseStage):
+            for row in rows["dense"]:
+                self._write("dense", f"{stage.run.key}-{row['epoch']:05d}", [_dense_columns(stage.run) | row], device)
+        else:
+            for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
+                self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
+
+    def record_failure(self, stage: Stage, message: str, device: str) -> None:
+        """Store that a stage failed; results that are stored stay."""
+        failure: Row = {"status": "failed", "message": message, "seconds": 0.0}
+        if isinstance(stage, DenseStage):
+            kept = {row["epoch"] for row in self.rows("dense", ["dense", "epoch", "status"])
+                    if row["dense"] == stage.run.key and row["status"] != "failed"}
+            failures = [failure | {"dense": stage.run.key, "epoch": epoch} for epoch in stage.epochs if epoch not in kept]
+            self.record(stage, {"dense": failures}, device)
+            return
+        stored = self._read("runs", stage.point.key)
+        kept_rows = [row for row in stored.to_pylist() if row["status"] != "failed"] if stored else []
+        seeds = set(stage.seeds) - {row["retrain_seed"] for row in kept_rows}
+        failed_rows = [
+            _point_columns(stage) | failure | {"point": stage.point.key, "retrain_seed": seed} for seed in sorted(seeds)
+        ]
+        self._write("runs", stage.point.key, kept_rows + failed_rows, device)
+
+    def stored(self) -> dict[str, set[int]]:
+        """Retrain seeds that have a result, by key of the point."""
+        have: dict[str, set[int]] = {}
+        for row in self.rows("runs", ["point", "retrain_seed", "status"]):
+            if row["status"] != "failed":
+                have.setdefault(row["point"], set()).add(row["retrain_seed"])
+        return have
+
+    def dense_models(self) -> set[tuple[str, int]]:
+        """Dense models that are measured and kept, as pairs of the key of the run and the epoch."""
+        measured = {
+            (row["dense"], row["epoch"])
+            for row in self.rows("dense", ["dense", "epoch", "status"])
+            if row["status"] != "failed"
+        }
+        return {
+            (run, int(name.removeprefix("epoch-")))
+            for run in {run for run, _ in measured}
+            for name in self.artifacts.names(f"dense/{run}", ".pt")
+        } & measured
+
+    def rows(self, table: str, columns: list[str] | None = None) -> list[Row]:
+        """All rows of a table, or these columns of them."""
+        return self.table(table, columns).to_pylist()
+
+    def table(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """A whole table, with the schema of :data:`sweeps.schema.TABLES`.
+
+        Raises:
+            UsageError: If a file is not of this schema.
+        """
+        with ThreadPoolExecutor(8) as pool:
+            parts = list(pool.map(lambda name: self._read(table, name, columns), self.folder.names(table, ".parquet")))
+        schema = TABLES[table]
+        if columns is not None:
+            schema = pa.schema([schema.field(name) for name in columns])
+        return pa.concat_tables([schema.empty_table(), *(part for part in parts if part is not None)])
+
+    def _read(self, table: str, name: str, columns: list[str] | None = None) -> pa.Table | None:
+        file = f"{table}/{name}.parquet"
+        content = self.folder.read(file)
+        if content is None:
+            return None
+        try:
+            parquet = pq.ParquetFile(io.BytesIO(content))
+        except pa.ArrowInvalid:
+            raise UsageError(f"{self.folder.path(file)} is not a Parquet file; delete it, and run the sweep again.") from None
+        check_schema(parquet.schema_arrow, self.folder.path(file))
+        return parquet.read(columns).replace_schema_metadata(None)
+
+    def _write(self, table: str, name: str, rows: Iterable[Row], device: str) -> None:
+        common = _provenance() | {"device": device, "created_at": datetime.now(UTC)}
+        content = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist([common | row for row in rows], TABLES[table]), content)
+        self.folder.write(f"{table}/{name}.parquet", content.getvalue())
+
+
+def _dense_columns(run: DenseRun) -> Row:
+    return {"data": run.data, "model": run.model, "dense_seed": run.seed, "configuration": _json(run)}
+
+
+def _point_columns(stage: PointStage) -> Row:
+    point, label = stage.point, stage.label
+    return _dense_columns(point.dense) | {
+        "dense": point.dense.key,
+        "epoch": point.epoch,
+        "temperature_axis": label.temperature_axis,
+        "temperature": label.temperature,
+        "load_axis": label.load_axis,
+        "load": label.load,
+        "pruner": point.pruner,
+        "configuration": _json(point),
+    }
+
+
+def _json(config: DenseRun | Point) -> str:
+    return json.dumps(configuration(config), sort_keys=True)
+
+
+@cache
+def _provenance() -> Row:
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = ""
+    versions = {"python": platform.python_version(), "torch": _version("torch"), "ray": _version("ray")}
+    return {
+        "host": socket.gethostname(),
+        "package_version": _version("three-regime-sweeps"),
+        "commit": commit,
+        "libraries": " ".join(f"{name} {number}" for name, number in versions.items()),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,89 @@
+"""Images on the device: batches for training, augmented there, and whole splits for evaluation."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from trainables.data import DataSet, Images
+
+
+def random_stream(*names: str | int) -> torch.Generator:
+    """Random numbers that depend on these names alone, on every device and after every resume."""
+    seed = hashlib.blake2b("/".join(map(str, names)).encode(), digest_size=7).digest()
+    return torch.Generator().manual_seed(int.from_bytes(seed))
+
+
+class Split:
+    """A split of a data set, normalised, not augmented.
+
+    Attributes:
+        images: Float32, shape (images, channels, h, w), in channels-last memory format.
+        labels: int64, shape (images,).
+    """
+
+    def __init__(self, data: DataSet, split: Images, device: torch.device) -> None:
+        self.images = _normalised(data, split.pixels, device).permute(0, 3, 1, 2)
+        self.labels = torch.from_numpy(split.labels).to(device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class TrainingBatches:
+    """Batches of the training images for a stack of models, each with its own order and augmentation."""
+
+    def __init__(self, data: DataSet, device: torch.device) -> None:
+        padding = data.crop_padding
+        self._height, self._width = data.train.pixels.shape[1:3]
+        # Padded before they are normalised, as published: the border is black, not grey.
+        pixels = torch.from_numpy(data.train.pixels)
+        padded = F.pad(pixels, (0, 0, padding, padding, padding, padding)).numpy()
+        self._images = _normalised(data, padded, device)
+        self._labels = torch.from_numpy(data.train.labels).to(device)
+        self._shifts, self._flip = 2 * padding + 1, data.flip
+
+    def __len__(self) -> int:
+        """Number of training images."""
+        return len(self._labels)
+
+    def epoch(self, streams: Sequence[torch.Generator], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the training images for every model; the last batch may be smaller.
+
+        Args:
+            streams: One stream of random numbers for each model; it alone decides that model's batches.
+            batch_size: Images of each model in a batch.
+
+        Yields:
+            Images of shape (batch, models * channels, h, w), channels last, and labels of shape (models, batch).
+        """
+        device = self._labels.device
+        orders, rows, columns = (torch.stack(plan).to(device) for plan in zip(*map(self._plan, streams), strict=True))
+        for first in range(0, len(self), batch_size):
+            batch = slice(first, first + batch_size)
+            order = orders[:, batch]
+            # Indices of shape (batch, h, w, models) bring the models' images side by side in one gather.
+            images = self._images[
+                order.T[:, None, None, :],
+                rows[:, batch].permute(1, 2, 0)[:, :, None, :],
+                columns[:, batch].permute(1, 2, 0)[:, None, :, :],
+            ]
+            yield images.flatten(3).permute(0, 3, 1, 2), self._labels[order]
+
+    def _plan(self, stream: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Order of the images, and for each in turn the rows and columns that are cropped."""
+        order = torch.randperm(len(self), generator=stream)
+        top, left = torch.randint(self._shifts, (2, len(self), 1), generator=stream)
+        columns = torch.arange(self._width).expand(len(self), -1)
+        if self._flip:
+            mirrored = torch.rand(len(self), 1, generator=stream) < 0.5
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        return order, top + torch.arange(self._height), left + columns
+
+
+def _normalised(data: DataSet, pixels: object, device: torch.device) -> Tensor:
+    """Float32 of shape (images, h, w, channels)."""
+    mean, std = torch.tensor(data.mean, device=device), torch.tensor(data.std, device=device)
+    return (torch.as_tensor(pixels, device=device).float() - mean) / std

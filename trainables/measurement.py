@@ -1,0 +1,62 @@
+"""Measuring trained models on whole splits: errors, the line between two siblings, their similarity."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from metrics.connectivity import interpolate, path_positions, reestimate_batch_norm
+from metrics.error import error
+from metrics.similarity import linear_cka
+from trainables.batches import Split
+from trainables.stack import Stack
+from trainables.stages import Measurement
+
+EVALUATION_BATCH = 512
+"""Images in an evaluation batch; decides memory and speed, nothing else."""
+
+State = Mapping[str, Tensor]
+
+
+def errors(stack: Stack, split: Split) -> list[float]:
+    """Error in [0, 1] of every model of the stack, in evaluation mode; NaN for a diverged model or an empty split."""
+    return error(_logits(stack, split.images), split.labels).tolist()
+
+
+def path_errors(stack: Stack, start: State, end: State, split: Split, measurement: Measurement) -> list[float]:
+    """Error along the line between two models, ends included, batch-norm statistics re-estimated at every position.
+
+    Args:
+        stack: A stack of as many models as the path has positions; overwritten.
+        start: State dictionary of the plain model at position 0.
+        end: State dictionary of the plain model at position 1.
+        split: Training images, in a fixed order and not augmented: the statistics' and the errors' alike.
+        measurement: Number of positions and size of the batches of the re-estimation.
+    """
+    stack.load([interpolate(start, end, position) for position in path_positions(measurement.path_points)])
+    with torch.no_grad():
+        reestimate_batch_norm(stack, _same_images(stack, split.images, measurement.batch_norm_batch_size))
+    return errors(stack, split)
+
+
+def similarities(
+    stack: Stack, pairs: Sequence[tuple[int, int]], split: Split, measurement: Measurement
+) -> list[float]:
+    """CKA of the softmax outputs of these pairs of models of the stack; NaN where it is undefined."""
+    outputs = _logits(stack, split.images[: measurement.cka_images]).softmax(-1)
+    return [linear_cka(outputs[first], outputs[second]) for first, second in pairs]
+
+
+@torch.no_grad()
+def _logits(stack: Stack, images: Tensor) -> Tensor:
+    """Logits of shape (models, images, classes), in evaluation mode and float32."""
+    stack.eval()
+    batches = [stack(batch) for batch in _same_images(stack, images, EVALUATION_BATCH)]
+    return torch.cat(batches, 1) if batches else images.new_empty(stack.models, 0, 1)
+
+
+def _same_images(stack: Stack, images: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Batches in which every model of the stack sees the same images."""
+    for batch in images.split(batch_size) if len(images) else ():
+        last = batch.permute(0, 2, 3, 1)
+        yield last.unsqueeze(3).expand(*last.shape[:3], stack.models, -1).flatten(3).permute(0, 3, 1, 2)

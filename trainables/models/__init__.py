@@ -1,0 +1,44 @@
+"""The models, by the names people write. Plain ``torch.nn`` modules; ``trainables.stack`` makes stacks of them."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PRERESNET = re.compile(r"preresnet(?P<depth>\d+)(-w(?P<width>\d+(\.\d+)?))?")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError, in one sentence for the user, unless ``name`` is a model's."""
+    _preresnet(name)
+
+
+def build(name: str, channels: int, classes: int) -> "nn.Module":
+    """Make the model called ``name``, initialised from torch's global random state.
+
+    Args:
+        name: ``preresnet<depth>`` with depth 6n + 2, optionally ``-w<factor>`` for a width other than the paper's
+            16 channels in the first stage: ``preresnet20``, ``preresnet8-w0.5``.
+        channels: Of the images.
+        classes: Number of outputs.
+
+    Raises:
+        ValueError: For any other name.
+    """
+    from trainables.models.preresnet import PreResNet
+
+    return PreResNet(*_preresnet(name), channels=channels, classes=classes)
+
+
+def _preresnet(name: str) -> tuple[int, int]:
+    """Blocks in each stage and width of the first stage."""
+    match = PRERESNET.fullmatch(name)
+    if not match:
+        raise ValueError(f"unknown model {name!r}; write preresnet<depth> or preresnet<depth>-w<factor>")
+    depth, width = int(match["depth"]), 16 * float(match["width"] or 1)
+    if depth < 8 or depth % 6 != 2:
+        raise ValueError(f"depth {depth} of model {name!r} is not 6n + 2 for a whole n; take 8, 14, 20, ...")
+    if width < 1 or width % 1:
+        raise ValueError(f"width {width:g} of model {name!r} (16 times its factor) is not a whole number of channels")
+    return (depth - 2) // 6, int(width)

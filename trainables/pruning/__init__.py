@@ -1,0 +1,1 @@
+"""Pruning rules: which weights a model keeps."""

@@ -1,0 +1,140 @@
+"""The two kinds of work a sweep consists of, and the keys that name their results. Imports no torch."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from trainables.recipe import Recipe
+
+Pruner = Literal["magnitude-uniform", "magnitude-global"]
+
+PROTOCOL = 1
+"""Enters every key. Raised when the same configuration begins to mean another computation."""
+
+
+@dataclass(frozen=True)
+class DenseRun:
+    """One training of a dense model: all that decides it.
+
+    Attributes:
+        data: Name of the data set.
+        validation_fraction: Share of its training images held out for validation, in [0, 1).
+        model: Name of the architecture.
+        recipe: How it is trained.
+        seed: Decides the initial weights and the order and augmentation of the batches.
+    """
+
+    data: str
+    validation_fraction: float
+    model: str
+    recipe: Recipe
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Name of its artifacts."""
+        return digest(self)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How pairs of siblings are compared; the defaults are the paper's (Zhou et al. 2023, section 4.1).
+
+    Attributes:
+        path_points: Positions on the line between two siblings at which the error is taken, ends included.
+        batch_norm_batch_size: Images in a batch when batch-norm statistics are re-estimated on the line.
+        cka_images: CKA is taken on this many training images, or on all if there are fewer.
+    """
+
+    path_points: int = 11
+    batch_norm_batch_size: int = 64
+    cka_images: int = 6400
+
+
+@dataclass(frozen=True)
+class Point:
+    """A dense model pruned to one density and retrained: all that decides it but the retrain seeds.
+
+    Attributes:
+        dense: The training the dense model comes from.
+        epoch: Its epochs done when the model is taken.
+        density: Fraction of the prunable weights to keep, in (0, 1].
+        pruner: Rule that chooses them.
+        retrain: How the pruned model is retrained.
+        measurement: How its siblings are compared.
+    """
+
+    dense: DenseRun
+    epoch: int
+    density: float
+    pruner: Pruner
+    retrain: Recipe
+    measurement: Measurement
+
+    @property
+    def key(self) -> str:
+        """Name of its results and artifacts."""
+        return digest(self)
+
+
+@dataclass(frozen=True)
+class Label:
+    """Where a point lies in the sweep's own terms; decides nothing.
+
+    Attributes:
+        temperature_axis: The hyperparameter that is the temperature.
+        temperature: Its value, in its own unit.
+        load_axis: What is the load.
+        load: Its value.
+    """
+
+    temperature_axis: str
+    temperature: float
+    load_axis: str
+    load: float
+
+
+@dataclass(frozen=True)
+class DenseStage:
+    """Work: train a dense model and keep it as it was after each of these epochs (ascending)."""
+
+    run: DenseRun
+    epochs: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"dense model of seed {self.run.seed}"
+
+
+@dataclass(frozen=True)
+class PointStage:
+    """Work: prune a dense model, retrain one sibling for each seed, and measure them."""
+
+    point: Point
+    seeds: tuple[int, ...]
+    label: Label
+
+    def __str__(self) -> str:
+        label = self.label
+        return (
+            f"{label.temperature_axis} {label.temperature:g}, {label.load_axis} {label.load:g}, "
+            f"dense seed {self.point.dense.seed}"
+        )
+
+
+Stage = DenseStage | PointStage
+
+
+def digest(config: DenseRun | Point) -> str:
+    """Twenty hexadecimal digits that name a configuration: equal exactly if every field is.
+
+    Whole floats and integers are the same number, so the same key: 1 and 1.0.
+    """
+    text = json.dumps({"protocol": PROTOCOL, **asdict(config)}, sort_keys=True, default=str, allow_nan=False)
+    canonical = json.dumps(json.loads(text, parse_int=float), sort_keys=True)
+    return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
+
+
+def configuration(config: DenseRun | Point) -> dict[str, Any]:
+    """The configuration as plain dictionaries, as it is written beside results."""
+    return asdict(config)

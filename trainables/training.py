@@ -1,0 +1,94 @@
+"""The training loop, one for dense models and for siblings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from trainables.batches import TrainingBatches, random_stream
+from trainables.recipe import Recipe
+from trainables.stack import Stack, stack_states
+
+
+class Training:
+    """A stack of models in training; what each becomes does not depend on the others.
+
+    Args:
+        stack: The models, on their device.
+        recipe: How they are trained.
+        batches: What they are trained on.
+        seeds: Names of each model's own random stream of batches.
+        masks: Weights to keep, by parameter name of a plain model; the others are zero from the start and after
+            every step.
+
+    Attributes:
+        epoch: Epochs done.
+        diverged: For each model the epoch, counted from 1, in which its loss was first not finite; 0 if never.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        recipe: Recipe,
+        batches: TrainingBatches,
+        seeds: Sequence[tuple[str, int]],
+        masks: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.stack, self.recipe, self._batches, self._seeds = stack, recipe, batches, seeds
+        self.epoch = 0
+        self.diverged = [0] * stack.models
+        parameters = dict(stack.module.named_parameters())
+        self._masked = [
+            (parameters[name], mask.to(parameters[name]))
+            for name, mask in stack_states([masks or {}] * stack.models).items()
+        ]
+        self._apply_masks()
+        self._optimizer = torch.optim.SGD(
+            parameters.values(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+        )
+
+    def run_epoch(self) -> None:
+        """Train for one epoch."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.lr_at(self.epoch)
+        streams = [random_stream(*seed, self.epoch) for seed in self._seeds]
+        losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
+        self.stack.train()
+        for images, labels in self._batches.epoch(streams, self.recipe.batch_size):
+            losses += self._step(images, labels)
+        self.epoch += 1
+        for model, finite in enumerate(losses.isfinite().tolist()):
+            if not finite and not self.diverged[model]:
+                self.diverged[model] = self.epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`load_state_dict` needs to go on as if training had never stopped."""
+        return {
+            "epoch": self.epoch,
+            "diverged": self.diverged,
+            "stack": self.stack.module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` gave."""
+        self.epoch, self.diverged = state["epoch"], list(state["diverged"])
+        self.stack.module.load_state_dict(state["stack"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        self._optimizer.zero_grad()
+        logits = self.stack(images)
+        losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").unflatten(0, labels.shape)
+        means = losses.mean(1)
+        means.sum().backward()  # a sum: each model's gradient is that of its own mean loss
+        self._optimizer.step()
+        self._apply_masks()
+        return means.detach()
+
+    @torch.no_grad()
+    def _apply_masks(self) -> None:
+        for parameter, mask in self._masked:
+            parameter.mul_(mask)
