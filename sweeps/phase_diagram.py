@@ -16,7 +16,8 @@ PANELS = {
 }
 """Columns of the phase table that are drawn, with their titles."""
 
-COLORS = "Cividis"  # made to look the same with and without red-green colour blindness
+COLORS = "Cividis"  # looks the same with and without red-green colour blindness
+LOW_IS_GOOD = ("test_error", "normalized_test_error")
 NOTHING = "#d9d9d9"
 CELL_HEIGHT, OTHER_HEIGHT = 46, 230
 
@@ -98,7 +99,7 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
             customdata=diagram.hover,
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=True,
-            colorscale=COLORS,
+            colorscale=COLORS + "_r" * (name in LOW_IS_GOOD),  # bright is good in every panel
             zmax=max(0.0, _largest(values)) if name == "lmc" else None,
             zmin=min(0.0, _smallest(values)) if name == "lmc" else None,
             xgap=1,

@@ -86,7 +86,6 @@ class _PlanSearcher(Searcher):
         if stage is None:
             return None if self._plan.left else Searcher.FINISHED
         self._stages[trial_id] = stage
-        self._progress.running(stage, 0.0)
         return {"stage": stage}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -28,8 +28,7 @@ class SweepSpec:
     """Architecture: preresnet<6n+2>, with -w<factor> for a width other than 16 channels in the first stage."""
 
     temperature: Literal["epochs"]
-    """Temperature axis. epochs: of dense training, fewer is hotter; every temperature of a dense seed is a checkpoint
-    of one training."""
+    """Temperature axis. epochs: of dense training, fewer is hotter; one training per seed passes through all."""
 
     temperatures: tuple[int, ...]
     """Values on the temperature axis; for epochs, whole numbers from 1 to --epochs."""
@@ -71,11 +70,10 @@ class SweepSpec:
     """Regime I is where LMC lies below this, in units of error; negative."""
 
     cka_threshold: float
-    """With --cka-rule fixed, Regime II-B is where connected siblings have at least this CKA; with relative, where they
-    have at most this much less than the best CKA at the same load. In [0, 1]."""
+    """CKA in [0, 1] from which connected siblings are in Regime II-B; or, relative, how far below the load's best."""
 
     cka_rule: SimilarityRule = "fixed"
-    """What CKA is compared with: the same value everywhere, or the best of the same load."""
+    """Whether --cka-threshold is the same CKA everywhere, or a distance from the best CKA of the same load."""
 
     retrain_epochs: int | None = None
     """Epochs of retraining; as many as --epochs if not given."""

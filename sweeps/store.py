@@ -91,8 +91,11 @@ class Store:
         """Store that a stage failed; results that are stored stay."""
         failure: Row = {"status": "failed", "message": message, "seconds": 0.0}
         if isinstance(stage, DenseStage):
-            kept = {row["epoch"] for row in self.rows("dense", ["dense", "epoch", "status"])
-                    if row["dense"] == stage.run.key and row["status"] != "failed"}
+            kept = {
+                row["epoch"]
+                for row in self.rows("dense", ["dense", "epoch", "status"])
+                if row["dense"] == stage.run.key and row["status"] != "failed"
+            }
             failures = [failure | {"dense": stage.run.key, "epoch": epoch} for epoch in stage.epochs if epoch not in kept]
             self.record(stage, {"dense": failures}, device)
             return

@@ -129,7 +129,10 @@ class _Attempt:
         self.validation_errors, self.test_errors = list(state["validation_errors"]), list(state["test_errors"])
 
     def run(self, until: int, evaluate_from: int) -> Iterator[Progress]:
-        """Train until so many epochs are done or all models diverged, evaluating after the later epochs."""
+        """Train until so many epochs are done or all models diverged, evaluating after the later epochs.
+
+        The file is written now and then, and when this is closed before its end.
+        """
         state = artifacts.load(self._machine.folder, self._name)
         if state and self.training.epoch < state["training"]["epoch"] <= until:
             self.load_state_dict(state)
@@ -143,9 +146,16 @@ class _Attempt:
             now = time.perf_counter()
             self.seconds = before + now - started
             if now - saved > self._machine.checkpoint_seconds:
-                artifacts.save(self._machine.folder, self._name, self.state_dict())
+                self._save()
                 saved = time.perf_counter()
-            yield Progress(self.training.epoch, self.training.recipe.epochs)
+            try:
+                yield Progress(self.training.epoch, self.training.recipe.epochs)
+            except GeneratorExit:
+                self._save()
+                raise
+
+    def _save(self) -> None:
+        artifacts.save(self._machine.folder, self._name, self.state_dict())
 
     def finished(self) -> None:
         """Remove the file: the result is kept elsewhere now."""

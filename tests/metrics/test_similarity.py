@@ -1,0 +1,52 @@
+import math
+
+import pytest
+import torch
+
+from metrics.similarity import linear_cka
+
+
+def gram_cka(x, y):
+    """HSIC with n x n Gram matrices, as CKA was first defined."""
+    n = len(x)
+    centre = torch.eye(n).double() - 1 / n
+    k, l = centre @ (x @ x.T) @ centre, centre @ (y @ y.T) @ centre  # noqa: E741
+    return float((k * l).sum() / ((k * k).sum() * (l * l).sum()).sqrt())
+
+
+@pytest.fixture()
+def outputs():
+    torch.manual_seed(0)
+    x = torch.randn(50, 7).double() + 3
+    return x, 0.5 * x.roll(1, 1) + torch.randn(50, 7).double()
+
+
+def test_equals_the_brute_force_gram_definition(outputs):
+    assert linear_cka(*outputs) == pytest.approx(gram_cka(*outputs), abs=1e-12)
+    x, y = outputs
+    assert linear_cka(x, y[:, :4]) == pytest.approx(gram_cka(x, y[:, :4]), abs=1e-12)
+
+
+def test_invariant_to_rotation_scale_and_shift(outputs):
+    x, y = outputs
+    rotation = torch.linalg.qr(torch.randn(7, 7).double())[0]
+    assert linear_cka(x, 3 * x @ rotation - 2) == pytest.approx(1)
+    assert linear_cka(x, 0.01 * y @ rotation + 9) == pytest.approx(linear_cka(x, y))
+    assert linear_cka(x, y) == pytest.approx(linear_cka(y, x))
+
+
+def test_not_invariant_to_what_it_should_see(outputs):
+    x, _ = outputs
+    shuffled = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
+    assert linear_cka(x, shuffled) < 0.5
+
+
+def test_a_constant_output_is_undefined_also_after_rounding(outputs):
+    x, _ = outputs
+    assert math.isnan(linear_cka(x, torch.full((50, 3), 0.1)))
+    assert math.isnan(linear_cka(torch.full((50, 3), 1 / 3).softmax(-1), x))
+
+
+def test_outputs_on_different_images_are_refused(outputs):
+    with pytest.raises(ValueError, match="50 and 49"):
+        linear_cka(outputs[0], outputs[1][:49])

@@ -1,0 +1,147 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainables import artifacts
+from trainables.artifacts import Folder
+from trainables.execution import Machine, dense_name, execute, finish
+from trainables.recipe import Recipe
+from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+
+RECIPE = Recipe(epochs=6, batch_size=64, lr=0.05)
+DENSE = DenseRun("digits", 0.7, "preresnet8-w0.5", RECIPE, 1)
+POINT = Point(DENSE, 4, 0.2, "magnitude-uniform", RECIPE, Measurement())
+STAGE = PointStage(POINT, (1, 2, 3), Label("epochs", 4, "density", 0.2))
+TIMES = ("seconds",)
+
+
+def values(rows):
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+
+
+@pytest.fixture()
+def machine(tmp_path):
+    return Machine(Folder(tmp_path), torch.device("cpu"), checkpoint_seconds=0.0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A dense run and a point that were never disturbed."""
+    machine = Machine(Folder(tmp_path_factory.mktemp("done")), torch.device("cpu"))
+    dense = finish(execute(DenseStage(DENSE, (2, 4, 6)), machine))["dense"]
+    return machine, dense, finish(execute(STAGE, machine))
+
+
+def test_one_dense_training_gives_every_temperature(finished):
+    machine, dense, _ = finished
+    assert [(row["epoch"], row["status"]) for row in dense] == [(2, "ok"), (4, "ok"), (6, "ok")]
+    assert machine.folder.names(f"dense/{DENSE.key}", ".pt") == ["epoch-00002", "epoch-00004", "epoch-00006"]
+    assert machine.folder.names("training", ".pt") == []
+    assert all(0 <= row[f"{split}_error"] <= 1 for row in dense for split in ("train", "validation", "test"))
+
+
+def test_the_checkpoint_at_an_epoch_is_the_model_of_a_training_stopped_there(finished, machine):
+    finish(execute(DenseStage(DENSE, (4,)), machine))
+    ours, theirs = (artifacts.load(m.folder, dense_name(DENSE, 4))["training"]["stack"] for m in (machine, finished[0]))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_rows_of_a_point(finished):
+    rows = finished[2]
+    assert [row["retrain_seed"] for row in rows["runs"]] == [1, 2, 3]
+    assert [(row["first_seed"], row["second_seed"]) for row in rows["pairs"]] == [(1, 2), (1, 3), (2, 3)]
+    for row in rows["runs"]:
+        assert row["status"] == "ok"
+        assert row["density"] == pytest.approx(0.2, abs=1e-3)
+        assert row["density_by_layer"]["conv.weight"] == 14 / 72
+        assert len(row["density_by_layer"]) == 9
+    for row in rows["pairs"]:
+        assert len(row["path_errors"]) == 11
+        assert -1 <= row["lmc"] <= 1
+        assert 0 < row["cka"] < 1
+
+
+def test_siblings_start_from_the_pruned_weights_not_the_initial_ones(finished, machine):
+    """With a learning rate of nothing to speak of, the siblings are the pruned dense model."""
+    finish(execute(DenseStage(DENSE, (4,)), machine))
+    frozen = replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, epochs=1, lr=1e-30)))
+    finish(execute(frozen, machine))
+    dense = artifacts.load(machine.folder, dense_name(DENSE, 4))["training"]["stack"]
+    for sibling in artifacts.load(machine.folder, f"siblings/{frozen.point.key}/1-2-3.pt"):
+        for name, mask in sibling["masks"].items():
+            assert torch.equal(sibling["model"][name], dense[name] * mask)
+
+
+def test_test_error_is_the_mean_over_the_last_five_epochs(machine, monkeypatch):
+    from trainables import execution
+
+    measured = []
+
+    def counted(stack, split, errors=execution.errors):
+        values = errors(stack, split)
+        measured.append((len(split), values))
+        return values
+
+    finish(execute(DenseStage(DENSE, (4,)), machine))
+    monkeypatch.setattr(execution, "errors", counted)
+    rows = finish(execute(STAGE, machine))["runs"]
+    test = [values for images, values in measured if images == 500]
+    assert len(test) == 5  # the test set is looked at only then
+    assert rows[0]["test_error"] == pytest.approx(sum(values[0] for values in test) / 5)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 5])
+def test_a_stage_that_was_stopped_ends_with_the_same_rows(finished, machine, epochs):
+    dense = execute(DenseStage(DENSE, (2, 4, 6)), machine)
+    for _ in range(epochs):
+        next(dense)
+    dense.close()
+    again = execute(DenseStage(DENSE, (2, 4, 6)), machine)
+    assert next(again).epochs == epochs + 1  # goes on, does not start again
+    assert values(finish(again)["dense"]) == values(finished[1])
+    point = execute(STAGE, machine)
+    for _ in range(epochs):
+        next(point)
+    del point  # as when its worker is killed: only what checkpoints kept is left
+    again = execute(STAGE, machine)
+    assert next(again).epochs > epochs
+    rows = finish(again)
+    assert values(rows["runs"]) == values(finished[2]["runs"])
+    assert values(rows["pairs"]) == values(finished[2]["pairs"])
+    assert machine.folder.names("training", ".pt") == []
+
+
+def test_more_siblings_are_added_without_training_the_others_again(finished):
+    machine, _, before = finished
+    more = execute(replace(STAGE, seeds=(1, 2, 3, 7)), machine)
+    rows = finish(more)
+    assert values(rows["runs"][:3]) == values(before["runs"])
+    assert [row["retrain_seed"] for row in rows["runs"]] == [1, 2, 3, 7]
+    assert len(rows["pairs"]) == 6
+    files = machine.folder.names(f"siblings/{POINT.key}", ".pt")
+    assert files == ["1-2-3", "7"]
+
+
+def test_a_dense_training_that_diverges_is_a_result_and_so_are_its_points(machine):
+    run = replace(DENSE, recipe=replace(RECIPE, lr=1e30))
+    rows = finish(execute(DenseStage(run, (2, 4)), machine))["dense"]
+    assert [row["status"] for row in rows] == ["diverged", "diverged"]
+    assert "epoch 1 of dense training" in rows[0]["message"]
+    point = finish(execute(replace(STAGE, point=replace(POINT, dense=run)), machine))
+    assert {row["status"] for table in point.values() for row in table} == {"diverged"}
+    assert len(point["runs"]) == len(point["pairs"]) == 3
+
+
+def test_a_retraining_that_diverges_is_a_result(machine):
+    finish(execute(DenseStage(DENSE, (4,)), machine))
+    rows = finish(execute(replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, lr=1e30))), machine))
+    assert {row["status"] for table in rows.values() for row in table} == {"diverged"}
+    assert all(math.isnan(row["test_error"]) for row in rows["runs"])
+    assert all(math.isnan(row["lmc"]) and row["path_errors"] == [] for row in rows["pairs"])
+
+
+def test_a_point_without_its_dense_model_says_so(machine):
+    with pytest.raises(FileNotFoundError, match="dense model of seed 1 after epoch 4"):
+        finish(execute(STAGE, machine))

@@ -1,0 +1,45 @@
+from dataclasses import replace
+
+import pytest
+
+from sweeps.presets import PRESETS
+from trainables.recipe import Recipe
+from trainables.stages import DenseRun, Measurement, Point
+
+DENSE = DenseRun("digits", 0.1, "preresnet20", Recipe(), 1)
+POINT = Point(DENSE, 160, 0.05, "magnitude-uniform", Recipe(), Measurement())
+
+
+def test_keys_are_frozen():
+    """Results on people's disks are found by these; a new field must leave them as they are."""
+    assert DENSE.key == "2d0d5321d5d7b73db9d7"
+    assert POINT.key == "c572f523ed0030d6ee87"
+    assert PRESETS["digits"].points()[0].point.key == "1b4575ef797c3e029856"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dense": replace(DENSE, seed=2)},
+        {"dense": replace(DENSE, model="preresnet14")},
+        {"dense": replace(DENSE, validation_fraction=0.2)},
+        {"dense": replace(DENSE, recipe=Recipe(lr=0.05))},
+        {"epoch": 10},
+        {"density": 0.06},
+        {"pruner": "magnitude-global"},
+        {"retrain": Recipe(weight_decay=5e-4)},
+        {"measurement": Measurement(batch_norm_batch_size=128)},
+    ],
+)
+def test_everything_that_decides_a_result_changes_the_key(change):
+    assert replace(POINT, **change).key != POINT.key
+
+
+def test_the_same_number_has_the_same_key():
+    assert replace(POINT, density=1).key == replace(POINT, density=1.0).key
+
+
+def test_thresholds_and_retrain_seeds_do_not_change_the_key():
+    digits = PRESETS["digits"]
+    other = replace(digits, lmc_threshold=-0.1, cka_threshold=0.5, cka_rule="relative", retrain_seeds=(7, 8))
+    assert [stage.point.key for stage in other.points()] == [stage.point.key for stage in digits.points()]

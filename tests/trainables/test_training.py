@@ -1,0 +1,130 @@
+import pytest
+import torch
+
+from trainables.batches import TrainingBatches
+from trainables.data import load
+from trainables.models import build
+from trainables.pruning.magnitude import magnitude_masks, prunable_weights
+from trainables.recipe import Recipe
+from trainables.stack import Stack
+from trainables.training import Training
+
+RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3)
+
+
+@pytest.fixture(scope="module")
+def batches():
+    return TrainingBatches(load("digits", 0.8), torch.device("cpu"))
+
+
+def start(batches, seeds, masks=None, recipe=RECIPE):
+    torch.manual_seed(0)
+    stack = Stack(build("preresnet8-w0.5", 1, 10), len(seeds))
+    return Training(stack, recipe, batches, [("retrain", seed) for seed in seeds], masks)
+
+
+def weights(training, model):
+    return torch.cat([tensor.flatten().float() for tensor in training.stack.states()[model].values()])
+
+
+@pytest.fixture(scope="module")
+def masks():
+    torch.manual_seed(0)
+    return magnitude_masks(prunable_weights(build("preresnet8-w0.5", 1, 10)), 0.1, "magnitude-uniform")
+
+
+def test_a_sibling_in_a_stack_becomes_what_it_does_alone(batches, masks):
+    together = start(batches, [1, 2, 3], masks)
+    together.run_epoch()
+    for index, seed in enumerate([1, 2, 3]):
+        alone = start(batches, [seed], masks)
+        alone.run_epoch()
+        assert torch.allclose(weights(together, index), weights(alone, 0), rtol=1e-3, atol=1e-4)
+
+
+def test_seeds_change_the_batches_and_nothing_else(batches):
+    same, other = start(batches, [1, 1]), start(batches, [1, 2])
+    assert torch.equal(weights(other, 0), weights(other, 1))
+    same.run_epoch()
+    other.run_epoch()
+    assert torch.allclose(weights(same, 0), weights(same, 1), atol=1e-6)
+    assert torch.equal(weights(same, 0), weights(other, 0))
+    assert not torch.allclose(weights(other, 0), weights(other, 1), atol=1e-2)
+
+
+def test_pruned_weights_are_zero_after_every_step_and_kept_ones_train(batches, masks, monkeypatch):
+    training = start(batches, [1, 2], masks)
+    before = training.stack.states()[0]
+    steps = []
+
+    def check(images, labels, step=training._step):
+        losses = step(images, labels)
+        for state in training.stack.states():
+            assert all(not state[name][~mask].any() for name, mask in masks.items())
+        steps.append(losses)
+        return losses
+
+    monkeypatch.setattr(training, "_step", check)
+    training.run_epoch()
+    assert len(steps) > 3
+    after = training.stack.states()[0]
+    moved = torch.cat([(before[name] != after[name])[mask] for name, mask in masks.items()])
+    assert moved.double().mean() > 0.99
+
+
+def test_a_resumed_training_goes_on_exactly(batches, masks, tmp_path):
+    straight, first = start(batches, [1, 2], masks), start(batches, [1, 2], masks)
+    for _ in range(4):
+        straight.run_epoch()
+    first.run_epoch()
+    first.run_epoch()
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    again = start(batches, [1, 2], masks)
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    again.run_epoch()
+    again.run_epoch()
+    assert again.epoch == straight.epoch == 4
+    for model in range(2):
+        assert torch.equal(weights(again, model), weights(straight, model))
+
+
+def test_a_model_that_diverges_is_noted_and_does_not_touch_its_siblings(batches):
+    training, healthy = start(batches, [1, 2]), start(batches, [1, 2])
+    with torch.no_grad():
+        training.stack.module.linear.weight[:10] = torch.nan
+    for each in (training, healthy):
+        each.run_epoch()
+        each.run_epoch()
+    assert training.diverged == [1, 0]
+    assert torch.equal(weights(training, 1), weights(healthy, 1))
+
+
+def test_learning_rate_drops_at_half_and_three_quarters():
+    recipe = Recipe(epochs=160)
+    assert [recipe.lr_at(epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    )
+
+
+def test_the_defaults_are_the_papers():
+    assert Recipe() == Recipe(160, 64, 0.1, 0.9, 1e-4, (0.5, 0.75), 0.1)
+
+
+def test_steps_are_sgd_with_momentum_and_weight_decay(batches):
+    """One model alone, against the update written out by hand."""
+    training = start(batches, [1])
+    model = build("preresnet8-w0.5", 1, 10)
+    model.load_state_dict(training.stack.states()[0])
+    velocity = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
+    training.run_epoch()
+    from trainables.batches import random_stream
+
+    for images, labels in batches.epoch([random_stream("retrain", 1, 0)], 64):
+        model.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels[0]).backward()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                velocity[name] = 0.9 * velocity[name] + parameter.grad + 5e-3 * parameter
+                parameter -= 0.05 * velocity[name]
+    expected = torch.cat([tensor.flatten().float() for tensor in model.state_dict().values()])
+    assert torch.allclose(weights(training, 0), expected, rtol=1e-3, atol=1e-4)
