@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 def parse(command: type[T], arguments: Sequence[str], default: T | None = None) -> T:
     """Read a command's options; exits with 2 after a message, or with 0 after help."""
-    options = {} if default is None else {"default": default}
-    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     return tyro.cli(command, prog=f"python {sys.argv[0]}", args=arguments, config=config, **options)
 
 

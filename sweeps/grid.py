@@ -59,7 +59,9 @@ def main(arguments: Sequence[str]) -> int:
         print(f"points: {len(wanted)} wanted, {len(wanted) - len(plan.points)} stored, {len(plan.points)} to do")
         return OK
     store.open(spec)
-    print(f"{len(wanted)} points wanted, {len(wanted) - len(plan.points)} stored; results in {store.folder}", flush=True)
+    print(
+        f"{len(wanted)} points wanted, {len(wanted) - len(plan.points)} stored; results in {store.folder}", flush=True
+    )
     if plan.left and not _run(plan, store, options.run, len(wanted)):
         print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return INTERRUPTED

@@ -12,6 +12,7 @@ from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from trainables.stages import PointStage
 
+
 def phase_table(spec: SweepSpec, store: Store, thresholds: Thresholds) -> pd.DataFrame:
     """Summarise the stored results of a sweep's points; other results in the folder do not count.
 
@@ -26,9 +27,9 @@ def phase_table(spec: SweepSpec, store: Store, thresholds: Thresholds) -> pd.Dat
     runs = runs[runs["retrain_seed"].isin(spec.retrain_seeds)]
     seeds = pairs[["first_seed", "second_seed"]].isin(spec.retrain_seeds).all(axis=1)
     pairs = pairs[seeds & pairs["point"].isin(runs["point"])]
-    by_point = [dict(list(table.groupby("point"))) for table in (runs, pairs)]
+    runs_by_point, pairs_by_point = (dict(list(table.groupby("point"))) for table in (runs, pairs))
     dense_errors = dense.set_index(["dense", "epoch"])["test_error"].to_dict()
-    rows = [_cell(stages, *by_point, dense_errors) for stages in cells.values()]
+    rows = [_cell(stages, runs_by_point, pairs_by_point, dense_errors) for stages in cells.values()]
     table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
     table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
     return with_regimes(table, thresholds)[PHASE.names]
@@ -96,4 +97,4 @@ def _mean_and_error(table: pd.DataFrame | None, column: str) -> tuple[float, flo
     if table is None:
         return math.nan, math.nan
     values = table[column].astype(float)
-    return float(values.mean()), float(values.sem())
+    return float(values.mean()), float(values.std()) / math.sqrt(max(values.count(), 1))

@@ -1,8 +1,9 @@
 """The phase diagram: what it shows, and drawing it as one HTML file. The only file that imports plotly."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -127,14 +128,14 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
     return figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False})
 
 
-def _mark(cell: dict[str, object]) -> str:
+def _mark(cell: Mapping[Hashable, Any]) -> str:
     regime = _none_if_missing(cell["regime"])
     if cell["status"] == "ok":
         return regime or "undefined"
     return f"{regime}<br>({cell['status']})" if regime else str(cell["status"])
 
 
-def _hover(cell: dict[str, object]) -> str:
+def _hover(cell: Mapping[Hashable, Any]) -> str:
     lines = [
         f"<b>{cell['temperature_axis']} {cell['temperature']:g}, {cell['load_axis']} {cell['load']:g}</b>",
         f"regime {_none_if_missing(cell['regime']) or 'undefined'}, status {cell['status']}",

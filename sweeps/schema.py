@@ -84,7 +84,7 @@ TABLES = {
         metadata=_VERSION,
     ),
 }
-"""Schemas of the tables: ``dense`` has a row for each dense model, ``runs`` for each sibling, ``pairs`` for each pair."""
+"""Schemas of the tables: a row of ``dense`` is a dense model, of ``runs`` a sibling, of ``pairs`` two siblings."""
 
 _SE = "its standard error over {0}; NaN for fewer than two. Those of one dense model are not independent"
 PHASE = pa.schema(

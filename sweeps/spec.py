@@ -61,7 +61,7 @@ class SweepSpec:
     """L2 penalty on all parameters."""
 
     pruner: Pruner
-    """Weights of smallest magnitude are dropped, in every layer alike (uniform) or over all layers together (global)."""
+    """The weights of smallest magnitude go: the same share of every layer (uniform), or over all layers (global)."""
 
     validation_fraction: float
     """Share of the training images held out to give validation_error, in [0, 1); 0 leaves that NaN."""
@@ -110,7 +110,9 @@ class SweepSpec:
             _require(value is None or 0 < value < math.inf, _option(name), value, "it is a positive number")
         _require(0 <= self.momentum < 1, "--momentum", self.momentum, "it is in [0, 1)")
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", self.weight_decay, "it is 0 or more")
-        _require(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "it is in [0, 1)")
+        _require(
+            0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "it is in [0, 1)"
+        )
         check_thresholds(self.thresholds)
 
     @property
@@ -134,11 +136,11 @@ class SweepSpec:
         )
         return [
             PointStage(
-                Point(self.dense_run(seed), epoch, density, self.pruner, retrain, Measurement()),
+                Point(run, epoch, density, self.pruner, retrain, Measurement()),
                 self.retrain_seeds,
                 Label(self.temperature, epoch, self.load, density),
             )
-            for seed in self.dense_seeds
+            for run in map(self.dense_run, self.dense_seeds)
             for epoch in self.temperatures
             for density in self.densities
         ]
@@ -153,9 +155,15 @@ class SweepSpec:
 
         Raises:
             TypeError: If fields are missing or unknown.
+            ValueError: If it is not JSON.
         """
-        fields: dict[str, Any] = json.loads(text)
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise TypeError(f"it holds {type(fields).__name__} instead of named fields")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**values)
 
 
 def check_thresholds(thresholds: Thresholds) -> None:

@@ -96,7 +96,9 @@ class Store:
                 for row in self.rows("dense", ["dense", "epoch", "status"])
                 if row["dense"] == stage.run.key and row["status"] != "failed"
             }
-            failures = [failure | {"dense": stage.run.key, "epoch": epoch} for epoch in stage.epochs if epoch not in kept]
+            failures = [
+                failure | {"dense": stage.run.key, "epoch": epoch} for epoch in stage.epochs if epoch not in kept
+            ]
             self.record(stage, {"dense": failures}, device)
             return
         stored = self._read("runs", stage.point.key)
@@ -153,7 +155,9 @@ class Store:
         try:
             parquet = pq.ParquetFile(io.BytesIO(content))
         except pa.ArrowInvalid:
-            raise UsageError(f"{self.folder.path(file)} is not a Parquet file; delete it, and run the sweep again.") from None
+            raise UsageError(
+                f"{self.folder.path(file)} is not a Parquet file; delete it, and run the sweep again."
+            ) from None
         check_schema(parquet.schema_arrow, self.folder.path(file))
         return parquet.read(columns).replace_schema_metadata(None)
 

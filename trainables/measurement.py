@@ -39,9 +39,7 @@ def path_errors(stack: Stack, start: State, end: State, split: Split, measuremen
     return errors(stack, split)
 
 
-def similarities(
-    stack: Stack, pairs: Sequence[tuple[int, int]], split: Split, measurement: Measurement
-) -> list[float]:
+def similarities(stack: Stack, pairs: Sequence[tuple[int, int]], split: Split, measurement: Measurement) -> list[float]:
     """CKA of the softmax outputs of these pairs of models of the stack; NaN where it is undefined."""
     outputs = _logits(stack, split.images[: measurement.cka_images]).softmax(-1)
     return [linear_cka(outputs[first], outputs[second]) for first, second in pairs]

@@ -43,7 +43,8 @@ class Stack(nn.Module):
     def __init__(self, model: nn.Module, models: int) -> None:
         super().__init__()
         self.models = models
-        self.module = _grouped(copy.deepcopy(model), models).to(memory_format=torch.channels_last)
+        self.module = _grouped(copy.deepcopy(model), models)
+        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of every model.

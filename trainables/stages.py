@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from trainables.recipe import Recipe
@@ -31,7 +32,7 @@ class DenseRun:
     recipe: Recipe
     seed: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of its artifacts."""
         return digest(self)
@@ -72,7 +73,7 @@ class Point:
     retrain: Recipe
     measurement: Measurement
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of its results and artifacts."""
         return digest(self)

@@ -35,7 +35,9 @@ class StageTrainable(tune.Trainable):
     in a stage is an outcome, too: it is stored, and the worker goes on with the next stage.
     """
 
-    def setup(self, config: dict[str, Any], store: Store, checkpoint_seconds: float) -> None:
+    def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
+        self, config: dict[str, Any], store: Store, checkpoint_seconds: float
+    ) -> None:
         """Begin with the first stage of this worker."""
         _keep_freed_memory()
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -14,7 +14,7 @@ def gram_cka(x, y):
     return float((k * l).sum() / ((k * k).sum() * (l * l).sum()).sqrt())
 
 
-@pytest.fixture()
+@pytest.fixture
 def outputs():
     torch.manual_seed(0)
     x = torch.randn(50, 7).double() + 3

@@ -8,7 +8,7 @@ from trainables.data import DataSet, Images, load
 CPU = torch.device("cpu")
 
 
-@pytest.fixture()
+@pytest.fixture
 def numbered():
     """Images whose pixels tell which image and pixel they are; mean 1 and std 2 in each of two channels."""
     pixels = np.arange(1, 1 + 5 * 4 * 4 * 2, dtype=np.uint8).reshape(5, 4, 4, 2)
@@ -38,7 +38,9 @@ def test_augmentation_is_a_crop_of_the_black_bordered_image_perhaps_mirrored(num
     seen = set()
     for epoch in range(40):
         for images, labels in TrainingBatches(numbered, CPU).epoch([random_stream(epoch)], 5):
-            pixels = (images * torch.tensor([2.0, 4.0])[:, None, None] + torch.tensor([1.0, 2.0])[:, None, None]).round()
+            pixels = (
+                images * torch.tensor([2.0, 4.0])[:, None, None] + torch.tensor([1.0, 2.0])[:, None, None]
+            ).round()
             for image, label in zip(pixels.permute(0, 2, 3, 1).numpy(), labels[0], strict=True):
                 found = [
                     (top, left, mirrored)
@@ -63,8 +65,10 @@ def test_a_models_batches_depend_on_its_own_stream_alone(numbered):
 
 
 def test_streams_differ_by_every_name():
-    numbers = {tuple(torch.rand(2, generator=random_stream(*names)).tolist())
-               for names in (("dense", 1, 0), ("dense", 1, 1), ("dense", 2, 0), ("retrain", 1, 0))}
+    numbers = {
+        tuple(torch.rand(2, generator=random_stream(*names)).tolist())
+        for names in (("dense", 1, 0), ("dense", 1, 1), ("dense", 2, 0), ("retrain", 1, 0))
+    }
     assert len(numbers) == 4
 
 

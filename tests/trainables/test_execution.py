@@ -21,7 +21,7 @@ def values(rows):
     return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
 
 
-@pytest.fixture()
+@pytest.fixture
 def machine(tmp_path):
     return Machine(Folder(tmp_path), torch.device("cpu"), checkpoint_seconds=0.0)
 

@@ -26,7 +26,7 @@ def split(images, labels):
     return made
 
 
-@pytest.fixture()
+@pytest.fixture
 def signs():
     return split(torch.tensor([1.0, 2.0, -1.0, -2.0]).view(4, 1, 1, 1), torch.tensor([0, 0, 1, 1]))
 

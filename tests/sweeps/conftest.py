@@ -1,0 +1,35 @@
+import math
+from itertools import combinations
+
+import pytest
+
+from sweeps.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def made_up():
+    """Rows a point's execution might have given."""
+
+    def rows(stage, lmc=0.0, cka=0.99, error=0.1, status="ok"):
+        common = {"point": stage.point.key, "status": status, "message": "", "seconds": 1.0}
+        bad = status != "ok"
+        errors = dict.fromkeys(("train_error", "validation_error", "test_error"), math.nan if bad else error)
+        return {
+            "pairs": [
+                common
+                | {"first_seed": a, "second_seed": b, "lmc": math.nan if bad else lmc, "cka": math.nan if bad else cka}
+                | {"path_errors": [error, error - lmc, error]}
+                for a, b in combinations(stage.seeds, 2)
+            ],
+            "runs": [
+                common | errors | {"retrain_seed": seed, "density": stage.label.load, "density_by_layer": {"c": 0.5}}
+                for seed in stage.seeds
+            ],
+        }
+
+    return rows

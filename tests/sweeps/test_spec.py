@@ -1,0 +1,80 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from sweeps.errors import UsageError
+from sweeps.options import RunOptions
+from sweeps.presets import PRESETS
+from sweeps.spec import SweepSpec
+
+DIGITS = PRESETS["digits"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_can_be_run_and_come_back_from_json(preset):
+    PRESETS[preset].check()
+    assert SweepSpec.from_json(PRESETS[preset].to_json()) == PRESETS[preset]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"densities": (0.1, 1.5)}, "--densities 1.5"),
+        ({"densities": (0.0,)}, "--densities 0.0"),
+        ({"densities": (math.nan,)}, "--densities nan"),
+        ({"densities": ()}, "--densities (nothing): give at least one"),
+        ({"densities": (0.1, 0.2, 0.1)}, "--densities 0.1: each value is given once"),
+        ({"temperatures": (10, 10)}, "--temperatures 10: each value"),
+        ({"temperatures": (10, 31)}, "--temperatures 31"),
+        ({"temperatures": (0,)}, "--temperatures 0"),
+        ({"dense_seeds": (1, 1)}, "--dense-seeds 1"),
+        ({"dense_seeds": (-1,)}, "seed -1"),
+        ({"retrain_seeds": (4,)}, "--retrain-seeds 4: siblings are compared in pairs"),
+        ({"epochs": 0, "temperatures": (1,)}, "--temperatures 1"),
+        ({"batch_size": 0}, "--batch-size 0"),
+        ({"retrain_epochs": 0}, "--retrain-epochs 0"),
+        ({"retrain_batch_size": -3}, "--retrain-batch-size -3"),
+        ({"lr": 0.0}, "--lr 0.0"),
+        ({"lr": math.inf}, "--lr inf"),
+        ({"retrain_lr": math.nan}, "--retrain-lr nan"),
+        ({"momentum": 1.0}, "--momentum 1.0"),
+        ({"weight_decay": -0.1}, "--weight-decay -0.1"),
+        ({"validation_fraction": 1.0}, "--validation-fraction 1.0"),
+        ({"lmc_threshold": 0.0}, "--lmc-threshold 0.0"),
+        ({"cka_threshold": 1.1}, "--cka-threshold 1.1"),
+        ({"model": "resnet"}, "unknown model 'resnet'"),
+        ({"data": "mnist"}, "unknown data set 'mnist'"),
+    ],
+)
+def test_bad_values_are_quoted(change, said):
+    with pytest.raises(UsageError) as error:
+        replace(DIGITS, **change).check()
+    assert said in str(error.value)
+    assert str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cpus_per_trial": 0}, "--cpus-per-trial 0"),
+        ({"cpus_per_trial": 4096}, "--cpus-per-trial 4096: this machine has"),
+        ({"gpus_per_trial": -1}, "--gpus-per-trial -1"),
+        ({"max_failures": -1}, "--max-failures -1"),
+        ({"checkpoint_seconds": 0}, "--checkpoint-seconds 0"),
+    ],
+)
+def test_bad_run_options_are_quoted(change, said):
+    with pytest.raises(UsageError, match=said):
+        RunOptions(**change).check()
+
+
+def test_points_are_the_whole_grid_and_share_one_dense_training_for_each_seed():
+    points = DIGITS.points()
+    assert len(points) == len({stage.point.key for stage in points}) == 2 * 6 * 6
+    assert len({stage.point.dense for stage in points}) == 2
+
+
+def test_retraining_takes_what_is_not_given_from_the_dense_recipe():
+    retrain = replace(DIGITS, retrain_lr=0.01, batch_size=32).points()[0].point.retrain
+    assert (retrain.lr, retrain.batch_size, retrain.epochs) == (0.01, 32, DIGITS.epochs)

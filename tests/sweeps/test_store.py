@@ -1,0 +1,141 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sweeps.errors import UsageError
+from sweeps.presets import PRESETS
+from sweeps.schema import TABLES
+from sweeps.store import Store
+from trainables.stages import DenseStage
+
+SPEC = PRESETS["digits"]
+STAGE, OTHER = SPEC.points()[:2]
+
+
+def test_rows_come_back_and_pandas_reads_the_folder_as_it_stands(store, made_up):
+    store.record(STAGE, made_up(STAGE, lmc=-0.25), "cpu")
+    store.record(OTHER, made_up(OTHER), "cpu")
+    assert store.stored() == {STAGE.point.key: {1, 2, 3}, OTHER.point.key: {1, 2, 3}}
+    pairs = pd.read_parquet(f"{store.folder}/pairs")
+    assert len(pairs) == 6
+    ours = pairs[pairs["point"] == STAGE.point.key].iloc[0]
+    assert (ours["lmc"], ours["temperature"], ours["load"]) == (-0.25, STAGE.label.temperature, STAGE.label.load)
+    assert list(ours["path_errors"]) == pytest.approx([0.1, 0.35, 0.1])
+    assert '"weight_decay": 0.005' in ours["configuration"]
+    assert ours["host"]
+    assert "torch 2" in ours["libraries"]
+
+
+def test_units_and_version_are_in_the_files(store, made_up):
+    store.record(STAGE, made_up(STAGE), "cpu")
+    schema = pq.read_schema(f"{store.folder}/pairs/{STAGE.point.key}.parquet")
+    assert schema.field("lmc").metadata[b"unit"] == b"error, in [-1, 1]"
+    assert b"1" in schema.metadata.values()
+    for table in TABLES.values():
+        assert all(b"description" in field.metadata for field in table)
+
+
+def test_recording_again_replaces(store, made_up):
+    store.record(STAGE, made_up(STAGE, error=0.5), "cpu")
+    store.record(STAGE, made_up(STAGE, error=0.25), "cpu")
+    assert [row["test_error"] for row in store.rows("runs")] == [0.25] * 3
+
+
+def test_a_write_that_dies_between_file_and_rename_leaves_no_result(store, made_up, monkeypatch):
+    real = os.replace
+
+    def dies(source, target):
+        if "/runs/" in str(target):
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        store.record(STAGE, made_up(STAGE), "cpu")
+    monkeypatch.undo()
+    assert store.stored() == {}
+    assert len(store.rows("pairs")) == 3  # written before, and replaced when the point is computed again
+    store.record(STAGE, made_up(STAGE), "cpu")
+    assert len(store.rows("pairs")) == len(store.rows("runs")) == 3
+
+
+def test_two_writers_of_one_point_leave_one_whole_result(store, made_up):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda error: store.record(STAGE, made_up(STAGE, error=error), "cpu"), [0.1, 0.2] * 50))
+    errors = {row["test_error"] for row in store.rows("runs")}
+    assert len(store.rows("runs")) == 3
+    assert errors in ({0.1}, {0.2})
+    assert [name for name in os.listdir(f"{store.folder}/runs") if name.startswith(".")] == []
+
+
+def test_a_failure_is_stored_and_replaced_by_a_result(store, made_up):
+    store.record_failure(STAGE, "RuntimeError: no memory", "cpu")
+    assert store.stored() == {}
+    assert {(row["status"], row["message"]) for row in store.rows("runs")} == {("failed", "RuntimeError: no memory")}
+    store.record(STAGE, made_up(STAGE), "cpu")
+    assert {row["status"] for row in store.rows("runs")} == {"ok"}
+
+
+def test_a_failure_does_not_touch_siblings_that_are_stored(store, made_up):
+    store.record(STAGE, made_up(STAGE, error=0.3), "cpu")
+    store.record_failure(replace(STAGE, seeds=(1, 2, 3, 4)), "OSError: disk full", "cpu")
+    assert {row["retrain_seed"]: row["status"] for row in store.rows("runs")} == {
+        1: "ok",
+        2: "ok",
+        3: "ok",
+        4: "failed",
+    }
+    assert store.stored() == {STAGE.point.key: {1, 2, 3}}
+
+
+def test_dense_models_need_their_row_and_their_file(store):
+    run = STAGE.point.dense
+    row = {"dense": run.key, "status": "ok", "message": "", "seconds": 1.0}
+    store.record(DenseStage(run, (3, 6)), {"dense": [row | {"epoch": 3}, row | {"epoch": 6}]}, "cpu")
+    assert store.dense_models() == set()
+    store.artifacts.write(f"dense/{run.key}/epoch-00003.pt", b"")
+    store.artifacts.write(f"dense/{run.key}/epoch-00009.pt", b"")
+    assert store.dense_models() == {(run.key, 3)}
+    store.record_failure(DenseStage(run, (3, 9)), "died", "")
+    assert {row["epoch"]: row["status"] for row in store.rows("dense")} == {3: "ok", 6: "ok", 9: "failed"}
+    assert store.dense_models() == {(run.key, 3)}
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UsageError, match="holds something else"):
+        Store(tmp_path).open(SPEC)
+    with pytest.raises(UsageError, match="is a file"):
+        Store(tmp_path / "thesis.tex").check()
+    with pytest.raises(UsageError, match="cannot be written"):
+        Store(tmp_path / "thesis.tex" / "below").open(SPEC)
+    with pytest.raises(UsageError, match="holds no results"):
+        Store(tmp_path).spec()
+
+
+def test_an_old_or_foreign_table_is_refused(store, made_up):
+    store.open(SPEC)
+    store.record(STAGE, made_up(STAGE), "cpu")
+    file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.replace_schema_metadata({"three_regime_sweeps_schema": "0"}), file)
+    with pytest.raises(UsageError, match=r"runs/.*schema version '0', but this version of the service reads '1'"):
+        store.stored()
+    pq.write_table(pa.table({"a": [1]}), file)
+    with pytest.raises(UsageError, match="not a table of this service"):
+        store.stored()
+    with open(file, "wb") as broken:
+        broken.write(b"PAR1 no")
+    with pytest.raises(UsageError, match="not a Parquet file"):
+        store.stored()
+
+
+def test_a_sweep_of_another_version_is_refused(store):
+    store.folder.write("sweep.json", b'{"data": "digits", "sharpness": 3}')
+    with pytest.raises(UsageError, match="not of this version"):
+        store.check()

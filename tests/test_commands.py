@@ -1,0 +1,233 @@
+"""The real commands, with real Ray, as a person would type them."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+from sweeps.presets import PRESETS
+from sweeps.store import Store
+
+ROOT = Path(__file__).parent.parent
+SMOKE = PRESETS["smoke"]
+NOT_VALUES = ["seconds", "created_at", "host", "commit", "package_version"]
+PATIENCE = 180  # seconds until a test gives up; nothing here should take a quarter of it
+
+
+def command(name, *arguments):
+    return [sys.executable, str(ROOT / "sweeps" / f"{name}.py"), *map(str, arguments)]
+
+
+def run(name, *arguments, **options):
+    return subprocess.run(
+        command(name, *arguments), capture_output=True, text=True, timeout=PATIENCE, check=False, **options
+    )
+
+
+def grid(out, *arguments, **options):
+    return run("grid", "--preset", "smoke", "--out", out, *arguments, **options)
+
+
+def tables(out):
+    """Values of all tables, in a fixed order."""
+    read = {}
+    for name, keys in (("runs", ["point", "retrain_seed"]), ("pairs", ["point", "first_seed"]), ("dense", ["epoch"])):
+        table = pd.read_parquet(out / name).drop(columns=NOT_VALUES)
+        assert not table.duplicated([*keys, *(["second_seed"] if name == "pairs" else [])]).any()
+        read[name] = table.sort_values(keys, ignore_index=True)
+    read["phase"] = pd.read_parquet(out / "phase.parquet").drop(columns="seconds")
+    return read
+
+
+def assert_same(out, undisturbed):
+    ours, theirs = tables(out), tables(undisturbed)
+    for name in theirs:
+        pd.testing.assert_frame_equal(ours[name], theirs[name], check_exact=True)
+
+
+def until(condition, process):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def workers(process):
+    """Trials that run under a driver."""
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "StageTrainable" in child.name()]
+
+
+def start_grid(out, *arguments):
+    return subprocess.Popen(
+        command("grid", "--preset", "smoke", "--out", out, "--checkpoint-seconds", "0.001", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Results of the smoke preset, and what the command printed."""
+    out = tmp_path_factory.mktemp("smoke") / "results"
+    done = grid(out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out, done
+
+
+@pytest.fixture(scope="module")
+def without_ray_and_torch(tmp_path_factory):
+    """An environment in which importing Ray or torch fails."""
+    folder = tmp_path_factory.mktemp("fake")
+    for name in ("ray", "torch"):
+        (folder / f"{name}.py").write_text("raise SystemExit('imported what it should not')")
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def test_the_grid_ends_with_tables_regimes_and_a_diagram(undisturbed):
+    out, done = undisturbed
+    assert "4 of 4 points done" in done.stdout
+    assert "Regimes" in done.stdout
+    assert f"Phase diagram: {out}/phase_diagram.html" in done.stdout
+    assert done.stderr == ""
+    phase = pd.read_csv(out / "phase.csv")
+    assert len(phase) == 4
+    assert set(phase["status"]) == {"ok"}
+    assert phase["regime"].isin(["I", "II-A", "II-B"]).all()
+    assert list(phase.columns) == list(pd.read_parquet(out / "phase.parquet").columns)
+    assert len(pd.read_parquet(out / "runs")) == 8
+    assert len(pd.read_parquet(out / "pairs")) == 4
+    assert (out / "phase_diagram.html").stat().st_size > 1_000_000
+    assert not list((out / "artifacts" / "training").glob("*"))
+
+
+def test_the_temporary_folder_is_left_clean(undisturbed):
+    assert not list(Path("/tmp").glob("three-regime-sweeps-*"))
+
+
+def test_the_same_command_again_has_nothing_to_do(undisturbed, without_ray_and_torch):
+    out, _ = undisturbed
+    before = tables(out)
+    again = grid(out, env=without_ray_and_torch)
+    assert again.returncode == 0, again.stderr
+    assert "4 points wanted, 4 stored" in again.stdout
+    assert all(before[name].equals(table) for name, table in tables(out).items())
+
+
+def test_a_dry_run_counts_and_starts_nothing(undisturbed, tmp_path, without_ray_and_torch):
+    new = grid(tmp_path / "new", "--dry-run", env=without_ray_and_torch)
+    assert new.stdout == (
+        "dense trainings: 1 wanted, 1 to do for 2 temperatures\npoints: 4 wanted, 0 stored, 4 to do\n"
+    )
+    assert not (tmp_path / "new").exists()
+    wider = grid(undisturbed[0], "--densities", "0.05", "0.3", "--dry-run", env=without_ray_and_torch)
+    assert "1 wanted, 0 to do for 0 temperatures" in wider.stdout
+    assert "points: 4 wanted, 2 stored, 2 to do" in wider.stdout
+    other = grid(undisturbed[0], "--lr", "0.01", "--dry-run", env=without_ray_and_torch)
+    assert "points: 4 wanted, 0 stored, 4 to do" in other.stdout
+
+
+def test_report_draws_stored_results(undisturbed, tmp_path, without_ray_and_torch):
+    out, _ = undisturbed
+    done = run("report", out, "--out", tmp_path / "mine.html", "--lmc-threshold", "-1e-9", env=without_ray_and_torch)
+    assert done.returncode == 0, done.stderr
+    assert "LMC below -1e-09" in (tmp_path / "mine.html").read_text()
+    phase = pd.read_parquet(out / "phase.parquet")
+    assert ((phase["regime"] == "I") == (phase["lmc"] < -1e-9)).all()
+    assert run("report", out).returncode == 0  # and with the sweep's own again
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--densities", "1.5"], "grid.py: --densities 1.5: a density is a fraction kept, in (0, 1]."),
+        (["--densities"], "--densities (nothing)"),
+        (["--retrain-seeds", "1"], "--retrain-seeds 1: siblings are compared in pairs"),
+        (["--temperatures", "7"], "--temperatures 7"),
+        (["--preset", "cifar"], "--preset cifar: there is no such preset; the presets are digits, smoke."),
+        (["--temperature", "sharpness"], "sharpness"),
+        (["--load", "depth"], "depth"),
+        (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
+        (["--address", "nonsense"], "--address nonsense"),
+        (["--epochs", "six"], "six"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, said, tmp_path):
+    done = grid(tmp_path / "out", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_report_of_nothing(tmp_path):
+    done = run("report", tmp_path)
+    assert done.returncode == 2
+    assert "holds no results of a sweep" in done.stderr
+
+
+def test_killed_workers_and_drivers_lose_nothing(undisturbed, tmp_path):
+    """A worker, then the driver, each in the middle of training; then Ctrl-C; then to the end."""
+    out = tmp_path / "results"
+    training = out / "artifacts" / "training"
+    first = start_grid(out)
+    until(lambda: list(training.glob("dense-*.pt")), first)
+    until(lambda: workers(first), first)[0].kill()
+    siblings = until(lambda: [file for file in training.glob("*.pt") if "dense" not in file.name], first)
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    kept = torch.load(io.BytesIO(siblings[0].read_bytes()), weights_only=True)
+    assert kept["training"]["epoch"] >= 1
+    assert len(Store(out).dense_models()) == 2
+
+    second = start_grid(out)
+    until(lambda: workers(second), second)
+    second.send_signal(signal.SIGINT)
+    said, _ = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 130, said
+    assert "the same command continues" in said
+    assert len(Store(out).stored()) < 4
+
+    last = grid(out)
+    assert last.returncode == 0, last.stdout + last.stderr
+    assert_same(out, undisturbed[0])
+
+
+def test_a_point_that_fails_is_stored_tried_again_and_does_not_stop_the_others(undisturbed, tmp_path):
+    out = tmp_path / "results"
+    stages = SMOKE.points()
+    hurt = stages[0].point
+    planted = out / "artifacts" / "siblings" / hurt.key / "1-2.pt"
+    planted.parent.mkdir(parents=True)
+    planted.write_bytes(b"not a torch file")
+    (out / "sweep.json").write_text(SMOKE.to_json())
+    failed = grid(out)
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "1 of 4 points failed" in failed.stderr
+    assert "epochs 2, density 0.05, dense seed 1: UnpicklingError" in failed.stderr
+    assert len(Store(out).stored()) == 3
+    assert sorted(pd.read_csv(out / "phase.csv")["status"]) == ["failed", "ok", "ok", "ok"]
+    planted.unlink()
+    again = grid(out)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert_same(out, undisturbed[0])
+
+
+def test_a_training_that_diverges_is_a_result(tmp_path):
+    out = tmp_path / "results"
+    done = grid(out, "--lr", "1e30", "--densities", "0.4")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(pd.read_parquet(out / "runs")["status"]) == {"diverged"}
+    assert pd.read_csv(out / "phase.csv")["regime"].isna().all()
+    again = grid(out, "--lr", "1e30", "--densities", "0.4")
+    assert "2 stored" in again.stdout
