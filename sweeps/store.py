@@ -145,7 +145,9 @@ class Store:
         schema = TABLES[table]
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
-        return pa.concat_tables([schema.empty_table(), *(part for part in parts if part is not None)])
+        # A column that was added later is null in older files.
+        parts = [schema.empty_table(), *(part for part in parts if part is not None)]
+        return pa.concat_tables(parts, promote_options="default").select(schema.names)
 
     def _read(self, table: str, name: str, columns: list[str] | None = None) -> pa.Table | None:
         file = f"{table}/{name}.parquet"

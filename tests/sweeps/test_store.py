@@ -135,6 +135,16 @@ def test_an_old_or_foreign_table_is_refused(store, made_up):
         store.stored()
 
 
+def test_a_column_that_was_added_later_is_null_in_older_files(store, made_up):
+    store.record(STAGE, made_up(STAGE), "cpu")
+    store.record(OTHER, made_up(OTHER), "cpu")
+    file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns(["device"]), file)
+    assert {row["point"]: row["device"] for row in store.rows("runs")} == {STAGE.point.key: None, OTHER.point.key: "cpu"}
+    assert len(store.rows("runs", ["point", "device"])) == 6
+
+
 def test_a_sweep_of_another_version_is_refused(store):
     store.folder.write("sweep.json", b'{"data": "digits", "sharpness": 3}')
     with pytest.raises(UsageError, match="not of this version"):
