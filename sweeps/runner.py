@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,12 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
         Interrupted: After SIGINT or SIGTERM.
     """
     with _ray(options), progress, tempfile.TemporaryDirectory(prefix="three-regime-sweeps-") as scratch:
-        trainable = tune.with_parameters(StageTrainable, store=store, checkpoint_seconds=options.checkpoint_seconds)
+        trainable = tune.with_parameters(
+            StageTrainable,
+            store=store,
+            device="cuda" if options.gpus_per_trial else "cpu",
+            checkpoint_seconds=options.checkpoint_seconds,
+        )
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources),
@@ -99,13 +105,20 @@ class _PlanSearcher(Searcher):
         outcome: Outcome = "failed"
         message = NO_RESULT
         if error or not result or result.get("outcome") not in ("ok", "diverged", "failed"):
-            self._store.record_failure(stage, message, "")
+            self._record_failure(stage, message)
         else:
             outcome, message = result["outcome"], result["message"]
         self._progress.ended(stage, outcome == "failed")
         for point in self._plan.tell(stage, outcome):
-            self._store.record_failure(point, f"{stage}: {message}", "")
+            self._record_failure(point, f"{stage}: {message}")
             self._progress.ended(point, failed=True)
+
+    def _record_failure(self, stage: Stage, message: str) -> None:
+        """Store a failure; if even that fails, say so and go on: the point stays missing."""
+        try:
+            self._store.record_failure(stage, message, "")
+        except OSError as error:
+            print(f"{stage} failed ({message}), which cannot be stored: {error}", file=sys.stderr)
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: a sweep is continued from its store."""

@@ -69,12 +69,14 @@ def load(name: str, validation_fraction: float) -> DataSet:
     Which images are held out depends on nothing but their number.
 
     Raises:
-        ValueError: For an unknown name.
+        ValueError: For an unknown name, or if no training image is left.
     """
     check_name(name)
     data = _digits()
     order = np.random.default_rng(SPLIT_SEED).permutation(len(data.train))
     held_out = round(validation_fraction * len(order))
+    if held_out == len(order):
+        raise ValueError(f"a validation fraction of {validation_fraction} leaves none of {held_out} images to train on")
     return replace(data, train=data.train[np.sort(order[held_out:])], validation=data.train[np.sort(order[:held_out])])
 
 

@@ -1,6 +1,7 @@
 """Measuring trained models on whole splits: errors, the line between two siblings, their similarity."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ def path_errors(stack: Stack, start: State, end: State, split: Split, measuremen
         measurement: Number of positions and size of the batches of the re-estimation.
     """
     stack.load([interpolate(start, end, position) for position in path_positions(measurement.path_points)])
-    with torch.no_grad():
+    with torch.no_grad(), _float32():
         reestimate_batch_norm(stack, _same_images(stack, split.images, measurement.batch_norm_batch_size))
     return errors(stack, split)
 
@@ -49,8 +50,14 @@ def similarities(stack: Stack, pairs: Sequence[tuple[int, int]], split: Split, m
 def _logits(stack: Stack, images: Tensor) -> Tensor:
     """Logits of shape (models, images, classes), in evaluation mode and float32."""
     stack.eval()
-    batches = [stack(batch) for batch in _same_images(stack, images, EVALUATION_BATCH)]
+    with _float32():
+        batches = [stack(batch) for batch in _same_images(stack, images, EVALUATION_BATCH)]
     return torch.cat(batches, 1) if batches else images.new_empty(stack.models, 0, 1)
+
+
+def _float32() -> AbstractContextManager[None]:
+    """Keep convolutions on a GPU from rounding to TensorFloat-32, which they do unless told not to."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _same_images(stack: Stack, images: Tensor, batch_size: int) -> Iterator[Tensor]:

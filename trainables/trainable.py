@@ -36,13 +36,12 @@ class StageTrainable(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
-        self, config: dict[str, Any], store: Store, checkpoint_seconds: float
+        self, config: dict[str, Any], store: Store, device: str, checkpoint_seconds: float
     ) -> None:
         """Begin with the first stage of this worker."""
         _keep_freed_memory()
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._device = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-        self._store, self._machine = store, Machine(store.artifacts, device, checkpoint_seconds)
+        self._device = torch.cuda.get_device_name() if device == "cuda" else device
+        self._store, self._machine = store, Machine(store.artifacts, torch.device(device), checkpoint_seconds)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

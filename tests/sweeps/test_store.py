@@ -141,7 +141,10 @@ def test_a_column_that_was_added_later_is_null_in_older_files(store, made_up):
     file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
     table = pq.read_table(file)
     pq.write_table(table.drop_columns(["device"]), file)
-    assert {row["point"]: row["device"] for row in store.rows("runs")} == {STAGE.point.key: None, OTHER.point.key: "cpu"}
+    assert {row["point"]: row["device"] for row in store.rows("runs")} == {
+        STAGE.point.key: None,
+        OTHER.point.key: "cpu",
+    }
     assert len(store.rows("runs", ["point", "device"])) == 6
 
 
