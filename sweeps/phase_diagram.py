@@ -17,6 +17,12 @@ PANELS = {
 }
 """Columns of the phase table that are drawn, with their titles."""
 
+SIGNS = {"ok": "", "incomplete": "…", "diverged": "×", "failed": "!", "missing": "?"}
+"""How a cell's status is marked, behind its regime if it has one."""
+
+UNDEFINED = "–"
+"""Mark of a cell that is ok but has no regime."""
+
 COLORS = "Cividis"  # looks the same with and without red-green colour blindness
 LOW_IS_GOOD = ("test_error", "normalized_test_error")
 NOTHING = "#d9d9d9"
@@ -34,7 +40,8 @@ class PhaseDiagram:
         loads: Labels of the columns, ascending.
         values: For each panel the values, rows by columns; NaN for nothing.
         regimes: Regime of each cell, or None.
-        marks: What to write on each cell: its regime, or what is wrong with it.
+        marks: What to write on each cell: its regime and the sign of its status.
+        legend: What the signs mean that occur; empty if none does.
         hover: Text of each cell.
     """
 
@@ -43,6 +50,7 @@ class PhaseDiagram:
     values: dict[str, list[list[float]]]
     regimes: list[list[str | None]]
     marks: list[list[str]]
+    legend: str
     hover: list[list[str]]
 
 
@@ -58,6 +66,9 @@ def phase_diagram(table: pd.DataFrame, hot_is_low: bool) -> PhaseDiagram:
         values={name: [[cell[name] for cell in row] for row in grid] for name in PANELS},
         regimes=[[_none_if_missing(cell["regime"]) for cell in row] for row in grid],
         marks=[[_mark(cell) for cell in row] for row in grid],
+        legend=", ".join(
+            f"{sign} {status}" for status, sign in SIGNS.items() if sign and status in set(table["status"])
+        ),
         hover=[[_hover(cell) for cell in row] for row in grid],
     )
 
@@ -88,6 +99,7 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
 
     count = len(PANELS)
     figure = make_subplots(1, count, subplot_titles=list(PANELS.values()), shared_yaxes=True, horizontal_spacing=0.055)
+    lines: list[dict[str, Any]] = []
     for place, (name, values) in enumerate(diagram.values.items(), start=1):
         right = figure.get_subplot(1, place).xaxis.domain[1]
         heatmap = go.Heatmap(
@@ -108,14 +120,11 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
             colorbar={"x": right + 0.002, "xanchor": "left", "thickness": 8, "len": 1, "tickfont": {"size": 10}},
         )
         figure.add_trace(heatmap, 1, place)
-        for row, marks in enumerate(diagram.marks):
-            for column, mark in enumerate(marks):
-                if math.isnan(values[row][column]):  # a heat map writes nothing on a cell without a value
-                    figure.add_annotation(x=column, y=row, text=mark, showarrow=False, row=1, col=place)
+        axes = {"xref": f"x{place}", "yref": f"y{place}"}
         for x0, y0, x1, y1 in boundaries(diagram.regimes):
-            for color, width in (("black", 5), ("white", 2)):
-                line = {"color": color, "width": width}
-                figure.add_shape(type="line", x0=x0, y0=y0, x1=x1, y1=y1, line=line, row=1, col=place)
+            for line in ({"color": "black", "width": 5}, {"color": "white", "width": 2}):
+                lines.append({"type": "line", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "line": line, **axes})
+    figure.update_layout(shapes=lines)  # all at once: plotly copies all of them for each that is added
     figure.update_xaxes(type="category", title=spec.load, showgrid=False, constrain="domain")
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     figure.update_yaxes(title=f"{spec.temperature} (hot at the top)", col=1)
@@ -129,10 +138,7 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
 
 
 def _mark(cell: Mapping[Hashable, Any]) -> str:
-    regime = _none_if_missing(cell["regime"])
-    if cell["status"] == "ok":
-        return regime or "undefined"
-    return f"{regime}<br>({cell['status']})" if regime else str(cell["status"])
+    return (_none_if_missing(cell["regime"]) or "") + SIGNS[cell["status"]] or UNDEFINED
 
 
 def _hover(cell: Mapping[Hashable, Any]) -> str:

@@ -12,6 +12,8 @@ from trainables.stages import PointStage, Stage
 LINE_SECONDS = 10.0
 """Seconds between plain lines."""
 
+BAR_WIDTH = 10  # leaves room for the line on a terminal of 80 columns
+
 
 class SweepProgress:
     """Counts points and shows them, with the time left.
@@ -33,7 +35,7 @@ class SweepProgress:
 
     def __enter__(self) -> "SweepProgress":
         if sys.stdout.isatty():
-            columns = TextColumn("{task.percentage:3.0f} %"), BarColumn(), TextColumn("{task.description}")
+            columns = BarColumn(BAR_WIDTH), TextColumn("{task.description}")
             self._bar = Progress(*columns, console=Console(), refresh_per_second=2)
             self._task = self._bar.add_task("", total=self.wanted)
             self._bar.start()
@@ -63,11 +65,9 @@ class SweepProgress:
         """One line that says it all."""
         elapsed = time.monotonic() - self._started
         worked = self._finished_work + sum(_work(stage) * share for stage, share in self._running.items())
-        points = sum(isinstance(stage, PointStage) for stage in self._running)
-        training = len(self._running) - points
         parts = [
             f"{self.done} of {self.wanted} points done",
-            f"{points} running" + (f" and {training} dense" if training else ""),
+            f"{len(self._running)} running",
             f"{self.failed} failed",
             f"{_clock(elapsed)} elapsed",
         ]
@@ -93,4 +93,4 @@ def _work(stage: Stage) -> float:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

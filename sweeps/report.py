@@ -1,6 +1,7 @@
 """Draw the phase diagram of stored results: ``python sweeps/report.py RESULTS``. No Ray, no training."""
 
 import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +63,8 @@ def write_report(store: Store, spec: SweepSpec, thresholds: Thresholds, out: str
     """
     table = phase_table(spec, store, thresholds)
     diagram = phase_diagram(table, HOT_IS_LOW[spec.temperature])
-    html = draw(diagram, spec, _caption(thresholds)).encode()
+    caption = " ".join(filter(None, (_caption(thresholds), diagram.legend and f"Cells: {diagram.legend}.")))
+    html = draw(diagram, spec, caption).encode()
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     path = Path(out or store.folder.path(DIAGRAM))
@@ -84,12 +86,15 @@ def _caption(thresholds: Thresholds) -> str:
 
 
 def _print_regimes(diagram: PhaseDiagram, spec: SweepSpec) -> None:
-    table = Table(title=f"Regimes ({spec.temperature}, hot at the top, over {spec.load})", box=SIMPLE)
+    title = f"Regimes ({spec.temperature}, hot at the top, over {spec.load})"
+    table = Table(title=title, title_justify="left", box=SIMPLE, collapse_padding=True)
     for heading in (spec.temperature, *diagram.loads):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for temperature, marks in zip(diagram.temperatures, diagram.marks, strict=True):
-        table.add_row(temperature, *(mark.replace("<br>", " ") for mark in marks))
-    Console().print(table)
+        table.add_row(temperature, *marks)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if diagram.legend:
+        print(diagram.legend)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -71,11 +71,25 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
                 storage_path=scratch,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
                 failure_config=tune.FailureConfig(max_failures=options.max_failures),
+                callbacks=[_Starts(progress)],
                 verbose=0,
             ),
         )
         with _stop_on_signal():
             tuner.fit()
+
+
+class _Starts(tune.Callback):
+    """Tells the progress which stages began: a search algorithm is only told their results."""
+
+    def __init__(self, progress: SweepProgress) -> None:
+        self._progress = progress
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._progress.running(trial.config["stage"], 0.0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as the searcher's
 
 
 class _PlanSearcher(Searcher):
@@ -119,6 +133,10 @@ class _PlanSearcher(Searcher):
             self._store.record_failure(stage, message, "")
         except OSError as error:
             print(f"{stage} failed ({message}), which cannot be stored: {error}", file=sys.stderr)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its settings for a way to continue that is not ours, and a live bar has no pickle."""
+        return {}
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: a sweep is continued from its store."""

@@ -1,10 +1,13 @@
 """The real commands, with real Ray, as a person would type them."""
 
+import fcntl
 import io
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -201,6 +204,42 @@ def test_killed_workers_and_drivers_lose_nothing(undisturbed, tmp_path):
     last = grid(out)
     assert last.returncode == 0, last.stdout + last.stderr
     assert_same(out, undisturbed[0])
+
+
+def test_on_a_terminal_there_is_a_live_bar_and_ctrl_c_reaches_the_sweep_alone(tmp_path):
+    """A terminal's Ctrl-C goes to every process of the group, Ray's own among them."""
+    out = tmp_path / "results"
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        command("grid", "--preset", "smoke", "--out", out, "--retrain-epochs", "200"),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(terminal)
+    said = b""
+    deadline = time.monotonic() + PATIENCE
+    pressed = False
+    while time.monotonic() < deadline:
+        try:
+            said += os.read(controller, 4096)
+        except OSError:  # the terminal is closed
+            break
+        if not pressed and b"2 running" in said:
+            os.write(controller, b"\x03")
+            pressed = True
+    assert process.wait(timeout=PATIENCE) == 130, said.decode()
+    text = said.decode()
+    assert "\u2501" in text  # the bar
+    assert "Stopped." in text
+    assert "Traceback" not in text
+    trainings = list((out / "artifacts" / "training").glob("*.pt"))
+    assert len(trainings) == 2  # what was running was saved
+    assert all(
+        torch.load(io.BytesIO(file.read_bytes()), weights_only=True)["training"]["epoch"] > 0 for file in trainings
+    )
 
 
 def test_a_point_that_fails_is_stored_tried_again_and_does_not_stop_the_others(undisturbed, tmp_path):

@@ -40,9 +40,9 @@ def timed(command: list[str]) -> tuple[float, int]:
     while running.poll() is None:
         try:
             peak = max(peak, unique_memory(process))
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(1)
+            process.wait(timeout=1)
+        except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+            continue
     if running.wait():
         sys.exit(f"{' '.join(command)} ended with {running.returncode}")
     return time.perf_counter() - started, peak

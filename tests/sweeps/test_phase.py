@@ -80,7 +80,8 @@ def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
     diagram = phase_diagram(phase_table(SPEC, filled, THRESHOLDS), hot_is_low=True)
     assert diagram.temperatures == ["3", "10"]
     assert diagram.loads == ["0.1", "0.2"]
-    assert diagram.marks == [["I", "II-B<br>(incomplete)"], ["II-A", "diverged"]]
+    assert diagram.marks == [["I", "II-B…"], ["II-A", "×"]]
+    assert diagram.legend == "… incomplete, × diverged"
     assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
     assert math.isnan(diagram.values["cka"][1][1])
     assert "lmc -0.3030 ± 0.0013" in diagram.hover[0][0]
@@ -104,7 +105,7 @@ def test_the_page_needs_nothing_from_outside(filled):
         "normalised test error",
         "linear mode connectivity",
         "CKA",
-        "diverged",
+        "II-B\\u2026",
         "hot at the top",
     ):
         assert text in page
