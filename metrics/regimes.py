@@ -19,13 +19,15 @@ class Thresholds:
 
     Attributes:
         lmc: Below it, in units of error, siblings are poorly connected. Negative.
-        cka: Connected siblings are similar from here on, in [0, 1] (rule ``fixed``); or at most so much below the
-            best CKA of any temperature at the same load (rule ``relative``).
+        cka: With rule ``fixed``, connected siblings are similar from this CKA on, in [0, 1].
+        margin: With rule ``relative``, they are similar if their CKA is at most so much below the best of any
+            temperature at the same load, in [0, 1].
         rule: What CKA is compared with.
     """
 
     lmc: float
     cka: float
+    margin: float = 0.01
     rule: SimilarityRule = "fixed"
 
 
@@ -44,7 +46,7 @@ def regimes_at_load(lmcs: Sequence[float], ckas: Sequence[float], thresholds: Th
         One regime for each temperature; None where LMC is NaN, or where the models are connected and CKA is NaN.
     """
     best = max((cka for cka in ckas if not math.isnan(cka)), default=math.nan)
-    least = thresholds.cka if thresholds.rule == "fixed" else best - thresholds.cka
+    least = thresholds.cka if thresholds.rule == "fixed" else best - thresholds.margin
     return [_regime(lmc, cka, thresholds.lmc, least) for lmc, cka in zip(lmcs, ckas, strict=True)]
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-CONSTANT = 1e-12
-"""Outputs whose spread is below this share of their size are constant up to rounding."""
+CONSTANT = 1e-6
+"""Outputs whose spread is below this share of their size are constant up to the rounding of float32."""
 
 
 def linear_cka(first: Tensor, second: Tensor) -> float:

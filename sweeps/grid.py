@@ -51,22 +51,23 @@ def main(arguments: Sequence[str]) -> int:
     options.run.check()
     store = Store(options.out or f"results/{preset}")
     store.check()
-    wanted = spec.points()
-    plan = GridPlan(wanted, store.stored(), store.dense_models())
+    points = spec.points()
+    plan = GridPlan(points, store.stored(), store.dense_models())
+    stored = len(points) - len(plan.points)
     if options.dry_run:
         dense = sum(len(stage.epochs) for stage in plan.dense)
         print(f"dense trainings: {len(spec.dense_seeds)} wanted, {len(plan.dense)} to do for {dense} temperatures")
-        print(f"points: {len(wanted)} wanted, {len(wanted) - len(plan.points)} stored, {len(plan.points)} to do")
+        print(f"points: {len(points)} wanted, {stored} stored, {len(plan.points)} to do")
         return OK
-    store.open(spec)
-    print(
-        f"{len(wanted)} points wanted, {len(wanted) - len(plan.points)} stored; results in {store.folder}", flush=True
-    )
-    if plan.left and not _run(plan, store, options.run, len(wanted)):
+    store.check_writable()
+    print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
+    if not plan.left:
+        store.set_spec(spec)
+    elif not _run(plan, store, spec, options.run, SweepProgress(len(points), stored, plan.left)):
         print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return INTERRUPTED
     write_report(store, spec, spec.thresholds)
-    return _report_failures(wanted, store)
+    return _report_failures(points, store)
 
 
 def _preset(arguments: Sequence[str]) -> str:
@@ -82,12 +83,14 @@ def _preset(arguments: Sequence[str]) -> str:
     return preset
 
 
-def _run(plan: GridPlan, store: Store, options: RunOptions, wanted: int) -> bool:
+def _run(plan: GridPlan, store: Store, spec: SweepSpec, options: RunOptions, progress: SweepProgress) -> bool:
     """Carry out the plan; False if it was interrupted."""
-    from sweeps.runner import Interrupted, run
+    from sweeps.runner import Interrupted, ray_cluster, run
 
     try:
-        run(plan, store, options, SweepProgress(wanted, wanted - len(plan.points), plan.left))
+        with ray_cluster(options):
+            store.set_spec(spec)  # not before: a sweep that cannot start does not replace the latest one
+            run(plan, store, options, progress)
     except Interrupted:
         return False
     return True

@@ -1,5 +1,6 @@
 """How and where a sweep runs. Imports no Ray."""
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -8,7 +9,11 @@ from sweeps.errors import UsageError
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how it runs. None of this changes a result."""
+    """Where and how it runs.
+
+    Results are stored under the same key whatever these are. Values are the same to the last bit on the same kind of
+    CPU with the same --cpus-per-trial, and only then: threads and devices round differently.
+    """
 
     address: str | None = None
     """Ray cluster to join: auto, or host:port. Left out: a Ray of its own on this machine."""
@@ -23,18 +28,18 @@ class RunOptions:
     """How often a trial whose worker or node died is started again before its point counts as failed."""
 
     checkpoint_seconds: float = 30
-    """A training is saved about this often, in seconds: so much is lost at most when its worker dies."""
+    """A training is saved at the first epoch that ends after so many seconds: that is lost at most with a worker."""
 
     def check(self) -> None:
         """Raise UsageError for values that can never work."""
-        cores = os.cpu_count() or 1
-        if self.cpus_per_trial <= 0:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if not 0 < self.cpus_per_trial < math.inf:
             raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: a trial needs a core, or a share of one.")
         if self.address is None and self.cpus_per_trial > cores:
             raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: this machine has {cores} cores.")
-        if self.gpus_per_trial < 0:
+        if not 0 <= self.gpus_per_trial < math.inf:
             raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g}: it is 0 or more.")
         if self.max_failures < 0:
             raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
-        if self.checkpoint_seconds <= 0:
+        if not self.checkpoint_seconds > 0:
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds:g}: it is a positive number.")

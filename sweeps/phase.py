@@ -28,7 +28,7 @@ def phase_table(spec: SweepSpec, store: Store, thresholds: Thresholds) -> pd.Dat
     seeds = pairs[["first_seed", "second_seed"]].isin(spec.retrain_seeds).all(axis=1)
     pairs = pairs[seeds & pairs["point"].isin(runs["point"])]
     runs_by_point, pairs_by_point = (dict(list(table.groupby("point"))) for table in (runs, pairs))
-    dense_errors = dense.set_index(["dense", "epoch"])["test_error"].to_dict()
+    dense_errors = dense.set_index(["dense", "epoch"])["validation_error"].to_dict()
     rows = [_cell(stages, runs_by_point, pairs_by_point, dense_errors) for stages in cells.values()]
     table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
     table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
@@ -68,11 +68,11 @@ def _cell(
     runs = None if all_runs is None else all_runs[all_runs["status"] == "ok"]
     pairs = None if all_pairs is None else all_pairs[all_pairs["status"] == "ok"]
     for name in ("test_error", "validation_error", "train_error", "density"):
-        row[name], row[f"{name}_se"] = _mean_and_error(runs, name)
+        row |= _mean_and_errors(runs, name)
     for name in ("lmc", "cka"):
-        row[name], row[f"{name}_se"] = _mean_and_error(pairs, name)
+        row |= _mean_and_errors(pairs, name)
     errors = [dense_errors.get((stage.point.dense.key, stage.point.epoch), math.nan) for stage in stages]
-    row["dense_test_error"] = pd.Series(errors).mean()
+    row["dense_validation_error"] = pd.Series(errors).mean()
     row["n_runs"] = 0 if runs is None else len(runs)
     row["n_pairs"] = 0 if pairs is None else len(pairs)
     row["n_dense_seeds"] = 0 if runs is None else runs["dense_seed"].nunique()
@@ -92,9 +92,14 @@ def _concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
     return pd.concat(tables) if tables else None
 
 
-def _mean_and_error(table: pd.DataFrame | None, column: str) -> tuple[float, float]:
-    """Mean over the defined values and its standard error."""
+def _mean_and_errors(table: pd.DataFrame | None, column: str) -> dict[str, float]:
+    """Mean over the defined values, its standard error over them, and over the means of the dense seeds."""
     if table is None:
-        return math.nan, math.nan
+        return dict.fromkeys((column, f"{column}_se", f"{column}_se_dense"), math.nan)
     values = table[column].astype(float)
-    return float(values.mean()), float(values.std()) / math.sqrt(max(values.count(), 1))
+    dense = values.groupby(table["dense_seed"]).mean()
+    return {column: float(values.mean()), f"{column}_se": _error(values), f"{column}_se_dense": _error(dense)}
+
+
+def _error(values: "pd.Series[float]") -> float:
+    return float(values.std()) / math.sqrt(max(values.count(), 1))

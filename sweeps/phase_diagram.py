@@ -146,10 +146,11 @@ def _hover(cell: Mapping[Hashable, Any]) -> str:
         f"<b>{cell['temperature_axis']} {cell['temperature']:g}, {cell['load_axis']} {cell['load']:g}</b>",
         f"regime {_none_if_missing(cell['regime']) or 'undefined'}, status {cell['status']}",
     ]
-    for name in ("test_error", "validation_error", "lmc", "cka"):
-        lines.append(f"{name} {cell[name]:.4f} ± {cell[f'{name}_se']:.4f}")
-    lines.append(f"normalized_test_error {cell['normalized_test_error']:.4f}")
-    lines.append(f"dense_test_error {cell['dense_test_error']:.4f}")
+    for name, replicates in (("test_error", "siblings"), ("lmc", "pairs"), ("cka", "pairs")):
+        within, between = (cell[f"{name}_{kind}"] for kind in ("se", "se_dense"))
+        lines.append(f"{name} {cell[name]:.4f} ± {within:.4f} over {replicates}, ± {between:.4f} over dense seeds")
+    for name in ("normalized_test_error", "validation_error", "dense_validation_error"):
+        lines.append(f"{name} {cell[name]:.4f}")
     lines.append(f"{cell['n_runs']} siblings, {cell['n_pairs']} pairs, {cell['n_dense_seeds']} dense seeds")
     return "<br>".join(lines)
 

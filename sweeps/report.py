@@ -43,10 +43,13 @@ class Report:
     """Regime I is where LMC lies below this; the sweep's own if not given."""
 
     cka_threshold: float | None = None
-    """Regime II-B begins at this CKA; the sweep's own if not given."""
+    """With --cka-rule fixed: Regime II-B begins at this CKA; the sweep's own if not given."""
 
     cka_rule: SimilarityRule | None = None
-    """What CKA is compared with; the sweep's own if not given."""
+    """Compare CKA with --cka-threshold (fixed) or the load's best (relative); the sweep's own if not given."""
+
+    cka_margin: float | None = None
+    """With --cka-rule relative: Regime II-B reaches so far below the best CKA; the sweep's own if not given."""
 
 
 def write_report(store: Store, spec: SweepSpec, thresholds: Thresholds, out: str | None = None) -> None:
@@ -67,7 +70,7 @@ def write_report(store: Store, spec: SweepSpec, thresholds: Thresholds, out: str
     html = draw(diagram, spec, caption).encode()
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
-    path = Path(out or store.folder.path(DIAGRAM))
+    path = Path(out) if out else store.folder.path / DIAGRAM
     try:
         store.folder.write("phase.parquet", content.getvalue())
         store.folder.write("phase.csv", table.to_csv(index=False).encode())
@@ -81,7 +84,7 @@ def write_report(store: Store, spec: SweepSpec, thresholds: Thresholds, out: str
 def _caption(thresholds: Thresholds) -> str:
     similar = f"CKA at least {thresholds.cka:g}"
     if thresholds.rule == "relative":
-        similar = f"CKA within {thresholds.cka:g} of the load's best"
+        similar = f"CKA within {thresholds.margin:g} of the load's best"
     return f"Regime I: LMC below {thresholds.lmc:g}. Regime II-B: connected, {similar}. Regime II-A: connected, less."
 
 
@@ -102,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Report, arguments)
     store = Store(options.results)
     spec = store.spec()
-    changed = {name: getattr(options, name) for name in ("lmc_threshold", "cka_threshold", "cka_rule")}
+    changed = {name: getattr(options, name) for name in ("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin")}
     spec = replace(spec, **{name: value for name, value in changed.items() if value is not None})
     check_thresholds(spec.thresholds)
     write_report(store, spec, spec.thresholds, options.out)

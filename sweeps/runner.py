@@ -26,7 +26,6 @@ os.environ.update(
     RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # otherwise five files for each trial
     TUNE_DISABLE_SIGINT_HANDLER="1",  # ours stops Tune through SIGUSR1, and remembers
-    TUNE_FORCE_TRIAL_CLEANUP_S="20",  # for trials to save their training when they are stopped
     TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own state is not needed: the store says what is missing
 )
 
@@ -47,13 +46,13 @@ class Interrupted(Exception):  # noqa: N818  not an error: the person asked for 
 
 
 def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) -> None:
-    """Carry out all stages of a plan; results go into the store as they come.
+    """Carry out a plan on the Ray that :func:`ray_cluster` joined; results go into the store as they come.
 
     Raises:
-        UsageError: If there is no Ray to join, or it lacks what a trial needs.
-        Interrupted: After SIGINT or SIGTERM.
+        Interrupted: After SIGINT or SIGTERM. Trainings were saved, unless an epoch took longer than the ten seconds for
+            which Tune waits.
     """
-    with _ray(options), progress, tempfile.TemporaryDirectory(prefix="three-regime-sweeps-") as scratch:
+    with progress, tempfile.TemporaryDirectory(prefix="three-regime-sweeps-") as scratch:
         trainable = tune.with_parameters(
             StageTrainable,
             store=store,
@@ -77,6 +76,39 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
         )
         with _stop_on_signal():
             tuner.fit()
+
+
+@contextmanager
+def ray_cluster(options: RunOptions) -> Iterator[None]:
+    """Ray for as long as it is needed: one of our own, or a cluster's.
+
+    Raises:
+        UsageError: If there is no Ray to join, or this machine lacks what a trial needs.
+    """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if options.address is None:
+        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **settings)
+    else:
+        _check_address(options.address)
+        try:
+            ray.init(address=options.address, **settings)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({error}).") from None
+    try:
+        have = ray.cluster_resources()
+        for option, need, kind in (
+            ("--cpus-per-trial", options.cpus_per_trial, "CPU"),
+            ("--gpus-per-trial", options.gpus_per_trial, "GPU"),
+        ):
+            if need > have.get(kind, 0):
+                lack = f"{option} {need:g}: Ray has {have.get(kind, 0):g} {kind}s"
+                if options.address is None:
+                    raise UsageError(f"{lack} on this machine.")
+                print(f"{lack} so far; waiting until the cluster has grown.", flush=True)
+        yield
+    finally:
+        ray.shutdown()
 
 
 class _Starts(tune.Callback):
@@ -145,28 +177,6 @@ class _PlanSearcher(Searcher):
         """Do nothing, likewise."""
 
 
-@contextmanager
-def _ray(options: RunOptions) -> Iterator[None]:
-    """Ray for as long as it is needed: one of our own, or a cluster's."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if options.address is None:
-        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **settings)
-    else:
-        _check_address(options.address)
-        try:
-            ray.init(address=options.address, **settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({error}).") from None
-    try:
-        gpus = ray.cluster_resources().get("GPU", 0)
-        if options.address is None and options.gpus_per_trial > gpus:
-            raise UsageError(f"--gpus-per-trial {options.gpus_per_trial:g}: Ray finds {gpus:g} GPUs on this machine.")
-        yield
-    finally:
-        ray.shutdown()
-
-
 def _check_address(address: str) -> None:
     """Fail at once where Ray would try for a minute."""
     if address == "auto":
@@ -190,12 +200,15 @@ def _stop_on_signal() -> Iterator[None]:
         interrupted = True
         os.kill(os.getpid(), signal.SIGUSR1)  # Tune's own way to be stopped
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    def too_early(number: int, frame: FrameType | None) -> None:
+        raise Interrupted  # Tune has not taken over SIGUSR1 yet: nothing runs
+
+    handlers = {signal.SIGUSR1: too_early, signal.SIGINT: stop, signal.SIGTERM: stop}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if interrupted:
         raise Interrupted

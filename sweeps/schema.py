@@ -41,7 +41,7 @@ _PROVENANCE = [
     _column("configuration", pa.string(), "", "everything that decides the result but the retrain seeds, as JSON"),
     _column("created_at", pa.timestamp("us", "UTC"), "UTC", "when the row was written"),
     _column("host", pa.string(), "", "machine"),
-    _column("device", pa.string(), "", "device that computed it"),
+    _column("device", pa.string(), "", "device that computed it; for a CPU with its number of threads"),
     _column("package_version", pa.string(), "", "version of three-regime-sweeps"),
     _column("commit", pa.string(), "", "commit of its source, if it was installed from a repository"),
     _column("libraries", pa.string(), "", "versions of Python, torch and Ray"),
@@ -52,7 +52,6 @@ def _errors(models: str) -> list[pa.Field]:
     return [
         _column("train_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; unaugmented training images, {models}"),
         _column("validation_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; held-out training images"),
-        _column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images"),
     ]
 
 
@@ -64,6 +63,7 @@ TABLES = {
             _column("retrain_seed", pa.int64(), "", "seed of the retraining"),
             *_STATUS,
             *_errors("at the end; validation and test error are means over the last 5 epochs"),
+            _column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images"),
             _column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
             _column("density_by_layer", pa.map_(pa.string(), pa.float64()), _FRACTION, "the same by parameter"),
             *_PROVENANCE,
@@ -76,7 +76,12 @@ TABLES = {
             _column("first_seed", pa.int64(), "", "retrain seed of the sibling at position 0 of the path"),
             _column("second_seed", pa.int64(), "", "retrain seed of the sibling at position 1"),
             *_STATUS,
-            _column("lmc", pa.float64(), "error, in [-1, 1]", "linear mode connectivity, negative for a barrier"),
+            _column(
+                "lmc",
+                pa.float64(),
+                "error, in [-1, 1]",
+                "linear mode connectivity, negative for a barrier; NaN if diverged",
+            ),
             _column("cka", pa.float64(), "in [0, 1]", "similarity of the softmax outputs; NaN if undefined"),
             _column("path_errors", pa.list_(pa.float64()), _FRACTION, "training error at even steps along the path"),
             *_PROVENANCE,
@@ -86,7 +91,8 @@ TABLES = {
 }
 """Schemas of the tables: a row of ``dense`` is a dense model, of ``runs`` a sibling, of ``pairs`` two siblings."""
 
-_SE = "its standard error over {0}; NaN for fewer than two. Those of one dense model are not independent"
+_SE = "its standard error over {0}, as if they were independent: too small, since a dense model's are not; NaN below 2"
+_SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer than two"
 PHASE = pa.schema(
     [
         *(field for field in _POINT if field.name in ("temperature_axis", "temperature", "load_axis", "load")),
@@ -95,15 +101,18 @@ PHASE = pa.schema(
         _column("regime", pa.string(), "", "I, II-A or II-B; null where it is undefined"),
         _column("test_error", pa.float64(), _FRACTION, "mean over the siblings with status ok; NaN without any"),
         _column("test_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
+        _column("test_error_se_dense", pa.float64(), _FRACTION, _SE_DENSE),
         _column("normalized_test_error", pa.float64(), _FRACTION, "minus the smallest of any temperature at this load"),
         _column("validation_error", pa.float64(), _FRACTION, "mean, as test_error"),
         _column("validation_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         _column("train_error", pa.float64(), _FRACTION, "mean, as test_error"),
         _column("lmc", pa.float64(), "error, in [-1, 1]", "mean over the pairs with status ok; NaN without any"),
         _column("lmc_se", pa.float64(), "error", _SE.format("pairs")),
+        _column("lmc_se_dense", pa.float64(), "error", _SE_DENSE),
         _column("cka", pa.float64(), "in [0, 1]", "mean over the pairs where it is defined"),
         _column("cka_se", pa.float64(), "", _SE.format("pairs")),
-        _column("dense_test_error", pa.float64(), _FRACTION, "mean over the dense models, before pruning"),
+        _column("cka_se_dense", pa.float64(), "", _SE_DENSE),
+        _column("dense_validation_error", pa.float64(), _FRACTION, "mean over the dense models, before pruning"),
         _column("n_runs", pa.int64(), "", "siblings with status ok"),
         _column("n_pairs", pa.int64(), "", "pairs with status ok"),
         _column("n_dense_seeds", pa.int64(), "", "dense models with a sibling with status ok"),

@@ -16,6 +16,8 @@ from trainables.stages import DenseRun, Label, Measurement, Point, PointStage, P
 HOT_IS_LOW = {"epochs": True}
 """Whether small values of a temperature axis are the hot ones."""
 
+LOADS = ("density",)
+
 
 @dataclass(frozen=True)
 class SweepSpec:
@@ -70,10 +72,13 @@ class SweepSpec:
     """Regime I is where LMC lies below this, in units of error; negative."""
 
     cka_threshold: float
-    """CKA in [0, 1] from which connected siblings are in Regime II-B; or, relative, how far below the load's best."""
+    """With --cka-rule fixed: CKA in [0, 1] from which connected siblings are in Regime II-B."""
 
     cka_rule: SimilarityRule = "fixed"
-    """Whether --cka-threshold is the same CKA everywhere, or a distance from the best CKA of the same load."""
+    """Compare CKA with --cka-threshold everywhere (fixed), or with the best CKA of the same load (relative)."""
+
+    cka_margin: float = 0.01
+    """With --cka-rule relative: Regime II-B reaches so far below the best CKA of the same load, in [0, 1]."""
 
     retrain_epochs: int | None = None
     """Epochs of retraining; as many as --epochs if not given."""
@@ -86,11 +91,8 @@ class SweepSpec:
 
     def check(self) -> None:
         """Raise UsageError unless the sweep can be run."""
-        for check, name in ((trainables.data.check_name, self.data), (trainables.models.check_name, self.model)):
-            try:
-                check(name)
-            except ValueError as error:
-                raise UsageError(f"{error}.") from None
+        for option, names in ((self.temperature, HOT_IS_LOW), (self.load, LOADS)):
+            _require(option in names, "axis", option, f"there is no such axis; the axes are {', '.join(names)}")
         for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds"):
             _check_list(name, getattr(self, name))
         for density in self.densities:
@@ -114,11 +116,16 @@ class SweepSpec:
             0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "it is in [0, 1)"
         )
         check_thresholds(self.thresholds)
+        try:
+            trainables.models.check_name(self.model)
+            trainables.data.load(self.data, self.validation_fraction)
+        except ValueError as error:
+            raise UsageError(f"{error}.") from None
 
     @property
     def thresholds(self) -> Thresholds:
         """Boundaries of the regimes; they decide no result, only how results are read."""
-        return Thresholds(self.lmc_threshold, self.cka_threshold, self.cka_rule)
+        return Thresholds(self.lmc_threshold, self.cka_threshold, self.cka_margin, self.cka_rule)
 
     def dense_run(self, seed: int) -> DenseRun:
         """Dense training of one seed, the same for all its temperatures."""
@@ -171,6 +178,7 @@ def check_thresholds(thresholds: Thresholds) -> None:
     rule = "it is a negative number near 0, in units of error"
     _require(-1 <= thresholds.lmc < 0, "--lmc-threshold", thresholds.lmc, rule)
     _require(0 <= thresholds.cka <= 1, "--cka-threshold", thresholds.cka, "it is in [0, 1]")
+    _require(0 <= thresholds.margin <= 1, "--cka-margin", thresholds.margin, "it is in [0, 1]")
 
 
 def _check_list(name: str, values: Sequence[float]) -> None:

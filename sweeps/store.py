@@ -21,7 +21,7 @@ from sweeps.errors import UsageError
 from sweeps.schema import TABLES, check_schema
 from sweeps.spec import SweepSpec
 from trainables.artifacts import Folder
-from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, configuration
+from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, configuration, dense_name
 
 SPEC = "sweep.json"
 
@@ -36,33 +36,42 @@ class Store:
 
     Args:
         location: The folder. It is made when the first file is written.
+
+    Raises:
+        UsageError: If it is not a local folder.
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
+        if "://" in os.fspath(location):
+            raise UsageError(f"{location} is not a local folder, and only those can hold results.")
         self.folder = Folder(location)
-        self.artifacts = Folder(self.folder.path("artifacts"))
+        self.artifacts = Folder(self.folder.path / "artifacts")
 
-    def open(self, spec: SweepSpec) -> None:
-        """Make the folder this sweep's.
-
-        Raises:
-            UsageError: If it holds something else than a sweep's results, or cannot be written.
-        """
-        self.check()
-        try:
-            self.folder.write(SPEC, spec.to_json().encode())
-        except OSError as error:
-            raise UsageError(f"--out {self.folder} cannot be written: {error.strerror}; name another folder.") from None
+    def set_spec(self, spec: SweepSpec) -> None:
+        """Make this the folder's latest sweep, the one a report shows."""
+        self.folder.write(SPEC, spec.to_json().encode())
 
     def check(self) -> None:
-        """Raise UsageError if the folder holds something else than results."""
-        root = Path(self.folder.root)
-        if root.exists() and not root.is_dir():
-            raise UsageError(f"--out {root} is a file; name a folder.")
-        if root.is_dir() and not (root / SPEC).exists() and any(root.iterdir()):
-            raise UsageError(f"--out {root} holds something else than a sweep's results; name a new or empty folder.")
-        if (root / SPEC).exists():
+        """Raise UsageError unless the folder is new, empty or holds results."""
+        path = self.folder.path
+        try:
+            names = [file.name for file in path.iterdir() if file.name[0] != "."] if path.exists() else []
+        except NotADirectoryError:
+            raise UsageError(f"{path} is a file; name a folder.") from None
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}; name another folder.") from None
+        if names and SPEC not in names:
+            raise UsageError(f"{path} holds something else than a sweep's results; name a new or empty folder.")
+        if names:
             self.spec()
+
+    def check_writable(self) -> None:
+        """Raise UsageError unless files can be written."""
+        try:
+            self.folder.write(".writable", b"")
+            self.folder.delete(".writable")
+        except OSError as error:
+            raise UsageError(f"{self.folder} cannot be written: {error.strerror}; name another folder.") from None
 
     def spec(self) -> SweepSpec:
         """Latest sweep of this folder.
@@ -70,19 +79,27 @@ class Store:
         Raises:
             UsageError: If there is none, or another version wrote it.
         """
-        content = self.folder.read(SPEC)
+        file = self.folder.path / SPEC
+        try:
+            content = self.folder.read(SPEC)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
         if content is None:
             raise UsageError(f"{self.folder} holds no results of a sweep (there is no {SPEC} in it).")
         try:
-            return SweepSpec.from_json(content)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{self.folder.path(SPEC)} is not of this version of the service: {error}.") from None
+            spec = SweepSpec.from_json(content)
+            spec.check()
+        except (TypeError, ValueError, UsageError) as error:
+            raise UsageError(f"{file} is not of this version of the service: {error}") from None
+        return spec
 
     def record(self, stage: Stage, rows: Mapping[str, Sequence[Row]], device: str) -> None:
         """Store the rows of a stage that was carried out; what was stored of it before is replaced."""
         if isinstance(stage, DenseStage):
             for row in rows["dense"]:
-                self._write("dense", f"{stage.run.key}-{row['epoch']:05d}", [_dense_columns(stage.run) | row], device)
+                self._write(
+                    "dense", f"{stage.run.key}-{dense_name(row['epoch'])}", [_dense_columns(stage.run) | row], device
+                )
         else:
             for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
                 self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
@@ -112,8 +129,9 @@ class Store:
     def stored(self) -> dict[str, set[int]]:
         """Retrain seeds that have a result, by key of the point."""
         have: dict[str, set[int]] = {}
+        compared = set(self.folder.names("pairs", ".parquet"))
         for row in self.rows("runs", ["point", "retrain_seed", "status"]):
-            if row["status"] != "failed":
+            if row["status"] != "failed" and row["point"] in compared:
                 have.setdefault(row["point"], set()).add(row["retrain_seed"])
         return have
 
@@ -124,11 +142,8 @@ class Store:
             for row in self.rows("dense", ["dense", "epoch", "status"])
             if row["status"] != "failed"
         }
-        return {
-            (run, int(name.removeprefix("epoch-")))
-            for run in {run for run, _ in measured}
-            for name in self.artifacts.names(f"dense/{run}", ".pt")
-        } & measured
+        kept = {run: self.artifacts.names(f"dense/{run}", ".pt") for run in {run for run, _ in measured}}
+        return {(run, epoch) for run, epoch in measured if dense_name(epoch) in kept[run]}
 
     def rows(self, table: str, columns: list[str] | None = None) -> list[Row]:
         """All rows of a table, or these columns of them."""
@@ -156,12 +171,11 @@ class Store:
             return None
         try:
             parquet = pq.ParquetFile(io.BytesIO(content))
-        except pa.ArrowInvalid:
-            raise UsageError(
-                f"{self.folder.path(file)} is not a Parquet file; delete it, and run the sweep again."
-            ) from None
-        check_schema(parquet.schema_arrow, self.folder.path(file))
-        return parquet.read(columns).replace_schema_metadata(None)
+            check_schema(parquet.schema_arrow, str(self.folder.path / file))
+            return parquet.read(columns).replace_schema_metadata(None)
+        except (pa.ArrowException, OSError):
+            said = "is damaged or not a Parquet file; delete it, and run the sweep again"
+            raise UsageError(f"{self.folder.path / file} {said}.") from None
 
     def _write(self, table: str, name: str, rows: Iterable[Row], device: str) -> None:
         common = _provenance() | {"device": device, "created_at": datetime.now(UTC)}

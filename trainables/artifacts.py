@@ -1,79 +1,65 @@
-"""Files that appear whole or not at all, in a local folder or any other file system pyarrow knows."""
+"""Files that appear whole or not at all."""
 
 import io
 import os
 import uuid
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
-
-import pyarrow.fs
 
 
 class Folder:
-    """A folder of files named by relative paths, such as ``dense/<key>/epoch-0010.pt``.
+    """A folder of files named by relative paths, such as ``dense/<key>/epoch-00010.pt``.
 
     Args:
-        location: A path, or a URI of a file system that pyarrow knows.
+        path: The folder; it is made when the first file is written.
     """
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
-        text = os.fspath(location)
-        if "://" in text:
-            self._files, self.root = pyarrow.fs.FileSystem.from_uri(text)
-        else:
-            self._files, self.root = pyarrow.fs.LocalFileSystem(), os.path.abspath(text)
-        self._local = isinstance(self._files, pyarrow.fs.LocalFileSystem)
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
 
     def __str__(self) -> str:
-        return self.root
-
-    def path(self, name: str) -> str:
-        """Full path of the file ``name`` in this folder's file system."""
-        return str(PurePosixPath(self.root, name))
+        return str(self.path)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, replacing what had this name. Readers see the old file or the new one, whole.
 
-        On a local disk the file is on disk when this returns.
+        When this returns the file is on disk under its name, also if the machine loses power.
         """
-        path = PurePosixPath(self.path(name))
-        if not self._local:
-            with self._files.open_output_stream(str(path)) as stream:  # object storage: appears when closed
-                stream.write(content)
-            return
-        os.makedirs(path.parent, exist_ok=True)
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with open(temporary, "wb") as file:
+            with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-            raise
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        parent = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
 
     def read(self, name: str) -> bytes | None:
         """Content of a file, or None if there is none of this name."""
         try:
-            with self._files.open_input_file(self.path(name)) as file:
-                return file.read()
+            return (self.path / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """Sorted names, without ``folder`` and ``suffix``, of the whole files directly inside ``folder``."""
-        selector = pyarrow.fs.FileSelector(self.path(folder), allow_not_found=True)
-        found = (info.base_name for info in self._files.get_file_info(selector) if info.is_file)
+        try:
+            found = os.listdir(self.path / folder)
+        except FileNotFoundError:
+            return []
         return sorted(name.removesuffix(suffix) for name in found if name.endswith(suffix) and name[0] != ".")
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
-        try:
-            self._files.delete_file(self.path(name))
-        except FileNotFoundError:
-            return
+        (self.path / name).unlink(missing_ok=True)
 
 
 def save(folder: Folder, name: str, content: Any) -> None:
@@ -89,9 +75,14 @@ def load(folder: Folder, name: str) -> Any | None:
     """Read what :func:`save` wrote, onto the CPU, or None if there is no such file. Never executes code in the file.
 
     Raises:
-        pickle.UnpicklingError: If the file holds anything but tensors and plain data.
+        ValueError: If the file is damaged, or holds anything but tensors and plain data.
     """
     import torch
 
     content = folder.read(name)
-    return None if content is None else torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if content is None:
+        return None
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds, by what it finds in the file
+        raise ValueError(f"{folder.path / name} is damaged or not of this service; delete it and run again") from error

@@ -57,21 +57,16 @@ class DataSet:
     flip: bool
 
 
-def check_name(name: str) -> None:
-    """Raise ValueError, in one sentence for the user, unless ``name`` is a data set's."""
-    if name not in DATA:
-        raise ValueError(f"unknown data set {name!r}; the data sets are: {', '.join(DATA)}")
-
-
 def load(name: str, validation_fraction: float) -> DataSet:
     """Load a data set and hold out round(validation_fraction * n) of its n training images.
 
     Which images are held out depends on nothing but their number.
 
     Raises:
-        ValueError: For an unknown name, or if no training image is left.
+        ValueError: For an unknown name, or if no training image is left; one sentence for the user.
     """
-    check_name(name)
+    if name not in DATA:
+        raise ValueError(f"unknown data set {name!r}; the data sets are: {', '.join(DATA)}")
     data = _digits()
     order = np.random.default_rng(SPLIT_SEED).permutation(len(data.train))
     held_out = round(validation_fraction * len(order))

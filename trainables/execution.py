@@ -20,11 +20,13 @@ from trainables.measurement import errors, path_errors, similarities
 from trainables.models import build
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
 from trainables.stack import Stack
-from trainables.stages import DenseRun, DenseStage, PointStage, Stage
+from trainables.stages import DenseRun, DenseStage, PointStage, Stage, dense_epoch, dense_name
 from trainables.training import Training
 
 TEST_EPOCHS = 5
 """Test and validation error are means over the last epochs of retraining (Zhou et al. 2023, section 4.1)."""
+
+NOT_FINITE = "loss or weights not finite in epoch {} of {}"
 
 Rows = dict[str, list[dict[str, Any]]]
 """Results by table: what was measured, in the names of the tables' columns."""
@@ -71,9 +73,14 @@ def finish(execution: Execution) -> Rows:
             return end.value
 
 
-def dense_name(run: DenseRun, epoch: int) -> str:
-    """Name of the file that holds a dense model after so many epochs."""
-    return f"dense/{run.key}/epoch-{epoch:05d}.pt"
+def dense_file(run: DenseRun, epoch: int) -> str:
+    """Path of the file that holds a dense model after so many epochs."""
+    return f"dense/{run.key}/{dense_name(epoch)}.pt"
+
+
+def dense_epochs(folder: Folder, run: DenseRun) -> list[int]:
+    """Epochs, ascending, after which the dense model is kept."""
+    return [dense_epoch(name) for name in folder.names(f"dense/{run.key}", ".pt")]
 
 
 class _Splits:
@@ -136,18 +143,19 @@ class _Attempt:
         state = artifacts.load(self._machine.folder, self._name)
         if state and self.training.epoch < state["training"]["epoch"] <= until:
             self.load_state_dict(state)
-        saved = started = time.perf_counter()
-        before = self.seconds
+        since_saved = 0.0
         while self.training.epoch < until and not all(self.training.diverged):
+            started = time.perf_counter()
             self.training.run_epoch()
             if self.training.epoch > evaluate_from:
                 self.validation_errors.append(errors(self.training.stack, self._splits.validation))
                 self.test_errors.append(errors(self.training.stack, self._splits.test))
-            now = time.perf_counter()
-            self.seconds = before + now - started
-            if now - saved > self._machine.checkpoint_seconds:
+            taken = time.perf_counter() - started
+            self.seconds += taken
+            since_saved += taken
+            if since_saved > self._machine.checkpoint_seconds:
                 self._save()
-                saved = time.perf_counter()
+                since_saved = 0.0
             try:
                 yield Progress(self.training.epoch, self.training.recipe.epochs)
             except GeneratorExit:
@@ -172,14 +180,15 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
     training = Training(stack, run.recipe, splits.batches, [("dense", run.seed)])
     attempt = _Attempt(training, splits, machine, f"training/dense-{run.key}.pt")
     rows = []
-    for epoch in stage.epochs:
-        kept = artifacts.load(machine.folder, dense_name(run, epoch))
+    earlier = [epoch for epoch in dense_epochs(machine.folder, run) if epoch < stage.epochs[0]]
+    for epoch in (*earlier[-1:], *stage.epochs):
+        kept = artifacts.load(machine.folder, dense_file(run, epoch))
         if kept is None:
             yield from attempt.run(until=epoch, evaluate_from=run.recipe.epochs)
             kept = attempt.state_dict() | {
-                split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation", "test")
+                split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation")
             }
-            artifacts.save(machine.folder, dense_name(run, epoch), kept)
+            artifacts.save(machine.folder, dense_file(run, epoch), kept)
         attempt.load_state_dict(kept)
         diverged = training.diverged[0]
         rows.append(
@@ -187,8 +196,9 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
                 "dense": run.key,
                 "epoch": epoch,
                 "status": "diverged" if diverged else "ok",
-                "message": f"loss not finite in epoch {diverged} of dense training" if diverged else "",
-                **{f"{split}_error": kept[split] for split in ("train", "validation", "test")},
+                "message": NOT_FINITE.format(diverged, "dense training") if diverged else "",
+                "train_error": kept["train"],
+                "validation_error": kept["validation"],
                 "seconds": kept["seconds"],
             }
         )
@@ -199,11 +209,11 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
 def _execute_point(stage: PointStage, machine: Machine) -> Execution:
     """Siblings of earlier attempts are taken from their files, the missing ones retrained together."""
     point = stage.point
-    dense = artifacts.load(machine.folder, dense_name(point.dense, point.epoch))
+    dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     if dense is None:
         raise FileNotFoundError(f"the dense model of seed {point.dense.seed} after epoch {point.epoch} is not there")
     if diverged := dense["training"]["diverged"][0]:
-        return _diverged_point(stage, f"loss not finite in epoch {diverged} of dense training")
+        return _diverged_point(stage, NOT_FINITE.format(diverged, "dense training"))
     siblings = _siblings(machine.folder, point.key)
     missing = [seed for seed in stage.seeds if seed not in siblings]
     if missing:
@@ -256,13 +266,16 @@ def _measure(stage: PointStage, siblings: Sequence[dict[str, Any]], machine: Mac
     train_errors = errors(stack, splits.train)
     places = list(combinations(range(len(siblings)), 2))
     ckas = similarities(stack, places, splits.train, measurement)
+    common_seconds = (time.perf_counter() - started) / len(places)
     path = splits.stack(point.dense.model, measurement.path_points)
     pairs = []
     for (first, second), cka in zip(places, ckas, strict=True):
+        started = time.perf_counter()
         ends = siblings[first], siblings[second]
         failed = _message(*ends)
         curve = [] if failed else path_errors(path, ends[0]["model"], ends[1]["model"], splits.train, measurement)
-        yield Progress(point.retrain.epochs, point.retrain.epochs)
+        if any(map(math.isnan, curve)):
+            failed = "outputs not finite on the path"
         pairs.append(
             {
                 "point": point.key,
@@ -270,13 +283,13 @@ def _measure(stage: PointStage, siblings: Sequence[dict[str, Any]], machine: Mac
                 "second_seed": ends[1]["seed"],
                 "status": "diverged" if failed else "ok",
                 "message": failed,
-                "lmc": linear_mode_connectivity(curve) if curve else math.nan,
+                "lmc": math.nan if failed else linear_mode_connectivity(curve),
                 "cka": math.nan if failed else cka,
                 "path_errors": curve,
-                "seconds": 0.0,
+                "seconds": common_seconds + time.perf_counter() - started,
             }
         )
-    seconds = (time.perf_counter() - started) / len(pairs)
+        yield Progress(point.retrain.epochs, point.retrain.epochs)
     runs = [
         {
             "point": point.key,
@@ -292,14 +305,14 @@ def _measure(stage: PointStage, siblings: Sequence[dict[str, Any]], machine: Mac
         }
         for sibling, train_error in zip(siblings, train_errors, strict=True)
     ]
-    return {"pairs": [pair | {"seconds": seconds} for pair in pairs], "runs": runs}
+    return {"pairs": pairs, "runs": runs}
 
 
 def _message(*siblings: dict[str, Any]) -> str:
     """Why these siblings have no results, or nothing."""
     for sibling in siblings:
         if sibling["diverged"]:
-            return f"loss not finite in epoch {sibling['diverged']} of retraining with seed {sibling['seed']}"
+            return NOT_FINITE.format(sibling["diverged"], f"retraining with seed {sibling['seed']}")
     return ""
 
 

@@ -57,6 +57,11 @@ class Stack(nn.Module):
         """
         return self.module(images).unflatten(1, (self.models, -1)).transpose(0, 1)
 
+    def finite(self) -> Tensor:
+        """Whether all weights and statistics of a model are finite, shape (models,)."""
+        tensors = [tensor for tensor in self.module.state_dict().values() if tensor.is_floating_point()]
+        return torch.stack([t.unflatten(0, (self.models, -1)).flatten(1).isfinite().all(1) for t in tensors]).all(0)
+
     def load(self, states: Sequence[State]) -> None:
         """Take the state dictionaries of ``models`` plain models."""
         self.module.load_state_dict(stack_states(states))

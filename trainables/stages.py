@@ -126,12 +126,22 @@ class PointStage:
 Stage = DenseStage | PointStage
 
 
+def dense_name(epoch: int) -> str:
+    """Name of what is kept of a dense model after so many epochs."""
+    return f"epoch-{epoch:05d}"
+
+
+def dense_epoch(name: str) -> int:
+    """Undo :func:`dense_name`."""
+    return int(name.removeprefix("epoch-"))
+
+
 def digest(config: DenseRun | Point) -> str:
     """Twenty hexadecimal digits that name a configuration: equal exactly if every field is.
 
     Whole floats and integers are the same number, so the same key: 1 and 1.0.
     """
-    text = json.dumps({"protocol": PROTOCOL, **asdict(config)}, sort_keys=True, default=str, allow_nan=False)
+    text = json.dumps({"protocol": PROTOCOL, **asdict(config)}, allow_nan=False)
     canonical = json.dumps(json.loads(text, parse_int=float), sort_keys=True)
     return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
 

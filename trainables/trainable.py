@@ -40,7 +40,8 @@ class StageTrainable(tune.Trainable):
     ) -> None:
         """Begin with the first stage of this worker."""
         _keep_freed_memory()
-        self._device = torch.cuda.get_device_name() if device == "cuda" else device
+        threads = torch.get_num_threads()
+        self._device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {threads} threads"
         self._store, self._machine = store, Machine(store.artifacts, torch.device(device), checkpoint_seconds)
         self._begin(config)
 
@@ -54,6 +55,8 @@ class StageTrainable(tune.Trainable):
         """Work for about :data:`REPORT_SECONDS`, or to the end of the stage."""
         try:
             return self._work()
+        except torch.AcceleratorError:
+            raise  # this process can use its GPU no more: it ends, and another one tries again
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             self._store.record_failure(self._stage, message, self._device)

@@ -25,7 +25,8 @@ class Training:
 
     Attributes:
         epoch: Epochs done.
-        diverged: For each model the epoch, counted from 1, in which its loss was first not finite; 0 if never.
+        diverged: For each model the epoch, counted from 1, in which its loss, weights or batch-norm statistics first
+            were not finite; 0 if never.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class Training:
         for images, labels in self._batches.epoch(streams, self.recipe.batch_size):
             losses += self._step(images, labels)
         self.epoch += 1
-        for model, finite in enumerate(losses.isfinite().tolist()):
+        finite_models = losses.isfinite() & self.stack.finite()
+        for model, finite in enumerate(finite_models.tolist()):
             if not finite and not self.diverged[model]:
                 self.diverged[model] = self.epoch
 

@@ -12,11 +12,11 @@ def test_fixed_rule_on_both_sides_of_each_boundary():
 
 
 def test_relative_rule_compares_with_the_best_of_the_same_load():
-    relative = Thresholds(lmc=-0.05, cka=0.02, rule="relative")
+    relative = Thresholds(lmc=-0.05, cka=0.9, margin=0.02, rule="relative")
     assert regimes_at_load([0, 0, 0], [0.60, 0.59, 0.57], relative) == ["II-B", "II-B", "II-A"]
     assert regimes_at_load([-0.3, 0, 0], [0.60, 0.59, math.nan], relative) == ["I", "II-B", None]
 
 
 def test_undefined_metrics_give_no_regime_unless_the_other_decides():
     assert regimes_at_load([math.nan, 0.0, -0.3], [0.95, math.nan, math.nan], FIXED) == [None, None, "I"]
-    assert regimes_at_load([0.0], [math.nan], Thresholds(-0.05, 0.02, "relative")) == [None]
+    assert regimes_at_load([0.0], [math.nan], Thresholds(-0.05, 0.9, 0.02, "relative")) == [None]

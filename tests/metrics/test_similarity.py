@@ -47,6 +47,13 @@ def test_a_constant_output_is_undefined_also_after_rounding(outputs):
     assert math.isnan(linear_cka(torch.full((50, 3), 1 / 3).softmax(-1), x))
 
 
+def test_an_output_that_is_constant_but_for_the_rounding_of_float32_is_undefined(outputs):
+    noisy = torch.full((50, 3), 1 / 3)
+    noisy[25:] = torch.nextafter(noisy[25:], torch.tensor(1.0))  # as another batch might round it
+    assert math.isnan(linear_cka(noisy, noisy))
+    assert not math.isnan(linear_cka(outputs[0] * 1e-5, outputs[1]))  # a small output is not a constant one
+
+
 def test_outputs_on_different_images_are_refused(outputs):
     with pytest.raises(ValueError, match="50 and 49"):
         linear_cka(outputs[0], outputs[1][:49])

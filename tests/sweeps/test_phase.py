@@ -43,6 +43,7 @@ def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
     assert ours["test_error"] == pytest.approx(0.31)
     assert ours["lmc"] == pytest.approx(-0.303)
     assert ours["lmc_se"] == pytest.approx(0.003 * math.sqrt(6 / 5) / math.sqrt(6))  # three of each of two values
+    assert ours["lmc_se_dense"] == pytest.approx(0.003)  # of the two means -0.300 and -0.306
     assert (ours["n_runs"], ours["n_pairs"], ours["n_dense_seeds"]) == (6, 6, 2)
     assert ours["seconds"] == 12
 
@@ -84,7 +85,7 @@ def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
     assert diagram.legend == "… incomplete, × diverged"
     assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
     assert math.isnan(diagram.values["cka"][1][1])
-    assert "lmc -0.3030 ± 0.0013" in diagram.hover[0][0]
+    assert "lmc -0.3030 ± 0.0013 over pairs, ± 0.0030 over dense seeds" in diagram.hover[0][0]
     upside_down = phase_diagram(phase_table(SPEC, filled, THRESHOLDS), hot_is_low=False)
     assert upside_down.temperatures == ["10", "3"]
 

@@ -41,6 +41,11 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"momentum": 1.0}, "--momentum 1.0"),
         ({"weight_decay": -0.1}, "--weight-decay -0.1"),
         ({"validation_fraction": 1.0}, "--validation-fraction 1.0"),
+        ({"validation_fraction": 0.9999}, "leaves none of 1297 images to train on"),
+        ({"cka_margin": -0.1}, "--cka-margin -0.1"),
+        ({"temperature": "sharpness"}, "axis sharpness: there is no such axis; the axes are epochs"),
+        ({"load": "depth"}, "axis depth"),
+        ({"model": "preresnet99999999998"}, "depth 99999999998"),
         ({"lmc_threshold": 0.0}, "--lmc-threshold 0.0"),
         ({"cka_threshold": 1.1}, "--cka-threshold 1.1"),
         ({"model": "resnet"}, "unknown model 'resnet'"),
@@ -58,6 +63,8 @@ def test_bad_values_are_quoted(change, said):
     ("change", "said"),
     [
         ({"cpus_per_trial": 0}, "--cpus-per-trial 0"),
+        ({"cpus_per_trial": math.nan}, "--cpus-per-trial nan"),
+        ({"checkpoint_seconds": math.nan}, "--checkpoint-seconds nan"),
         ({"cpus_per_trial": 4096}, "--cpus-per-trial 4096: this machine has"),
         ({"gpus_per_trial": -1}, "--gpus-per-trial -1"),
         ({"max_failures": -1}, "--max-failures -1"),
@@ -71,8 +78,8 @@ def test_bad_run_options_are_quoted(change, said):
 
 def test_points_are_the_whole_grid_and_share_one_dense_training_for_each_seed():
     points = DIGITS.points()
-    assert len(points) == len({stage.point.key for stage in points}) == 2 * 6 * 6
-    assert len({stage.point.dense for stage in points}) == 2
+    assert len(points) == len({stage.point.key for stage in points}) == 3 * 6 * 6
+    assert len({stage.point.dense for stage in points}) == 3
 
 
 def test_retraining_takes_what_is_not_given_from_the_dense_recipe():

@@ -109,19 +109,31 @@ def test_dense_models_need_their_row_and_their_file(store):
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UsageError, match="holds something else"):
-        Store(tmp_path).open(SPEC)
+        Store(tmp_path).check()
     with pytest.raises(UsageError, match="is a file"):
         Store(tmp_path / "thesis.tex").check()
     with pytest.raises(UsageError, match="cannot be written"):
-        Store(tmp_path / "thesis.tex" / "below").open(SPEC)
+        Store(tmp_path / "thesis.tex" / "below").check_writable()
+    with pytest.raises(UsageError, match="name another folder"):
+        Store(tmp_path / ("long" * 100)).check()
     with pytest.raises(UsageError, match="holds no results"):
         Store(tmp_path).spec()
+    with pytest.raises(UsageError, match="cannot be read"):
+        Store(tmp_path / "thesis.tex").spec()
+    with pytest.raises(UsageError, match="not a local folder"):
+        Store("s3://bucket/results")
+
+
+def test_a_folder_in_which_the_first_write_was_killed_is_still_empty(tmp_path):
+    (tmp_path / ".sweep.json.0123.tmp").write_bytes(b"{")
+    Store(tmp_path).check()
 
 
 def test_an_old_or_foreign_table_is_refused(store, made_up):
-    store.open(SPEC)
     store.record(STAGE, made_up(STAGE), "cpu")
     file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
+    with open(file, "rb") as good:
+        whole = good.read()
     table = pq.read_table(file)
     pq.write_table(table.replace_schema_metadata({"three_regime_sweeps_schema": "0"}), file)
     with pytest.raises(UsageError, match=r"runs/.*schema version '0', but this version of the service reads '1'"):
@@ -129,10 +141,11 @@ def test_an_old_or_foreign_table_is_refused(store, made_up):
     pq.write_table(pa.table({"a": [1]}), file)
     with pytest.raises(UsageError, match="not a table of this service"):
         store.stored()
-    with open(file, "wb") as broken:
-        broken.write(b"PAR1 no")
-    with pytest.raises(UsageError, match="not a Parquet file"):
-        store.stored()
+    for damage in (b"PAR1 no", b"", whole[:200] + bytes(200) + whole[400:]):
+        with open(file, "wb") as broken:
+            broken.write(damage)
+        with pytest.raises(UsageError, match="damaged or not a Parquet file"):
+            store.rows("runs")
 
 
 def test_a_column_that_was_added_later_is_null_in_older_files(store, made_up):
@@ -148,7 +161,17 @@ def test_a_column_that_was_added_later_is_null_in_older_files(store, made_up):
     assert len(store.rows("runs", ["point", "device"])) == 6
 
 
-def test_a_sweep_of_another_version_is_refused(store):
-    store.folder.write("sweep.json", b'{"data": "digits", "sharpness": 3}')
+@pytest.mark.parametrize(
+    "content",
+    [b'{"data": "digits", "sharpness": 3}', b"[1]", b"not json", SPEC.to_json().replace("epochs", "x").encode()],
+)
+def test_a_sweep_of_another_version_is_refused(store, content):
+    store.folder.write("sweep.json", content)
     with pytest.raises(UsageError, match="not of this version"):
         store.check()
+
+
+def test_a_point_without_its_pairs_is_not_stored(store, made_up):
+    store.record(STAGE, made_up(STAGE), "cpu")
+    store.folder.delete(f"pairs/{STAGE.point.key}.parquet")
+    assert store.stored() == {}

@@ -44,10 +44,10 @@ def test_loading_never_runs_code(tmp_path):
 
     folder = Folder(tmp_path)
     folder.write("planted.pt", pickle.dumps(Harmful()))
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(ValueError, match=r"planted.pt is damaged or not of this service"):
         load(folder, "planted.pt")
     torch.save(Harmful(), tmp_path / "zipped.pt")
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(ValueError, match=r"zipped.pt is damaged"):
         load(folder, "zipped.pt")
     assert not (tmp_path / "harm").exists()
 
@@ -59,9 +59,3 @@ def test_tensors_and_plain_data_come_back(tmp_path):
     assert again["seeds"] == [1, 2]
     assert torch.equal(again["model"]["w"], torch.arange(3))
     assert load(Folder(tmp_path), "y.pt") is None
-
-
-def test_a_folder_may_be_a_uri(tmp_path):
-    folder = Folder(f"file://{tmp_path}/there")
-    folder.write("x", b"1")
-    assert (tmp_path / "there" / "x").read_bytes() == b"1"

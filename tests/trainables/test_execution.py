@@ -1,13 +1,15 @@
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
-from trainables import artifacts
+from trainables import artifacts, execution
 from trainables.artifacts import Folder
+from trainables.batches import TrainingBatches
 from trainables.data import load
-from trainables.execution import Machine, dense_name, execute, finish
+from trainables.execution import Machine, dense_file, execute, finish
 from trainables.models import build
 from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
@@ -41,12 +43,12 @@ def test_one_dense_training_gives_every_temperature(finished):
     assert [(row["epoch"], row["status"]) for row in dense] == [(2, "ok"), (4, "ok"), (6, "ok")]
     assert machine.folder.names(f"dense/{DENSE.key}", ".pt") == ["epoch-00002", "epoch-00004", "epoch-00006"]
     assert machine.folder.names("training", ".pt") == []
-    assert all(0 <= row[f"{split}_error"] <= 1 for row in dense for split in ("train", "validation", "test"))
+    assert all(0 <= row[f"{split}_error"] <= 1 for row in dense for split in ("train", "validation"))
 
 
 def test_the_checkpoint_at_an_epoch_is_the_model_of_a_training_stopped_there(finished, machine):
     finish(execute(DenseStage(DENSE, (4,)), machine))
-    ours, theirs = (artifacts.load(m.folder, dense_name(DENSE, 4))["training"]["stack"] for m in (machine, finished[0]))
+    ours, theirs = (artifacts.load(m.folder, dense_file(DENSE, 4))["training"]["stack"] for m in (machine, finished[0]))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -118,15 +120,15 @@ def test_siblings_start_from_the_pruned_weights_not_the_initial_ones(finished, m
     finish(execute(DenseStage(DENSE, (4,)), machine))
     frozen = replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, epochs=1, lr=1e-30)))
     finish(execute(frozen, machine))
-    dense = artifacts.load(machine.folder, dense_name(DENSE, 4))["training"]["stack"]
+    dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["training"]["stack"]
     for sibling in artifacts.load(machine.folder, f"siblings/{frozen.point.key}/1-2-3.pt"):
         for name, mask in sibling["masks"].items():
             assert torch.equal(sibling["model"][name], dense[name] * mask)
 
 
-def test_test_error_is_the_mean_over_the_last_five_epochs(machine, monkeypatch):
-    from trainables import execution
-
+def test_validation_and_test_error_are_means_over_the_last_five_epochs_and_the_test_set_is_not_looked_at_before(
+    machine, monkeypatch
+):
     measured = []
 
     def counted(stack, split, errors=execution.errors):
@@ -134,33 +136,96 @@ def test_test_error_is_the_mean_over_the_last_five_epochs(machine, monkeypatch):
         measured.append((len(split), values))
         return values
 
-    finish(execute(DenseStage(DENSE, (4,)), machine))
     monkeypatch.setattr(execution, "errors", counted)
+    finish(execute(DenseStage(DENSE, (4,)), machine))
+    assert [images for images, _ in measured] == [389, 908]  # training and validation images
+    measured.clear()
     rows = finish(execute(STAGE, machine))["runs"]
-    test = [values for images, values in measured if images == 500]
-    assert len(test) == 5  # the test set is looked at only then
-    assert rows[0]["test_error"] == pytest.approx(sum(values[0] for values in test) / 5)
+    for name, size in (("validation_error", 908), ("test_error", 500)):
+        values = [values for images, values in measured if images == size]
+        assert len(values) == 5  # of six epochs
+        for sibling, row in enumerate(rows):
+            assert row[name] == pytest.approx(sum(errors[sibling] for errors in values) / 5)
+
+
+def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
+    used = []
+
+    class Recorded(TrainingBatches):
+        def __init__(self, data, device):
+            super().__init__(data, device)
+            used.append(self._images)
+
+    monkeypatch.setattr(execution, "TrainingBatches", Recorded)
+    monkeypatch.setattr(execution, "_splits", execution._Splits)  # not those of other tests
+    finish(execute(DenseStage(DENSE, (1,)), machine))
+    finish(execute(replace(STAGE, point=replace(POINT, epoch=1, retrain=replace(RECIPE, epochs=1))), machine))
+    data = load("digits", DENSE.validation_fraction)
+    for images in used:
+        inner = images[:, 1:-1, 1:-1, 0] * data.std[0] + data.mean[0]
+        assert torch.allclose(inner, torch.tensor(data.train.pixels[..., 0]).float(), atol=1e-3)
+    assert len(used) == 2
+
+
+def test_the_dense_seed_decides_the_initial_weights_and_the_batches(machine):
+    frozen = replace(RECIPE, lr=1e-30)
+    states = {}
+    for seed in (1, 2):
+        for recipe in (frozen, RECIPE):
+            run = replace(DENSE, seed=seed, recipe=recipe)
+            finish(execute(DenseStage(run, (1,)), machine))
+            state = artifacts.load(machine.folder, dense_file(run, 1))["training"]["stack"]
+            states[seed, recipe is frozen] = state["conv.weight"]
+    assert not torch.allclose(states[1, True], states[2, True])
+    torch.manual_seed(2)
+    assert torch.allclose(states[2, True], build("preresnet8-w0.5", 1, 10).conv.weight, atol=1e-6)
+    assert not torch.allclose(states[1, False], states[2, False])
+
+
+def test_the_pruner_of_the_point_is_used(machine):
+    finish(execute(DenseStage(DENSE, (4,)), machine))
+    everywhere = replace(POINT, pruner="magnitude-global", retrain=replace(RECIPE, epochs=1))
+    rows = finish(execute(replace(STAGE, point=everywhere), machine))["runs"]
+    dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["training"]["stack"]
+    names = rows[0]["density_by_layer"]
+    size = torch.cat([dense[name].abs().flatten() for name in names])
+    threshold = size.sort().values[round(0.8 * len(size)) - 1]
+    assert rows[0]["density"] == pytest.approx(0.2, abs=1e-3)
+    for name, density in names.items():
+        assert density == pytest.approx(float((dense[name].abs() > threshold).double().mean()))
+    assert len(set(names.values())) > 5
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 5])
-def test_a_stage_that_was_stopped_ends_with_the_same_rows(finished, machine, epochs):
-    dense = execute(DenseStage(DENSE, (2, 4, 6)), machine)
-    for _ in range(epochs):
-        next(dense)
-    dense.close()
-    again = execute(DenseStage(DENSE, (2, 4, 6)), machine)
-    assert next(again).epochs == epochs + 1  # goes on, does not start again
-    assert values(finish(again)["dense"]) == values(finished[1])
-    point = execute(STAGE, machine)
-    for _ in range(epochs):
-        next(point)
-    del point  # as when its worker is killed: only what checkpoints kept is left
-    again = execute(STAGE, machine)
-    assert next(again).epochs > epochs
-    rows = finish(again)
-    assert values(rows["runs"]) == values(finished[2]["runs"])
-    assert values(rows["pairs"]) == values(finished[2]["pairs"])
-    assert machine.folder.names("training", ".pt") == []
+@pytest.mark.parametrize("how", ["killed", "closed"])
+def test_a_stage_that_was_stopped_goes_on_and_ends_with_the_same_rows(finished, tmp_path, epochs, how):
+    """Killed: only what checkpoints kept is left. Closed: what was running is saved, checkpoint or not."""
+    seconds = 0.0 if how == "killed" else 1e9
+    before = Machine(Folder(tmp_path / "before"), torch.device("cpu"), seconds)
+    after = Machine(Folder(tmp_path / "after"), torch.device("cpu"), seconds)
+    alive = []  # a generator that is collected is closed
+    for stage in (DenseStage(DENSE, (2, 4, 6)), STAGE):
+        stopped = execute(stage, before)
+        alive.append(stopped)
+        for _ in range(epochs):
+            next(stopped)
+        if how == "closed":
+            stopped.close()
+        shutil.copytree(before.folder.path, after.folder.path, dirs_exist_ok=True)
+        again = execute(stage, after)
+        assert next(again).epochs == epochs + 1
+        rows = finish(again)
+        for table in rows:
+            assert values(rows[table]) == values(finished[1] if table == "dense" else finished[2][table])
+        finish(execute(stage, before))
+    assert after.folder.names("training", ".pt") == []
+
+
+def test_a_colder_temperature_goes_on_from_the_coldest_that_is_kept(finished, machine):
+    finish(execute(DenseStage(DENSE, (2, 4)), machine))
+    colder = execute(DenseStage(DENSE, (6,)), machine)
+    assert next(colder).epochs == 5
+    assert values(finish(colder)["dense"])[-1] == values(finished[1])[-1]
 
 
 def test_more_siblings_are_added_without_training_the_others_again(finished):

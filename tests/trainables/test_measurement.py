@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
+from metrics.similarity import linear_cka
 from trainables.batches import Split
 from trainables.measurement import errors, path_errors, similarities
 from trainables.models import build
@@ -71,8 +72,10 @@ def test_similarity_is_of_softmax_outputs_on_the_first_images(signs):
     same, other = similarities(stack, [(0, 1), (0, 2)], signs, Measurement())
     assert same == pytest.approx(1)
     assert 0.9 < other < 1  # logits four times as large: CKA of logits would be 1, of their softmax it is less
-    two_images = similarities(stack, [(0, 1)], signs, Measurement(cka_images=2))[0]
-    assert two_images == pytest.approx(1)
+    three = similarities(stack, [(0, 2)], signs, Measurement(cka_images=3))[0]
+    assert abs(three - other) > 1e-4
+    outputs = [(scale * torch.tensor([[1.0, 0], [2, 0], [0, 1]])).softmax(-1) for scale in (1, 4)]
+    assert three == pytest.approx(linear_cka(*outputs))
 
 
 def test_no_images_no_error(signs):

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
 
 PRERESNET = re.compile(r"preresnet(?P<depth>\d+)(-w(?P<width>\d+(\.\d+)?))?")
 
+DEEPEST, WIDEST = 1202, 4096
+"""Nothing larger was ever published; beyond are typing errors."""
+
 
 def check_name(name: str) -> None:
     """Raise ValueError, in one sentence for the user, unless ``name`` is a model's."""
@@ -37,8 +40,9 @@ def _preresnet(name: str) -> tuple[int, int]:
     if not match:
         raise ValueError(f"unknown model {name!r}; write preresnet<depth> or preresnet<depth>-w<factor>")
     depth, width = int(match["depth"]), 16 * float(match["width"] or 1)
-    if depth < 8 or depth % 6 != 2:
-        raise ValueError(f"depth {depth} of model {name!r} is not 6n + 2 for a whole n; take 8, 14, 20, ...")
-    if width < 1 or width % 1:
-        raise ValueError(f"width {width:g} of model {name!r} (16 times its factor) is not a whole number of channels")
+    if not 8 <= depth <= DEEPEST or depth % 6 != 2:
+        raise ValueError(f"depth {depth} of model {name!r} is not 6n + 2 for a whole n; take 8, 14, 20, ..., {DEEPEST}")
+    if not 1 <= width <= WIDEST or width % 1:
+        said = f"width {width:g} of model {name!r} (16 times its factor)"
+        raise ValueError(f"{said} is not a whole number of channels from 1 to {WIDEST}")
     return (depth - 2) // 6, int(width)
