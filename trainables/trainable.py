@@ -9,7 +9,9 @@ import torch
 from ray import tune
 
 from trainables.artifacts import Folder
-from trainables.execution import Execution, Machine, Rows, execute
+from trainables.attempt import Machine
+from trainables.execution import execute
+from trainables.siblings import Execution, Rows
 from trainables.stages import Stage
 
 REPORT_SECONDS = 1.0

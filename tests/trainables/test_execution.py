@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainables import artifacts, execution
+from trainables import artifacts, attempt, execution, measurement, siblings
 from trainables.artifacts import Folder
+from trainables.attempt import Machine
 from trainables.batches import TrainingBatches
 from trainables.data import load
-from trainables.execution import Machine, dense_file, execute, finish
+from trainables.execution import dense_file, execute, finish
 from trainables.models import build
 from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
@@ -75,9 +76,7 @@ def test_an_independent_implementation_measures_the_same(finished):
     mean, std = everything.mean(), everything.std()
     images = torch.tensor((data.pixels.transpose(0, 3, 1, 2) - mean) / std, dtype=torch.float32)
     labels = torch.tensor(data.labels)
-    siblings = {
-        kept["seed"]: kept["model"] for kept in artifacts.load(machine.folder, f"siblings/{POINT.key}/1-2-3.pt")
-    }
+    models = {kept["seed"]: kept["model"] for kept in artifacts.load(machine.folder, f"siblings/{POINT.key}/1-2-3.pt")}
 
     def model(state):
         made = build("preresnet8-w0.5", 1, 10)
@@ -100,10 +99,10 @@ def test_an_independent_implementation_measures_the_same(finished):
             return float((on_line.eval()(images).argmax(1) != labels).double().mean())
 
     for row in rows["runs"]:
-        wrong = outputs(siblings[row["retrain_seed"]]).argmax(1) != labels
+        wrong = outputs(models[row["retrain_seed"]]).argmax(1) != labels
         assert row["train_error"] == pytest.approx(float(wrong.double().mean()), abs=1e-12)
     for row in rows["pairs"]:
-        start, end = siblings[row["first_seed"]], siblings[row["second_seed"]]
+        start, end = models[row["first_seed"]], models[row["second_seed"]]
         curve = [error_on_the_line(start, end, step / 10) for step in range(11)]
         assert row["path_errors"] == pytest.approx(curve, abs=1e-3)
         ends = (curve[0] + curve[-1]) / 2
@@ -131,12 +130,13 @@ def test_validation_and_test_error_are_means_over_the_last_five_epochs_and_the_t
 ):
     measured = []
 
-    def counted(stack, split, errors=execution.errors):
+    def counted(stack, split, errors=measurement.errors):
         values = errors(stack, split)
         measured.append((len(split), values))
         return values
 
-    monkeypatch.setattr(execution, "errors", counted)
+    for module in (execution, attempt, siblings):
+        monkeypatch.setattr(module, "errors", counted)
     finish(execute(DenseStage(DENSE, (4,)), machine))
     assert [images for images, _ in measured] == [389, 908]  # training and validation images
     measured.clear()
@@ -156,8 +156,8 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
             super().__init__(data, device)
             used.append(self._images)
 
-    monkeypatch.setattr(execution, "TrainingBatches", Recorded)
-    monkeypatch.setattr(execution, "_splits", execution._Splits)  # not those of other tests
+    monkeypatch.setattr(attempt, "TrainingBatches", Recorded)
+    monkeypatch.setattr(execution, "splits_of", attempt.Splits)  # not those of other tests
     finish(execute(DenseStage(DENSE, (1,)), machine))
     finish(execute(replace(STAGE, point=replace(POINT, epoch=1, retrain=replace(RECIPE, epochs=1))), machine))
     data = load("digits", DENSE.validation_fraction)

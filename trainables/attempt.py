@@ -1,0 +1,136 @@
+"""A training that goes on where an earlier attempt ended."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+
+from trainables import artifacts
+from trainables.artifacts import Folder
+from trainables.batches import Split, TrainingBatches
+from trainables.data import load
+from trainables.measurement import errors
+from trainables.models import build
+from trainables.stack import Stack
+from trainables.training import Training
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is: epochs done of all it needs."""
+
+    epochs: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where stages are carried out and what they share.
+
+    Attributes:
+        folder: Keeps dense models, siblings and half-done trainings.
+        device: Where tensors live.
+        checkpoint_seconds: A training that was started anew repeats at most about so much.
+    """
+
+    folder: Folder
+    device: torch.device
+    checkpoint_seconds: float = 30.0
+
+
+class Splits:
+    """A data set on the device."""
+
+    def __init__(self, name: str, validation_fraction: float, device: torch.device) -> None:
+        self.data, self._device = load(name, validation_fraction), device
+
+    @cached_property
+    def batches(self) -> TrainingBatches:
+        """Training images, augmented."""
+        return TrainingBatches(self.data, self._device)
+
+    @cached_property
+    def train(self) -> Split:
+        """Training images, not augmented."""
+        return Split(self.data, self.data.train, self._device)
+
+    @cached_property
+    def validation(self) -> Split:
+        """Held-out training images."""
+        return Split(self.data, self.data.validation, self._device)
+
+    @cached_property
+    def test(self) -> Split:
+        """Test images."""
+        return Split(self.data, self.data.test, self._device)
+
+    def stack(self, model: str, models: int) -> Stack:
+        """Give a new stack of so many copies of the model of this name, made for these images."""
+        channels = self.data.train.pixels.shape[-1]
+        return Stack(build(model, channels, self.data.classes), models).to(self._device)
+
+
+splits_of = lru_cache(maxsize=2)(Splits)
+"""A worker's stages mostly share their data: it is loaded once."""
+
+
+class Attempt:
+    """A training with what is noted while it runs, kept in a file so that a later attempt goes on from it."""
+
+    def __init__(self, training: Training, splits: Splits, machine: Machine, name: str) -> None:
+        self.training, self._splits, self._machine, self._name = training, splits, machine, name
+        self.seconds = 0.0
+        self.validation_errors: list[list[float]] = []
+        self.test_errors: list[list[float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`load_state_dict` needs."""
+        return {
+            "training": self.training.state_dict(),
+            "seconds": self.seconds,
+            "validation_errors": self.validation_errors,
+            "test_errors": self.test_errors,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` gave."""
+        self.training.load_state_dict(state["training"])
+        self.seconds = state["seconds"]
+        self.validation_errors, self.test_errors = list(state["validation_errors"]), list(state["test_errors"])
+
+    def run(self, until: int, evaluate_from: int) -> Iterator[Progress]:
+        """Train until so many epochs are done or all models diverged, evaluating after the later epochs.
+
+        The file is written now and then, and when this is closed before its end.
+        """
+        state = artifacts.load(self._machine.folder, self._name)
+        if state and self.training.epoch < state["training"]["epoch"] <= until:
+            self.load_state_dict(state)
+        since_saved = 0.0
+        while self.training.epoch < until and not all(self.training.diverged):
+            started = time.perf_counter()
+            self.training.run_epoch()
+            if self.training.epoch > evaluate_from:
+                self.validation_errors.append(errors(self.training.stack, self._splits.validation))
+                self.test_errors.append(errors(self.training.stack, self._splits.test))
+            taken = time.perf_counter() - started
+            self.seconds += taken
+            since_saved += taken
+            if since_saved > self._machine.checkpoint_seconds:
+                self._save()
+                since_saved = 0.0
+            try:
+                yield Progress(self.training.epoch, self.training.recipe.epochs)
+            except GeneratorExit:
+                self._save()
+                raise
+
+    def _save(self) -> None:
+        artifacts.save(self._machine.folder, self._name, self.state_dict())
+
+    def finished(self) -> None:
+        """Remove the file: the result is kept elsewhere now."""
+        self._machine.folder.delete(self._name)
