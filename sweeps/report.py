@@ -89,8 +89,8 @@ def _caption(thresholds: Thresholds) -> str:
 
 
 def _print_regimes(diagram: PhaseDiagram, spec: SweepSpec) -> None:
-    title = f"Regimes ({spec.temperature}, hot at the top, over {spec.load})"
-    table = Table(title=title, title_justify="left", box=SIMPLE, collapse_padding=True)
+    print(f"Regimes ({spec.temperature}, hot at the top, over {spec.load}):")
+    table = Table(box=SIMPLE, collapse_padding=True)
     for heading in (spec.temperature, *diagram.loads):
         table.add_column(heading, justify="right", no_wrap=True)
     for temperature, marks in zip(diagram.temperatures, diagram.marks, strict=True):
