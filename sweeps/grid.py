@@ -52,11 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     store = Store(options.out or f"results/{preset}")
     store.check()
     points = spec.points()
-    plan = GridPlan(points, store.stored(), store.dense_models())
+    kept = store.dense_models()
+    plan = GridPlan(points, store.stored(), kept)
     stored = len(points) - len(plan.points)
     if options.dry_run:
-        dense = sum(len(stage.epochs) for stage in plan.dense)
-        print(f"dense trainings: {len(spec.dense_seeds)} wanted, {len(plan.dense)} to do for {dense} temperatures")
+        dense = {(stage.point.dense.key, stage.point.epoch) for stage in points}
+        to_do = sum(len(stage.epochs) for stage in plan.dense)
+        trainings = f" in {len(plan.dense)} trainings" if to_do else ""
+        print(f"dense models: {len(dense)} wanted, {len(dense & kept)} stored, {to_do} to do{trainings}")
         print(f"points: {len(points)} wanted, {stored} stored, {len(plan.points)} to do")
         return OK
     store.check_writable()

@@ -132,11 +132,11 @@ def test_the_same_command_again_has_nothing_to_do(undisturbed, without_ray_and_t
 def test_a_dry_run_counts_and_starts_nothing(undisturbed, tmp_path, without_ray_and_torch):
     new = grid(tmp_path / "new", "--dry-run", env=without_ray_and_torch)
     assert new.stdout == (
-        "dense trainings: 1 wanted, 1 to do for 2 temperatures\npoints: 4 wanted, 0 stored, 4 to do\n"
+        "dense models: 2 wanted, 0 stored, 2 to do in 1 trainings\npoints: 4 wanted, 0 stored, 4 to do\n"
     )
     assert not (tmp_path / "new").exists()
     wider = grid(undisturbed[0], "--densities", "0.05", "0.3", "--dry-run", env=without_ray_and_torch)
-    assert "1 wanted, 0 to do for 0 temperatures" in wider.stdout
+    assert "dense models: 2 wanted, 2 stored, 0 to do\n" in wider.stdout
     assert "points: 4 wanted, 2 stored, 2 to do" in wider.stdout
     other = grid(undisturbed[0], "--lr", "0.01", "--dry-run", env=without_ray_and_torch)
     assert "points: 4 wanted, 0 stored, 4 to do" in other.stdout
