@@ -1,5 +1,6 @@
 """What all commands share: exit codes, and mistakes told in one sentence."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,12 @@ def run_command(main: Callable[[Sequence[str]], int]) -> None:
         code = main(sys.argv[1:])
     except UsageError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        code = BAD_USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: no second error at exit
+        code = SOME_FAILED
+    except OSError as error:
+        print(f"{Path(sys.argv[0]).name}: {error}.", file=sys.stderr)
         code = BAD_USAGE
     except KeyboardInterrupt:
         print(f"{Path(sys.argv[0]).name}: interrupted.", file=sys.stderr)

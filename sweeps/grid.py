@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     spec = options.spec
     spec.check()
     options.run.check()
-    store = Store(options.out or f"results/{preset}")
+    store = Store(f"results/{preset}" if options.out is None else options.out)
     store.check()
     points = spec.points()
     kept = store.dense_models()
@@ -69,8 +69,9 @@ def main(arguments: Sequence[str]) -> int:
     elif not _run(plan, store, spec, options.run, SweepProgress(len(points), stored, plan.left)):
         print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return INTERRUPTED
+    code = _report_failures(points, store)
     write_report(store, spec, spec.thresholds)
-    return _report_failures(points, store)
+    return code
 
 
 def _preset(arguments: Sequence[str]) -> str:

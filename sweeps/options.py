@@ -11,12 +11,13 @@ from sweeps.errors import UsageError
 class RunOptions:
     """Where and how it runs.
 
-    Results are stored under the same key whatever these are. Values are the same to the last bit on the same kind of
-    CPU with the same --cpus-per-trial, and only then: threads and devices round differently.
+    Results are stored under the same key whatever these are. Values are the same to the last bit only on the same kind
+    of CPU, with the same --cpus-per-trial and with all --retrain-seeds asked for from the start: other threads, devices
+    and stacks of siblings round differently, and training amplifies that.
     """
 
     address: str | None = None
-    """Ray cluster to join: auto, or host:port. Left out: a Ray of its own on this machine."""
+    """Ray to join: host:port, or auto for whatever Ray runs on this machine. Left out: a Ray of its own."""
 
     cpus_per_trial: float = 1
     """Cores of each trial; as many trials run at once as there are cores for."""
@@ -33,12 +34,12 @@ class RunOptions:
     def check(self) -> None:
         """Raise UsageError for values that can never work."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if not 0 < self.cpus_per_trial < math.inf:
-            raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: a trial needs a core, or a share of one.")
+        if not 0.01 <= self.cpus_per_trial < math.inf:
+            raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: a trial needs at least 0.01 of a core.")
         if self.address is None and self.cpus_per_trial > cores:
             raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: this machine has {cores} cores.")
-        if not 0 <= self.gpus_per_trial < math.inf:
-            raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g}: it is 0 or more.")
+        if self.gpus_per_trial != 0 and not 0.01 <= self.gpus_per_trial < math.inf:
+            raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g}: it is 0, or at least 0.01.")
         if self.max_failures < 0:
             raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
         if not self.checkpoint_seconds > 0:

@@ -1,7 +1,7 @@
 """The phase diagram: what it shows, and drawing it as one HTML file. The only file that imports plotly."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +61,12 @@ def phase_diagram(table: pd.DataFrame, hot_is_low: bool) -> PhaseDiagram:
     cells = {(row["temperature"], row["load"]): row for row in table.to_dict("records")}
     grid = [[cells[temperature, load] for load in loads] for temperature in temperatures]
     return PhaseDiagram(
-        temperatures=[f"{value:g}" for value in temperatures],
-        loads=[f"{value:g}" for value in loads],
+        temperatures=[f"{value:.12g}" for value in temperatures],
+        loads=[f"{value:.12g}" for value in loads],
         values={name: [[cell[name] for cell in row] for row in grid] for name in PANELS},
         regimes=[[_none_if_missing(cell["regime"]) for cell in row] for row in grid],
         marks=[[_mark(cell) for cell in row] for row in grid],
-        legend=", ".join(
-            f"{sign} {status}" for status, sign in SIGNS.items() if sign and status in set(table["status"])
-        ),
+        legend=", ".join(_legend(table)),
         hover=[[_hover(cell) for cell in row] for row in grid],
     )
 
@@ -135,6 +133,14 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
         plot_bgcolor=NOTHING,
     )
     return figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False})
+
+
+def _legend(table: pd.DataFrame) -> Iterator[str]:
+    """Explain the signs that occur."""
+    statuses = set(table["status"])
+    yield from (f"{sign} {status}" for status, sign in SIGNS.items() if sign and status in statuses)
+    if any(status == "ok" and regime is None for status, regime in zip(table["status"], table["regime"], strict=True)):
+        yield f"{UNDEFINED} regime undefined"
 
 
 def _mark(cell: Mapping[Hashable, Any]) -> str:

@@ -71,12 +71,14 @@ def write_report(store: Store, spec: SweepSpec, thresholds: Thresholds, out: str
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     path = Path(out) if out else store.folder.path / DIAGRAM
+    if "://" in str(out) or (path.exists() and not path.is_file()):
+        raise UsageError(f"--out {out} is not a file on this machine; name one.")
     try:
         store.folder.write("phase.parquet", content.getvalue())
         store.folder.write("phase.csv", table.to_csv(index=False).encode())
         Folder(path.parent).write(path.name, html)
     except OSError as error:
-        raise UsageError(f"{error.filename or path} cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{path} or the tables in {store.folder} cannot be written: {error.strerror}.") from None
     _print_regimes(diagram, spec)
     print(f"Phase diagram: {path}")
 

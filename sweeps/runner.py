@@ -84,18 +84,17 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
 
     Raises:
         UsageError: If there is no Ray to join, or this machine lacks what a trial needs.
+        Interrupted: If a signal came while Ray started.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if options.address is None:
-        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **settings)
-    else:
-        _check_address(options.address)
-        try:
-            ray.init(address=options.address, **settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({error}).") from None
+    pressed: list[int] = []
+    # An exception inside ray.init can crash the process, so Ctrl-C waits until Ray has started.
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
     try:
+        _join(options)
+        if pressed:
+            raise Interrupted
+        signal.signal(signal.SIGINT, before)
         have = ray.cluster_resources()
         for option, need, kind in (
             ("--cpus-per-trial", options.cpus_per_trial, "CPU"),
@@ -107,8 +106,23 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
                     raise UsageError(f"{lack} on this machine.")
                 print(f"{lack} so far; waiting until the cluster has grown.", flush=True)
         yield
+    except SystemExit:
+        raise Interrupted from None  # Ray's own answer to SIGTERM
     finally:
+        signal.signal(signal.SIGINT, before)
         ray.shutdown()
+
+
+def _join(options: RunOptions) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if options.address is None:
+        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **settings)
+        return
+    _check_address(options.address)
+    try:
+        ray.init(address=options.address, **settings)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({error}).") from None
 
 
 class _Starts(tune.Callback):

@@ -66,6 +66,9 @@ TABLES = {
             _column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images"),
             _column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
             _column("density_by_layer", pa.map_(pa.string(), pa.float64()), _FRACTION, "the same by parameter"),
+            _column(
+                "stack", pa.list_(pa.int64()), "", "retrain seeds trained together; other stacks round differently"
+            ),
             *_PROVENANCE,
         ],
         metadata=_VERSION,

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import trainables.data
 import trainables.models
@@ -93,6 +93,12 @@ class SweepSpec:
         """Raise UsageError unless the sweep can be run."""
         for option, names in ((self.temperature, HOT_IS_LOW), (self.load, LOADS)):
             _require(option in names, "axis", option, f"there is no such axis; the axes are {', '.join(names)}")
+        for name, known in (("pruner", get_args(Pruner)), ("cka_rule", get_args(SimilarityRule))):
+            rule = f"it is one of {', '.join(known)}"
+            _require(getattr(self, name) in known, _option(name), getattr(self, name), rule)
+        for name in ("epochs", "batch_size", "retrain_epochs", "retrain_batch_size"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, _option(name), value, "it is a whole number from 1")
         for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds"):
             _check_list(name, getattr(self, name))
         for density in self.densities:
@@ -100,13 +106,11 @@ class SweepSpec:
         for epoch in self.temperatures:
             rule = f"a temperature on the epochs axis is from 1 to the {self.epochs} --epochs of dense training"
             _require(1 <= epoch <= self.epochs, "--temperatures", epoch, rule)
-        for seed in (*self.dense_seeds, *self.retrain_seeds):
-            _require(0 <= seed < 2**32, "seed", seed, "a seed is from 0 to 4294967295")
+        for name in ("dense_seeds", "retrain_seeds"):
+            for seed in getattr(self, name):
+                _require(0 <= seed < 2**32, _option(name), seed, "a seed is from 0 to 4294967295")
         rule = "siblings are compared in pairs, so give at least two"
         _require(len(self.retrain_seeds) >= 2, "--retrain-seeds", _words(self.retrain_seeds), rule)
-        for name in ("epochs", "batch_size", "retrain_epochs", "retrain_batch_size"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, _option(name), value, "it is a whole number from 1")
         for name in ("lr", "retrain_lr"):
             value = getattr(self, name)
             _require(value is None or 0 < value < math.inf, _option(name), value, "it is a positive number")

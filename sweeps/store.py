@@ -7,7 +7,6 @@ import platform
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -55,20 +54,20 @@ class Store:
         """Raise UsageError unless the folder is new, empty or holds results."""
         path = self.folder.path
         try:
-            names = [file.name for file in path.iterdir() if file.name[0] != "."] if path.exists() else []
+            names = {name for name in os.listdir(path) if name[0] != "."}
+        except FileNotFoundError:
+            return
         except NotADirectoryError:
-            raise UsageError(f"{path} is a file; name a folder.") from None
+            raise UsageError(f"{path} is a file, or below one; name a folder.") from None
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}; name another folder.") from None
-        if names and SPEC not in names:
+        if names and not names & {SPEC, "runs", "pairs", "dense", "artifacts"}:
             raise UsageError(f"{path} holds something else than a sweep's results; name a new or empty folder.")
-        if names:
-            self.spec()
 
     def check_writable(self) -> None:
         """Raise UsageError unless files can be written."""
         try:
-            self.folder.write(".writable", b"")
+            self.folder.write(".writable", bytes(64 * 1024))
             self.folder.delete(".writable")
         except OSError as error:
             raise UsageError(f"{self.folder} cannot be written: {error.strerror}; name another folder.") from None
@@ -89,8 +88,9 @@ class Store:
         try:
             spec = SweepSpec.from_json(content)
             spec.check()
-        except (TypeError, ValueError, UsageError) as error:
-            raise UsageError(f"{file} is not of this version of the service: {error}") from None
+        except (TypeError, ValueError, RecursionError, UsageError) as error:
+            said = "is damaged or of another version; running its sweep again writes it anew"
+            raise UsageError(f"{file} {said} ({error}).") from None
         return spec
 
     def record(self, stage: Stage, rows: Mapping[str, Sequence[Row]], device: str) -> None:
@@ -155,14 +155,17 @@ class Store:
         Raises:
             UsageError: If a file is not of this schema.
         """
-        with ThreadPoolExecutor(8) as pool:
-            parts = list(pool.map(lambda name: self._read(table, name, columns), self.folder.names(table, ".parquet")))
+        parts = [self._read(table, name, columns) for name in self.folder.names(table, ".parquet")]
         schema = TABLES[table]
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
         # A column that was added later is null in older files.
-        parts = [schema.empty_table(), *(part for part in parts if part is not None)]
-        return pa.concat_tables(parts, promote_options="default").select(schema.names)
+        found = [schema.empty_table(), *(part for part in parts if part is not None)]
+        try:
+            return pa.concat_tables(found, promote_options="default").select(schema.names)
+        except pa.ArrowException as error:
+            said = f"has columns of other types ({str(error).splitlines()[0]}); it is not this service's alone"
+            raise UsageError(f"{self.folder.path / table} {said}.") from None
 
     def _read(self, table: str, name: str, columns: list[str] | None = None) -> pa.Table | None:
         file = f"{table}/{name}.parquet"
@@ -172,7 +175,7 @@ class Store:
         try:
             parquet = pq.ParquetFile(io.BytesIO(content))
             check_schema(parquet.schema_arrow, str(self.folder.path / file))
-            return parquet.read(columns).replace_schema_metadata(None)
+            return parquet.read(columns, use_threads=False).replace_schema_metadata(None)
         except (pa.ArrowException, OSError):
             said = "is damaged or not a Parquet file; delete it, and run the sweep again"
             raise UsageError(f"{self.folder.path / file} {said}.") from None

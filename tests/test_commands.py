@@ -166,10 +166,13 @@ def test_report_draws_stored_results(undisturbed, tmp_path, without_ray_and_torc
         (["--address", "nonsense"], "--address nonsense"),
         (["--epochs", "six"], "six"),
         (["--no-such-option"], "--no-such-option"),
+        (["--out", "/proc/no/such"], "/proc/no/such cannot be written"),
+        (["--out", f"{__file__}/below"], "is a file, or below one"),
+        (["--out", "s3://bucket/results"], "s3://bucket/results is not a local folder"),
     ],
 )
 def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, said, tmp_path):
-    done = grid(tmp_path / "out", *arguments)
+    done = run("grid", "--preset", "smoke", "--out", tmp_path / "out", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -251,6 +254,34 @@ def test_on_a_terminal_there_is_a_live_bar_and_ctrl_c_reaches_the_sweep_alone(tm
     assert all(
         torch.load(io.BytesIO(file.read_bytes()), weights_only=True)["training"]["epoch"] > 0 for file in trainings
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_ray_starts_stops_it_as_cleanly(number, tmp_path):
+    process = start_grid(tmp_path / "results")
+    until(lambda: any("gcs" in child.name() for child in psutil.Process(process.pid).children(recursive=True)), process)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, said
+    assert "the same command continues" in said
+    assert "Traceback" not in said
+
+
+def test_a_report_replaces_files_and_nothing_else(undisturbed, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for out in (pipe, tmp_path, "s3://bucket/x.html"):
+        done = run("report", undisturbed[0], "--out", out)
+        assert done.returncode == 2
+        assert f"--out {out} is not a file on this machine" in done.stderr
+    assert pipe.is_fifo()
+
+
+def test_a_reader_that_goes_away_is_no_traceback(undisturbed):
+    reader = f"{' '.join(command('report', undisturbed[0]))} | head -c 1"
+    done = subprocess.run(["bash", "-c", reader], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
 
 
 def test_a_point_that_fails_is_stored_tried_again_and_does_not_stop_the_others(undisturbed, tmp_path):

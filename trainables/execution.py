@@ -117,6 +117,7 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
     kept = [
         {
             "seed": seed,
+            "stack": list(seeds),
             "model": state,
             "masks": {weight: mask.cpu() for weight, mask in masks.items()},
             "diverged": training.diverged[index],

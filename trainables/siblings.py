@@ -21,7 +21,7 @@ Execution = Generator[Progress, None, Rows]
 """Gives progress after every epoch, and in the end returns the rows."""
 
 Sibling = dict[str, Any]
-"""What is kept of a sibling: seed, model, masks, epoch in which it diverged or 0, errors, seconds."""
+"""What is kept of a sibling: seed, seeds of its stack, model, masks, epoch of divergence or 0, errors, seconds."""
 
 
 def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) -> Execution:
@@ -69,6 +69,7 @@ def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) ->
             "test_error": math.nan if failed else sibling["test_error"],
             "density": density(sibling["masks"]),
             "density_by_layer": density_by_layer(sibling["masks"]),
+            "stack": sibling["stack"],
             "seconds": sibling["seconds"],
         }
         for sibling, train_error in zip(siblings, train_errors, strict=True)
@@ -87,11 +88,12 @@ def _message(*siblings: Sibling) -> str:
 def diverged_point(stage: PointStage, message: str) -> Rows:
     """Rows of a point whose dense model is not usable."""
     common = {"point": stage.point.key, "status": "diverged", "message": message, "seconds": 0.0}
-    nothing = dict.fromkeys(("train_error", "validation_error", "test_error", "density"), math.nan)
+    nothing: dict[str, Any] = {"density_by_layer": {}, "stack": []}
+    nothing |= dict.fromkeys(("train_error", "validation_error", "test_error", "density"), math.nan)
     return {
         "pairs": [
             common | {"first_seed": first, "second_seed": second, "lmc": math.nan, "cka": math.nan, "path_errors": []}
             for first, second in combinations(stage.seeds, 2)
         ],
-        "runs": [common | nothing | {"retrain_seed": seed, "density_by_layer": {}} for seed in stage.seeds],
+        "runs": [common | nothing | {"retrain_seed": seed} for seed in stage.seeds],
     }

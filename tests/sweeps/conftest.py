@@ -27,7 +27,9 @@ def made_up():
                 for a, b in combinations(stage.seeds, 2)
             ],
             "runs": [
-                common | errors | {"retrain_seed": seed, "density": stage.label.load, "density_by_layer": {"c": 0.5}}
+                common
+                | errors
+                | {"retrain_seed": seed, "density": stage.label.load, "density_by_layer": {"c": 0.5}, "stack": [seed]}
                 for seed in stage.seeds
             ],
         }

@@ -112,6 +112,8 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
         Store(tmp_path).check()
     with pytest.raises(UsageError, match="is a file"):
         Store(tmp_path / "thesis.tex").check()
+    with pytest.raises(UsageError, match="is a file, or below one"):
+        Store(tmp_path / "thesis.tex" / "below").check()
     with pytest.raises(UsageError, match="cannot be written"):
         Store(tmp_path / "thesis.tex" / "below").check_writable()
     with pytest.raises(UsageError, match="name another folder"):
@@ -167,8 +169,9 @@ def test_a_column_that_was_added_later_is_null_in_older_files(store, made_up):
 )
 def test_a_sweep_of_another_version_is_refused(store, content):
     store.folder.write("sweep.json", content)
-    with pytest.raises(UsageError, match="not of this version"):
-        store.check()
+    with pytest.raises(UsageError, match=r"sweep.json is damaged or of another version; running its sweep again"):
+        store.spec()
+    store.check()  # a sweep brings its own
 
 
 def test_a_point_without_its_pairs_is_not_stored(store, made_up):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-PRERESNET = re.compile(r"preresnet(?P<depth>\d+)(-w(?P<width>\d+(\.\d+)?))?")
+PRERESNET = re.compile(r"preresnet(?P<depth>[0-9]+)(-w(?P<width>[0-9]+(\.[0-9]+)?))?")
 
 DEEPEST, WIDEST = 1202, 4096
 """Nothing larger was ever published; beyond are typing errors."""
