@@ -71,7 +71,7 @@ def until(condition, process):
 
 def workers(process):
     """Trials that run under a driver."""
-    return [child for child in psutil.Process(process.pid).children(recursive=True) if "StageTrainable" in child.name()]
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "Trainable" in child.name()]
 
 
 def start_grid(out, *arguments):
@@ -193,11 +193,14 @@ def test_report_of_nothing(tmp_path):
     assert "holds no results of a sweep" in done.stderr
 
 
-def test_killed_workers_and_drivers_lose_nothing(undisturbed, tmp_path):
+def test_killed_workers_and_drivers_lose_nothing(tmp_path):
     """A worker, then the driver, each in the middle of training; then Ctrl-C; then to the end."""
     out = tmp_path / "results"
+    longer = ["--retrain-epochs", "30"]  # seconds for each point, so that there is a middle
+    undisturbed = tmp_path / "undisturbed"
+    assert grid(undisturbed, *longer).returncode == 0
     training = out / "artifacts" / "training"
-    first = start_grid(out)
+    first = start_grid(out, *longer)
     until(lambda: list(training.glob("dense-*.pt")), first)
     until(lambda: workers(first), first)[0].kill()
     siblings = until(lambda: [file for file in training.glob("*.pt") if "dense" not in file.name], first)
@@ -207,7 +210,7 @@ def test_killed_workers_and_drivers_lose_nothing(undisturbed, tmp_path):
     assert kept["training"]["epoch"] >= 1
     assert len(Store(out).dense_models()) == 2
 
-    second = start_grid(out)
+    second = start_grid(out, *longer)
     until(lambda: workers(second), second)
     second.send_signal(signal.SIGINT)
     said, _ = second.communicate(timeout=PATIENCE)
@@ -215,9 +218,9 @@ def test_killed_workers_and_drivers_lose_nothing(undisturbed, tmp_path):
     assert "the same command continues" in said
     assert len(Store(out).stored()) < 4
 
-    last = grid(out)
+    last = grid(out, *longer)
     assert last.returncode == 0, last.stdout + last.stderr
-    assert_same(out, undisturbed[0])
+    assert_same(out, undisturbed)
 
 
 def test_on_a_terminal_there_is_a_live_bar_and_ctrl_c_reaches_the_sweep_alone(tmp_path):
