@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sweeps.command import INTERRUPTED, OK, SOME_FAILED, parse, run_command
 from sweeps.errors import UsageError
 from sweeps.options import RunOptions
-from sweeps.plan import GridPlan
+from sweeps.plan import GridPlan, missing_points
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.report import write_report
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return INTERRUPTED
     code = _report_failures(points, store)
-    write_report(store, spec, spec.thresholds)
+    write_report(store, spec)
     return code
 
 
@@ -102,8 +102,7 @@ def _run(plan: GridPlan, store: Store, spec: SweepSpec, options: RunOptions, pro
 
 def _report_failures(wanted: Sequence[PointStage], store: Store) -> int:
     """Say which points have no result, and why; give the exit code."""
-    stored = store.stored()
-    missing = {stage.point.key: stage for stage in wanted if not stored.get(stage.point.key, set()) >= set(stage.seeds)}
+    missing = {stage.point.key: stage for stage in missing_points(wanted, store.stored())}
     if not missing:
         return OK
     messages = {

@@ -13,7 +13,7 @@ from sweeps.store import Store
 from trainables.stages import PointStage
 
 
-def phase_table(spec: SweepSpec, store: Store, thresholds: Thresholds) -> pd.DataFrame:
+def phase_table(spec: SweepSpec, store: Store) -> pd.DataFrame:
     """Summarise the stored results of a sweep's points; other results in the folder do not count.
 
     Returns:
@@ -32,7 +32,7 @@ def phase_table(spec: SweepSpec, store: Store, thresholds: Thresholds) -> pd.Dat
     rows = [_cell(stages, runs_by_point, pairs_by_point, dense_errors) for stages in cells.values()]
     table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
     table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
-    return with_regimes(table, thresholds)[PHASE.names]
+    return with_regimes(table, spec.thresholds)[PHASE.names]
 
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:

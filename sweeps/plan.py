@@ -25,6 +25,16 @@ class Plan(Protocol):
         """Stages whose outcome is not known yet, as far as the plan can tell."""
 
 
+def missing_points(points: Sequence[PointStage], stored: Mapping[str, Collection[int]]) -> list[PointStage]:
+    """Points with a sibling that has no result.
+
+    Args:
+        points: All points wanted.
+        stored: Retrain seeds whose results are stored, by key of the point.
+    """
+    return [stage for stage in points if not set(stage.seeds).issubset(stored.get(stage.point.key, ()))]
+
+
 class GridPlan:
     """All points of a grid that are not stored, each after the dense model it comes from.
 
@@ -40,11 +50,10 @@ class GridPlan:
         stored: Mapping[str, Collection[int]],
         dense: Collection[tuple[str, int]],
     ) -> None:
-        have = {stage.point.key: set(stored.get(stage.point.key, ())) for stage in points}
-        missing = [stage for stage in points if not have[stage.point.key].issuperset(stage.seeds)]
         # Siblings that are stored already are measured again together with the new ones.
         self.points = [
-            replace(stage, seeds=tuple(sorted(have[stage.point.key].union(stage.seeds)))) for stage in missing
+            replace(stage, seeds=tuple(sorted({*stage.seeds, *stored.get(stage.point.key, ())})))
+            for stage in missing_points(points, stored)
         ]
         self._waiting: dict[str, list[PointStage]] = {}
         ready: list[PointStage] = []

@@ -52,27 +52,26 @@ class Report:
     """With --cka-rule relative: Regime II-B reaches so far below the best CKA; the sweep's own if not given."""
 
 
-def write_report(store: Store, spec: SweepSpec, thresholds: Thresholds, out: str | None = None) -> None:
+def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> None:
     """Write ``phase.parquet``, ``phase.csv`` and the diagram, and print the regimes and the diagram's path.
 
     Args:
         store: Where the results are.
-        spec: Which of them to show.
-        thresholds: Boundaries of the regimes.
+        spec: Which of them to show, and with which boundaries of the regimes.
         out: Path of the diagram, ``phase_diagram.html`` in the store's folder if None.
 
     Raises:
         UsageError: If a file cannot be written.
     """
-    table = phase_table(spec, store, thresholds)
+    table = phase_table(spec, store)
     diagram = phase_diagram(table, HOT_IS_LOW[spec.temperature])
-    caption = " ".join(filter(None, (_caption(thresholds), diagram.legend and f"Cells: {diagram.legend}.")))
+    caption = " ".join(filter(None, (_caption(spec.thresholds), diagram.legend and f"Cells: {diagram.legend}.")))
     html = draw(diagram, spec, caption).encode()
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     path = Path(out) if out else store.folder.path / DIAGRAM
     if "://" in str(out) or (path.exists() and not path.is_file()):
-        raise UsageError(f"--out {out} is not a file on this machine; name one.")
+        raise UsageError(f"--out {out or path} is not a file on this machine; name one.")
     try:
         store.folder.write("phase.parquet", content.getvalue())
         store.folder.write("phase.csv", table.to_csv(index=False).encode())
@@ -110,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
     changed = {name: getattr(options, name) for name in ("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin")}
     spec = replace(spec, **{name: value for name, value in changed.items() if value is not None})
     check_thresholds(spec.thresholds)
-    write_report(store, spec, spec.thresholds, options.out)
+    write_report(store, spec, options.out)
     return OK
 
 

@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +21,7 @@ from sweeps.errors import UsageError
 from sweeps.schema import TABLES, check_schema
 from sweeps.spec import SweepSpec
 from trainables.artifacts import Folder
-from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, configuration, dense_name
+from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_name
 
 SPEC = "sweep.json"
 
@@ -31,7 +32,7 @@ class Store:
     """Results of one or several sweeps in one folder.
 
     ``runs``, ``pairs`` and ``dense`` are tables, ``artifacts`` the models, ``sweep.json`` the latest sweep. A point is
-    stored once its file in ``runs`` exists; it is written after that in ``pairs``.
+    stored once its files in ``pairs`` and ``runs`` both exist; they are written in this order.
 
     Args:
         location: The folder. It is made when the first file is written.
@@ -97,9 +98,7 @@ class Store:
         """Store the rows of a stage that was carried out; what was stored of it before is replaced."""
         if isinstance(stage, DenseStage):
             for row in rows["dense"]:
-                self._write(
-                    "dense", f"{stage.run.key}-{dense_name(row['epoch'])}", [_dense_columns(stage.run) | row], device
-                )
+                self._write("dense", _dense_part(stage.run, row["epoch"]), [_dense_columns(stage.run) | row], device)
         else:
             for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
                 self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
@@ -108,18 +107,14 @@ class Store:
         """Store that a stage failed; results that are stored stay."""
         failure: Row = {"status": "failed", "message": message, "seconds": 0.0}
         if isinstance(stage, DenseStage):
-            kept = {
-                row["epoch"]
-                for row in self.rows("dense", ["dense", "epoch", "status"])
-                if row["dense"] == stage.run.key and row["status"] != "failed"
-            }
             failures = [
-                failure | {"dense": stage.run.key, "epoch": epoch} for epoch in stage.epochs if epoch not in kept
+                failure | {"dense": stage.run.key, "epoch": epoch}
+                for epoch in stage.epochs
+                if not self._results("dense", _dense_part(stage.run, epoch))
             ]
             self.record(stage, {"dense": failures}, device)
             return
-        stored = self._read("runs", stage.point.key)
-        kept_rows = [row for row in stored.to_pylist() if row["status"] != "failed"] if stored else []
+        kept_rows = self._results("runs", stage.point.key)
         seeds = set(stage.seeds) - {row["retrain_seed"] for row in kept_rows}
         failed_rows = [
             _point_columns(stage) | failure | {"point": stage.point.key, "retrain_seed": seed} for seed in sorted(seeds)
@@ -167,6 +162,11 @@ class Store:
             said = f"has columns of other types ({str(error).splitlines()[0]}); it is not this service's alone"
             raise UsageError(f"{self.folder.path / table} {said}.") from None
 
+    def _results(self, table: str, name: str) -> list[Row]:
+        """Rows of a file that are results, not failures; none if there is no such file."""
+        part = self._read(table, name)
+        return [row for row in part.to_pylist() if row["status"] != "failed"] if part else []
+
     def _read(self, table: str, name: str, columns: list[str] | None = None) -> pa.Table | None:
         file = f"{table}/{name}.parquet"
         content = self.folder.read(file)
@@ -185,6 +185,10 @@ class Store:
         content = io.BytesIO()
         pq.write_table(pa.Table.from_pylist([common | row for row in rows], TABLES[table]), content)
         self.folder.write(f"{table}/{name}.parquet", content.getvalue())
+
+
+def _dense_part(run: DenseRun, epoch: int) -> str:
+    return f"{run.key}-{dense_name(epoch)}"
 
 
 def _dense_columns(run: DenseRun) -> Row:
@@ -206,7 +210,7 @@ def _point_columns(stage: PointStage) -> Row:
 
 
 def _json(config: DenseRun | Point) -> str:
-    return json.dumps(configuration(config), sort_keys=True)
+    return json.dumps(asdict(config), sort_keys=True)
 
 
 @cache

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from trainables.recipe import Recipe
 
@@ -144,8 +144,3 @@ def digest(config: DenseRun | Point) -> str:
     text = json.dumps({"protocol": PROTOCOL, **asdict(config)}, allow_nan=False)
     canonical = json.dumps(json.loads(text, parse_int=float), sort_keys=True)
     return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
-
-
-def configuration(config: DenseRun | Point) -> dict[str, Any]:
-    """The configuration as plain dictionaries, as it is written beside results."""
-    return asdict(config)

@@ -3,14 +3,19 @@ from dataclasses import replace
 
 import pytest
 
-from metrics.regimes import Thresholds
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import boundaries, draw, phase_diagram
 from sweeps.presets import PRESETS
 from sweeps.schema import PHASE
 
-SPEC = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2))
-THRESHOLDS = Thresholds(-0.05, 0.9)
+SPEC = replace(
+    PRESETS["digits"],
+    temperatures=(3, 10),
+    densities=(0.1, 0.2),
+    dense_seeds=(1, 2),
+    lmc_threshold=-0.05,
+    cka_threshold=0.9,
+)
 
 
 def cell(table, temperature, load):
@@ -37,7 +42,7 @@ def filled(store, made_up):
 
 
 def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
-    table = phase_table(SPEC, filled, THRESHOLDS)
+    table = phase_table(SPEC, filled)
     assert list(table.columns) == PHASE.names
     ours = cell(table, 3, 0.1)
     assert ours["test_error"] == pytest.approx(0.31)
@@ -49,36 +54,36 @@ def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
 
 
 def test_normalised_error_is_the_distance_from_the_loads_best(filled):
-    table = phase_table(SPEC, filled, THRESHOLDS)
+    table = phase_table(SPEC, filled)
     assert cell(table, 3, 0.1)["normalized_test_error"] == pytest.approx(0.2)
     assert cell(table, 10, 0.1)["normalized_test_error"] == 0
     assert cell(table, 3, 0.2)["normalized_test_error"] == 0  # the other one is NaN
 
 
 def test_regimes_and_statuses(filled, store):
-    table = phase_table(SPEC, filled, THRESHOLDS)
+    table = phase_table(SPEC, filled)
     assert list(table["regime"]) == ["I", "II-B", "II-A", None]
     assert list(table["status"]) == ["ok", "incomplete", "ok", "diverged"]
     wider = replace(SPEC, densities=(0.1, 0.2, 0.4))
     store.record_failure(wider.points()[2], "died", "")
-    table = phase_table(wider, filled, THRESHOLDS)
+    table = phase_table(wider, filled)
     assert cell(table, 3, 0.4)["status"] == "failed"
     assert cell(table, 10, 0.4)["status"] == "missing"
     assert cell(table, 10, 0.4)["regime"] is None
 
 
 def test_results_of_another_configuration_do_not_count(filled):
-    table = phase_table(replace(SPEC, lr=0.01), filled, THRESHOLDS)
+    table = phase_table(replace(SPEC, lr=0.01), filled)
     assert set(table["status"]) == {"missing"}
 
 
 def test_only_the_siblings_asked_for_count(filled):
-    table = phase_table(replace(SPEC, retrain_seeds=(1, 3)), filled, THRESHOLDS)
+    table = phase_table(replace(SPEC, retrain_seeds=(1, 3)), filled)
     assert (cell(table, 3, 0.1)["n_runs"], cell(table, 3, 0.1)["n_pairs"]) == (4, 2)
 
 
 def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
-    diagram = phase_diagram(phase_table(SPEC, filled, THRESHOLDS), hot_is_low=True)
+    diagram = phase_diagram(phase_table(SPEC, filled), hot_is_low=True)
     assert diagram.temperatures == ["3", "10"]
     assert diagram.loads == ["0.1", "0.2"]
     assert diagram.marks == [["I", "II-B…"], ["II-A", "×"]]
@@ -86,7 +91,7 @@ def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
     assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
     assert math.isnan(diagram.values["cka"][1][1])
     assert "lmc -0.3030 ± 0.0013 over pairs, ± 0.0030 over dense seeds" in diagram.hover[0][0]
-    upside_down = phase_diagram(phase_table(SPEC, filled, THRESHOLDS), hot_is_low=False)
+    upside_down = phase_diagram(phase_table(SPEC, filled), hot_is_low=False)
     assert upside_down.temperatures == ["10", "3"]
 
 
@@ -98,7 +103,7 @@ def test_boundaries_run_between_different_regimes_only():
 
 
 def test_the_page_needs_nothing_from_outside(filled):
-    page = draw(phase_diagram(phase_table(SPEC, filled, THRESHOLDS), True), SPEC, "caption & more")
+    page = draw(phase_diagram(phase_table(SPEC, filled), True), SPEC, "caption & more")
     assert "<script src" not in page
     assert "<link" not in page
     for text in (
