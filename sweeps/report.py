@@ -19,7 +19,7 @@ from sweeps.errors import UsageError
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import PhaseDiagram, draw, phase_diagram
 from sweeps.schema import PHASE
-from sweeps.spec import HOT_IS_LOW, SweepSpec, check_thresholds
+from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
 from trainables.artifacts import Folder
 
@@ -64,7 +64,7 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> None:
         UsageError: If a file cannot be written.
     """
     table = phase_table(spec, store)
-    diagram = phase_diagram(table, HOT_IS_LOW[spec.temperature])
+    diagram = phase_diagram(table, spec.hot_is_low)
     caption = " ".join(filter(None, (_caption(spec.thresholds), diagram.legend and f"Cells: {diagram.legend}.")))
     html = draw(diagram, spec, caption).encode()
     content = io.BytesIO()

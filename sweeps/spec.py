@@ -3,20 +3,17 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any, Literal, get_args
 
-import trainables.data
 import trainables.models
 from metrics.regimes import SimilarityRule, Thresholds
+from sweeps.axes import LOADS, TEMPERATURES
 from sweeps.errors import UsageError
-from trainables.recipe import Recipe
+from trainables.data import training_images
+from trainables.recipe import Precision, Recipe
 from trainables.stages import DenseRun, Label, Measurement, Point, PointStage, Pruner
-
-HOT_IS_LOW = {"epochs": True}
-"""Whether small values of a temperature axis are the hot ones."""
-
-LOADS = ("density",)
 
 
 @dataclass(frozen=True)
@@ -24,22 +21,28 @@ class SweepSpec:
     """The sweep. A field left out has the preset's value."""
 
     data: str
-    """Data set: digits, 1,797 handwritten digits of 8x8 pixels that come with the package."""
+    """Data set: digits (comes with the package), CIFAR10, CIFAR100, SVHN, FashionMNIST or MNIST (torchvision's, fetched
+    on first use), with -<side>px for images averaged to this side and -first<n> for fewer training images; or a file
+    path.npz with arrays x_train, y_train, x_test, y_test, images uint8 and channels last or absent."""
 
     model: str
-    """Architecture: preresnet<6n+2>, with -w<factor> for a width other than 16 channels in the first stage."""
+    """Architecture: preresnet20, resnet56 (any 6n+2), vgg16 or vgg16-bn (11, 13, 16, 19), densenet40 (3n+4, growth as in
+    densenet40-k12), mobilenet-v1, each with -w<factor> for another width; or package.module:factory, a function that
+    returns a torch.nn.Module and is given those of channels, classes and num_classes that it takes."""
 
-    temperature: Literal["epochs"]
-    """Temperature axis. epochs: of dense training, fewer is hotter; one training per seed passes through all."""
+    temperature: Literal["epochs", "batch_size", "rho", "lr"]
+    """Temperature axis, a hyperparameter of the dense model. epochs: fewer is hotter; one training per seed passes
+    through all. batch_size: smaller is hotter; as many steps for each as --epochs of --batch-size have. rho: larger is
+    hotter; radius of SAM. lr: larger is hotter. Retraining has --epochs, --batch-size, --lr and no SAM on all axes."""
 
-    temperatures: tuple[int, ...]
-    """Values on the temperature axis; for epochs, whole numbers from 1 to --epochs."""
+    temperatures: tuple[int | float, ...]
+    """Values on the temperature axis, in its own unit."""
 
-    load: Literal["density"]
-    """Load axis. density: fraction of convolution weights kept."""
+    load: Literal["density", "width"]
+    """Load axis. density: fraction of weights kept, those of --densities. width: of the model, those of --widths."""
 
     densities: tuple[float, ...]
-    """Values on the load axis, in (0, 1]."""
+    """Fractions of the prunable weights to keep, in (0, 1]; just one with --load width."""
 
     dense_seeds: tuple[int, ...]
     """Seeds of the dense models, each a training of its own."""
@@ -74,6 +77,22 @@ class SweepSpec:
     cka_threshold: float
     """With --cka-rule fixed: CKA in [0, 1] from which connected siblings are in Regime II-B."""
 
+    widths: tuple[float, ...] = ()
+    """With --load width: factors on the model's channels."""
+
+    rho: float = 0.0
+    """Radius of sharpness-aware minimization (SAM) in dense training, on all axes but rho; 0 is plain SGD."""
+
+    precision: Precision = "float32"
+    """Of the forward and backward passes of training; everything is measured in float32."""
+
+    crop_padding: int | None = None
+    """Augmentation: images are shifted at random by up to so many pixels; as published for the data set if not given, 0
+    for a file."""
+
+    flip: bool | None = None
+    """Augmentation: images are mirrored at random; as published for the data set if not given, not for a file."""
+
     cka_rule: SimilarityRule = "fixed"
     """Compare CKA with --cka-threshold everywhere (fixed), or with the best CKA of the same load (relative)."""
 
@@ -91,9 +110,10 @@ class SweepSpec:
 
     def check(self) -> None:
         """Raise UsageError unless the sweep can be run."""
-        for option, names in ((self.temperature, HOT_IS_LOW), (self.load, LOADS)):
+        for option, names in ((self.temperature, TEMPERATURES), (self.load, LOADS)):
             _require(option in names, "axis", option, f"there is no such axis; the axes are {', '.join(names)}")
-        for name, known in (("pruner", get_args(Pruner)), ("cka_rule", get_args(SimilarityRule))):
+        choices: dict[str, Any] = {"pruner": Pruner, "cka_rule": SimilarityRule, "precision": Precision}
+        for name, known in ((name, get_args(kind)) for name, kind in choices.items()):
             rule = f"it is one of {', '.join(known)}"
             _require(getattr(self, name) in known, _option(name), getattr(self, name), rule)
         for name in ("epochs", "batch_size", "retrain_epochs", "retrain_batch_size"):
@@ -103,9 +123,7 @@ class SweepSpec:
             _check_list(name, getattr(self, name))
         for density in self.densities:
             _require(0 < density <= 1, "--densities", density, "a density is a fraction kept, in (0, 1]")
-        for epoch in self.temperatures:
-            rule = f"a temperature on the epochs axis is from 1 to the {self.epochs} --epochs of dense training"
-            _require(1 <= epoch <= self.epochs, "--temperatures", epoch, rule)
+        self._check_load()
         for name in ("dense_seeds", "retrain_seeds"):
             for seed in getattr(self, name):
                 _require(0 <= seed < 2**32, _option(name), seed, "a seed is from 0 to 4294967295")
@@ -119,42 +137,85 @@ class SweepSpec:
         _require(
             0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "it is in [0, 1)"
         )
+        _require(0 <= self.rho < math.inf, "--rho", self.rho, "it is 0 or more")
+        padding = self.crop_padding
+        _require(padding is None or 0 <= padding <= 64, "--crop-padding", padding, "it is from 0 to 64 pixels")
         check_thresholds(self.thresholds)
         try:
-            trainables.models.check_name(self.model)
-            trainables.data.load(self.data, self.validation_fraction)
+            for load in self.loads:
+                trainables.models.check_name(LOADS[self.load](self.model, self.densities[0], load)[0])
+            images = training_images(self.data, self.validation_fraction)
         except ValueError as error:
             raise UsageError(f"{error}.") from None
+        self._check_temperatures(images)
+
+    def _check_load(self) -> None:
+        if self.load == "width":
+            _check_list("widths", self.widths)
+            for width in self.widths:
+                _require(0 < width < math.inf, "--widths", width, "a width is a positive factor")
+            rule = "with --load width all models are pruned to the same density, so give one"
+            _require(len(self.densities) == 1, "--densities", _words(self.densities), rule)
+        else:
+            _require(not self.widths, "--widths", _words(self.widths), "they are the load only with --load width")
+
+    def _check_temperatures(self, images: int) -> None:
+        axis = TEMPERATURES[self.temperature]
+        for value in self.temperatures:
+            _require(axis.allowed(value, self._dense_recipe, images), "--temperatures", value, axis.rule)
+        if self.temperature == "batch_size":  # all in whole batches
+            for name in ("batch_size", "retrain_batch_size"):
+                value = getattr(self, name)
+                rule = f"on the batch_size axis all batches are whole, and there are {images} training images"
+                _require(value is None or value <= images, _option(name), value, rule)
 
     @property
     def thresholds(self) -> Thresholds:
         """Boundaries of the regimes; they decide no result, only how results are read."""
         return Thresholds(self.lmc_threshold, self.cka_threshold, self.cka_margin, self.cka_rule)
 
-    def dense_run(self, seed: int) -> DenseRun:
-        """Dense training of one seed, the same for all its temperatures."""
-        recipe = Recipe(self.epochs, self.batch_size, self.lr, self.momentum, self.weight_decay)
-        return DenseRun(self.data, self.validation_fraction, self.model, recipe, seed)
+    @property
+    def loads(self) -> tuple[float, ...]:
+        """Values on the load axis."""
+        return self.widths if self.load == "width" else self.densities
 
-    def points(self) -> list[PointStage]:
-        """All points of the grid, with all their siblings."""
-        retrain = Recipe(
-            self.retrain_epochs or self.epochs,
-            self.retrain_batch_size or self.batch_size,
-            self.retrain_lr or self.lr,
+    @property
+    def hot_is_low(self) -> bool:
+        """Whether small temperatures are the hot ones."""
+        return TEMPERATURES[self.temperature].hot_is_low
+
+    @property
+    def _dense_recipe(self) -> Recipe:
+        """Recipe of the dense models but for the temperature."""
+        return Recipe(
+            self.epochs,
+            self.batch_size,
+            self.lr,
             self.momentum,
             self.weight_decay,
+            rho=self.rho,
+            precision=self.precision,
         )
-        return [
-            PointStage(
-                Point(run, epoch, density, self.pruner, retrain, Measurement()),
-                self.retrain_seeds,
-                Label(self.temperature, epoch, self.load, density),
-            )
-            for run in map(self.dense_run, self.dense_seeds)
-            for epoch in self.temperatures
-            for density in self.densities
-        ]
+
+    def points(self) -> list[PointStage]:
+        """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
+        axis, images = TEMPERATURES[self.temperature], training_images(self.data, self.validation_fraction)
+        own = replace(
+            self._dense_recipe,
+            epochs=self.retrain_epochs or self.epochs,
+            batch_size=self.retrain_batch_size or self.batch_size,
+            lr=self.retrain_lr or self.lr,
+            rho=0.0,
+        )
+        retrain = axis.retrain(own, images)
+        points = []
+        for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
+            recipe, epoch = axis.dense(self._dense_recipe, temperature, images)
+            model, density = LOADS[self.load](self.model, self.densities[0], load)
+            run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, self.crop_padding, self.flip)
+            point = Point(run, epoch, density, self.pruner, retrain, Measurement())
+            points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))
+        return points
 
     def to_json(self) -> str:
         """Text that :meth:`from_json` reads."""

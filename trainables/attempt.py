@@ -11,10 +11,11 @@ import torch
 from trainables import artifacts
 from trainables.artifacts import Folder
 from trainables.batches import Split, TrainingBatches
-from trainables.data import load
+from trainables.data import DataSet, load
 from trainables.measurement import errors
 from trainables.models import build
 from trainables.stack import Stack
+from trainables.stages import DenseRun
 from trainables.training import Training
 
 
@@ -34,18 +35,20 @@ class Machine:
         folder: Keeps dense models, siblings and half-done trainings.
         device: Where tensors live.
         checkpoint_seconds: A training that was started anew repeats at most about so much.
+        data_folder: Where torchvision's data sets are kept on this machine; its default if None.
     """
 
     folder: Folder
     device: torch.device
     checkpoint_seconds: float = 30.0
+    data_folder: str | None = None
 
 
 class Splits:
     """A data set on the device."""
 
-    def __init__(self, name: str, validation_fraction: float, device: torch.device) -> None:
-        self.data, self._device = load(name, validation_fraction), device
+    def __init__(self, data: DataSet, device: torch.device) -> None:
+        self.data, self._device = data, device
 
     @cached_property
     def batches(self) -> TrainingBatches:
@@ -73,8 +76,15 @@ class Splits:
         return Stack(build(model, channels, self.data.classes), models).to(self._device)
 
 
-splits_of = lru_cache(maxsize=2)(Splits)
-"""A worker's stages mostly share their data: it is loaded once."""
+def splits_of(run: DenseRun, machine: Machine) -> Splits:
+    """Data set of a training, and of all that comes from it."""
+    what = run.data, run.validation_fraction, machine.data_folder, run.crop_padding, run.flip
+    return _splits(what, machine.device)
+
+
+@lru_cache(maxsize=1)  # a worker's stages mostly share their data
+def _splits(what: tuple[Any, ...], device: torch.device) -> Splits:
+    return Splits(load(*what), device)
 
 
 class Attempt:

@@ -49,19 +49,23 @@ class TrainingBatches:
         """Number of training images."""
         return len(self._labels)
 
-    def epoch(self, streams: Sequence[torch.Generator], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over the training images for every model; the last batch may be smaller.
+    def epoch(
+        self, streams: Sequence[torch.Generator], batch_size: int, drop_last: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the training images for every model.
 
         Args:
             streams: One stream of random numbers for each model; it alone decides that model's batches.
             batch_size: Images of each model in a batch.
+            drop_last: Leave out the last batch if it is smaller.
 
         Yields:
             Images of shape (batch, models * channels, h, w), channels last, and labels of shape (models, batch).
         """
         device = self._labels.device
         orders, rows, columns = (torch.stack(plan).to(device) for plan in zip(*map(self._plan, streams), strict=True))
-        for first in range(0, len(self), batch_size):
+        end = len(self) - len(self) % batch_size if drop_last else len(self)
+        for first in range(0, end, batch_size):
             batch = slice(first, first + batch_size)
             order = orders[:, batch]
             # Indices of shape (batch, h, w, models) bring the models' images side by side in one gather.

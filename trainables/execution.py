@@ -46,7 +46,7 @@ def dense_epochs(folder: Folder, run: DenseRun) -> list[int]:
 def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
     """Every epoch asked for is a file that holds the model and from which training goes on."""
     run = stage.run
-    splits = splits_of(run.data, run.validation_fraction, machine.device)
+    splits = splits_of(run, machine)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         stack = splits.stack(run.model, 1)
@@ -104,7 +104,7 @@ def _siblings(folder: Folder, key: str) -> dict[int, Sibling]:
 def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], machine: Machine) -> Iterator[Progress]:
     """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
     point = stage.point
-    splits = splits_of(point.dense.data, point.dense.validation_fraction, machine.device)
+    splits = splits_of(point.dense, machine)
     stack = splits.stack(point.dense.model, len(seeds))
     stack.load([dense] * len(seeds))
     plain = splits.stack(point.dense.model, 1)

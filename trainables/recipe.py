@@ -1,6 +1,9 @@
 """How a model is trained: everything that decides a training but its data, model and seed."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -15,8 +18,13 @@ class Recipe:
         lr: Learning rate at the start.
         momentum: Of SGD, in [0, 1).
         weight_decay: L2 penalty on all parameters.
-        milestones: Shares of ``epochs`` after which the learning rate is multiplied by ``decay``.
+        milestones: Shares of the schedule after which the learning rate is multiplied by ``decay``.
         decay: Factor at each milestone.
+        iterations: Steps of the whole schedule. If given, the schedule counts in steps, and the last, smaller batch of
+            an epoch is dropped; ``epochs`` are then those it takes, the last perhaps in part.
+        rho: Radius of the perturbation of sharpness-aware minimization (SAM; Foret et al. 2021, arXiv 2010.01412);
+            0 for plain SGD.
+        precision: Of the forward and backward pass in training; weights and all evaluation are float32.
     """
 
     epochs: int = 160
@@ -26,7 +34,11 @@ class Recipe:
     weight_decay: float = 1e-4
     milestones: tuple[float, ...] = (0.5, 0.75)
     decay: float = 0.1
+    iterations: int | None = None
+    rho: float = 0.0
+    precision: Precision = "float32"
 
-    def lr_at(self, epoch: int) -> float:
-        """Learning rate of the epoch with this number, counted from 0."""
-        return self.lr * self.decay ** sum(epoch >= round(share * self.epochs) for share in self.milestones)
+    def lr_at(self, done: int) -> float:
+        """Learning rate after so many epochs, or with ``iterations`` after so many steps."""
+        whole = self.epochs if self.iterations is None else self.iterations
+        return self.lr * self.decay ** sum(done >= round(share * whole) for share in self.milestones)

@@ -27,7 +27,7 @@ Sibling = dict[str, Any]
 def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) -> Execution:
     """Give the rows of a point's siblings and pairs; progress after each pair."""
     point, measurement = stage.point, stage.point.measurement
-    splits = splits_of(point.dense.data, point.dense.validation_fraction, machine.device)
+    splits = splits_of(point.dense, machine)
     started = time.perf_counter()
     stack = splits.stack(point.dense.model, len(siblings))
     stack.load([sibling["model"] for sibling in siblings])

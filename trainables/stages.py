@@ -4,14 +4,18 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
+from trainables.data import content_name
 from trainables.recipe import Recipe
 
 Pruner = Literal["magnitude-uniform", "magnitude-global"]
 
 PROTOCOL = 1
 """Enters every key. Raised when the same configuration begins to mean another computation."""
+
+ADDED = {"crop_padding": None, "flip": None, "iterations": None, "rho": 0.0, "precision": "float32"}
+"""Fields that came after results had been stored, with what was true before: then they do not enter the key."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class DenseRun:
         model: Name of the architecture.
         recipe: How it is trained.
         seed: Decides the initial weights and the order and augmentation of the batches.
+        crop_padding: Pixels of random shift in augmentation; the data set's own if None.
+        flip: Whether augmentation mirrors; the data set's own if None.
     """
 
     data: str
@@ -31,6 +37,8 @@ class DenseRun:
     model: str
     recipe: Recipe
     seed: int
+    crop_padding: int | None = None
+    flip: bool | None = None
 
     @cached_property
     def key(self) -> str:
@@ -104,7 +112,9 @@ class DenseStage:
     epochs: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"dense model of seed {self.run.seed}"
+        recipe = self.run.recipe
+        how = f"batch size {recipe.batch_size}, lr {recipe.lr:g}" + f", rho {recipe.rho:g}" * bool(recipe.rho)
+        return f"dense {self.run.model} of seed {self.run.seed}, {how}"
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,12 @@ def digest(config: DenseRun | Point) -> str:
 
     Whole floats and integers are the same number, so the same key: 1 and 1.0.
     """
-    text = json.dumps({"protocol": PROTOCOL, **asdict(config)}, allow_nan=False)
-    canonical = json.dumps(json.loads(text, parse_int=float), sort_keys=True)
+    fields = asdict(config, dict_factory=_deciding) | {"protocol": PROTOCOL}
+    canonical = json.dumps(json.loads(json.dumps(fields, allow_nan=False), parse_int=float), sort_keys=True)
     return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
+
+
+def _deciding(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields as they enter a key."""
+    kept = {name: value for name, value in fields if name not in ADDED or value != ADDED[name]}
+    return kept | {"data": content_name(kept["data"])} if "data" in kept else kept

@@ -1,6 +1,7 @@
 """The training loop, one for dense models and for siblings."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from trainables.batches import TrainingBatches, random_stream
+from trainables.optimizers import batch_norm_statistics_kept, make_optimizer
 from trainables.recipe import Recipe
 from trainables.stack import Stack, stack_states
 
@@ -46,18 +48,24 @@ class Training:
             for name, mask in stack_states([masks or {}] * stack.models).items()
         ]
         self._apply_masks()
-        self._optimizer = torch.optim.SGD(
-            parameters.values(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
-        )
+        if recipe.rho and stack.models > 1:
+            raise ValueError(f"SAM perturbs one model at a time, not a stack of {stack.models}")
+        self._optimizer = make_optimizer(parameters.values(), recipe)
 
     def run_epoch(self) -> None:
         """Train for one epoch."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.lr_at(self.epoch)
+        recipe = self.recipe
         streams = [random_stream(*seed, self.epoch) for seed in self._seeds]
+        batches = self._batches.epoch(streams, recipe.batch_size, drop_last=recipe.iterations is not None)
+        if recipe.iterations is not None:
+            steps_before = self.epoch * (len(self._batches) // recipe.batch_size)
+            batches = islice(batches, recipe.iterations - steps_before)
         losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
         self.stack.train()
-        for images, labels in self._batches.epoch(streams, self.recipe.batch_size):
+        for step, (images, labels) in enumerate(batches):
+            lr = recipe.lr_at(self.epoch if recipe.iterations is None else steps_before + step)
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
             losses += self._step(images, labels)
         self.epoch += 1
         finite_models = losses.isfinite() & self.stack.finite()
@@ -81,13 +89,23 @@ class Training:
         self._optimizer.load_state_dict(state["optimizer"])
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        self._optimizer.zero_grad()
-        logits = self.stack(images)
-        losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").unflatten(0, labels.shape)
-        means = losses.mean(1)
-        means.sum().backward()  # a sum: each model's gradient is that of its own mean loss
-        self._optimizer.step()
+        losses = self._gradients(images, labels)
+        if self.recipe.rho:
+            with batch_norm_statistics_kept(self.stack):
+                self._optimizer.step(lambda: self._gradients(images, labels))  # at the perturbed weights
+        else:
+            self._optimizer.step()
         self._apply_masks()
+        return losses
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Compute gradients afresh, and return the mean loss of every model."""
+        self._optimizer.zero_grad()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            logits = self.stack(images)
+        flat = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
+        means = flat.unflatten(0, labels.shape).mean(1)
+        means.sum().backward()  # a sum: each model's gradient is that of its own mean loss
         return means.detach()
 
     @torch.no_grad()

@@ -157,7 +157,7 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
             used.append(self._images)
 
     monkeypatch.setattr(attempt, "TrainingBatches", Recorded)
-    monkeypatch.setattr(execution, "splits_of", attempt.Splits)  # not those of other tests
+    monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)  # not those of other tests
     finish(execute(DenseStage(DENSE, (1,)), machine))
     finish(execute(replace(STAGE, point=replace(POINT, epoch=1, retrain=replace(RECIPE, epochs=1))), machine))
     data = load("digits", DENSE.validation_fraction)

@@ -46,3 +46,14 @@ def _preresnet(name: str) -> tuple[int, int]:
         said = f"width {width:g} of model {name!r} (16 times its factor)"
         raise ValueError(f"{said} is not a whole number of channels from 1 to {WIDEST}")
     return (depth - 2) // 6, int(width)
+
+
+def with_width(name: str, factor: float) -> str:
+    """Name of the same model with another width.
+
+    Raises:
+        ValueError: If the name says a width already.
+    """
+    if re.search("-w[0-9.]+$", name):
+        raise ValueError(f"model {name!r} has a width already; leave it out of the name")
+    return f"{name}-w{factor:g}"

@@ -1,0 +1,104 @@
+"""torchvision: its data sets, fetched once for each machine, and its models. The only file that imports it."""
+
+import fcntl
+import importlib
+import os
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from trainables.data import Images
+
+CACHE = "~/.cache/three-regime-sweeps"
+
+PLACES = {
+    "CIFAR10": ("", "cifar-10-batches-py"),
+    "CIFAR100": ("", "cifar-100-python"),
+    "SVHN": ("SVHN", ""),
+    "FashionMNIST": ("", "FashionMNIST/raw"),
+    "MNIST": ("", "MNIST/raw"),
+}
+"""Where in the folder each data set lies: the root torchvision is given, and its files below that."""
+
+_OPERATORS = ("nms", "qnms")
+
+
+def import_torchvision(module: str = "torchvision") -> ModuleType:
+    """Import torchvision, or a module of it, also where its compiled operators do not fit the installed torch.
+
+    The published wheel for Linux is built for CUDA. Beside a torch without CUDA its operators cannot be loaded, and then
+    its import fails because it extends two that do not exist. Neither data sets nor models need them.
+
+    Raises:
+        ValueError: If it cannot be imported; one sentence for the user.
+    """
+    try:
+        return importlib.import_module(module)
+    except RuntimeError:
+        pass  # "operator torchvision::nms does not exist"
+    except ImportError as error:
+        raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
+    from torch.library import define
+
+    try:
+        for operator in _OPERATORS:
+            define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return importlib.import_module(module)
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
+
+
+def load_images(name: str, folder: str | None) -> tuple[Images, Images]:
+    """Training and test images of a data set of torchvision, downloaded first if they are not in the folder.
+
+    Workers of one machine wait for the one that downloads. The files appear in their place all at once, so a download
+    that is stopped leaves nothing that could be taken for the data.
+
+    Raises:
+        ValueError: If they are not there and cannot be fetched, or are damaged; one sentence for the user.
+    """
+    base = Path(folder or CACHE).expanduser().absolute()
+    root, inside = base / PLACES[name][0], PLACES[name][1]
+    place = root / inside
+    if not place.exists():
+        _download(name, base, place)
+    try:
+        return _split(name, root, train=True, download=False), _split(name, root, train=False, download=False)
+    except Exception as error:  # of many kinds, by what the files hold
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{name} in {place} is damaged or not whole ({reason}); remove that folder") from None
+
+
+def _download(name: str, base: Path, place: Path) -> None:
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        with open(base / f".{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if place.exists():
+                return  # another worker did it
+            with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=base) as temporary:
+                print(f"Downloading {name} to {base}", flush=True)
+                root = Path(temporary) / PLACES[name][0]
+                for train in (True, False):
+                    _split(name, root, train, download=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                for archive in (root / PLACES[name][1]).glob("*.gz"):
+                    archive.unlink()
+                os.rename(root / PLACES[name][1], place)
+    except Exception as error:  # torchvision's own, the network's, the disk's
+        reason = " ".join(str(error).split())
+        said = f"put torchvision's files of it into {place}, or name the folder that has them with --data-folder"
+        raise ValueError(f"{name} is not in {base} and cannot be downloaded ({reason}); {said}") from None
+
+
+def _split(name: str, root: Path, train: bool, download: bool) -> Images:
+    """Let torchvision read one split; its classes keep arrays and labels under differing names."""
+    kind = getattr(import_torchvision("torchvision.datasets"), name)
+    which = {"split": "train" if train else "test"} if name == "SVHN" else {"train": train}
+    data = kind(root=str(root), download=download, **which)
+    pixels = np.asarray(data.data)
+    if name == "SVHN":
+        return Images(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), np.asarray(data.labels, dtype=np.int64))
+    return Images(pixels if pixels.ndim == 4 else pixels[..., None], np.asarray(data.targets, dtype=np.int64))
