@@ -16,8 +16,8 @@ class TemperatureAxis:
         hot_is_low: Whether small values are the hot ones.
         rule: Which values it takes, for a person.
         allowed: Whether a value is one of them, given the dense recipe and the number of training images.
-        dense: Recipe of the dense training for a value, and the epochs after which its model is taken; given the sweep's
-            recipe and the number of training images.
+        dense: Recipe of the dense training for a value, and the epochs after which its model is taken; given the
+            sweep's recipe and the number of training images.
         retrain: Recipe of retraining, the same for all values; given the sweep's own and the number of images.
     """
 

@@ -9,6 +9,7 @@ from sweeps.command import INTERRUPTED, OK, SOME_FAILED, parse, run_command
 from sweeps.errors import UsageError
 from sweeps.options import RunOptions
 from sweeps.plan import GridPlan, missing_points
+from sweeps.preflight import check_data_and_models, pinned
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.report import write_report
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     preset = _preset(arguments)
     options = parse(Grid, arguments, Grid(PRESETS[preset], RunOptions(), preset))
-    spec = options.spec
+    _check_axes(options.spec, PRESETS[preset])
+    spec = pinned(options.spec)
     spec.check()
     options.run.check()
     store = Store(f"results/{preset}" if options.out is None else options.out)
@@ -63,6 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"points: {len(points)} wanted, {stored} stored, {len(plan.points)} to do")
         return OK
     store.check_writable()
+    if plan.points:
+        check_data_and_models(plan.points, options.run.data_folder)
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)
@@ -85,6 +89,14 @@ def _preset(arguments: Sequence[str]) -> str:
     if preset not in PRESETS:
         raise UsageError(f"--preset {preset}: there is no such preset; the presets are {', '.join(PRESETS)}.")
     return preset
+
+
+def _check_axes(spec: SweepSpec, preset: SweepSpec) -> None:
+    """Raise UsageError if another axis was asked for, but not its values."""
+    for axis, values in (("temperature", "temperatures"), ("load", "widths" if spec.load == "width" else "densities")):
+        name = getattr(spec, axis)
+        if name != getattr(preset, axis) and getattr(spec, values) == getattr(preset, values):
+            raise UsageError(f"--{axis} {name}: the preset's --{values} are of another axis; give --{values}, too.")
 
 
 def _run(plan: GridPlan, store: Store, spec: SweepSpec, options: RunOptions, progress: SweepProgress) -> bool:

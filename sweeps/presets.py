@@ -91,7 +91,7 @@ FASHION_EPOCHS = replace(
     weight_decay=1e-3,
     validation_fraction=0.1,
 )
-"""``paper-epochs`` scaled down for two cores: 6,000 images of 14x14 pixels, 20,000 parameters, a quarter of the epochs."""
+"""``paper-epochs`` scaled down for two cores: 6,000 images of 14x14 pixels, a net of 20,000 parameters, 40 epochs."""
 
 FASHION_BATCH_SIZE = replace(FASHION_EPOCHS, temperature="batch_size", temperatures=(8, 16, 32, 64, 128))
 """``paper-batch-size`` scaled down likewise: 3,360 steps for each batch size, retraining with batch 64."""

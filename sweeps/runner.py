@@ -58,6 +58,7 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
             store=store,
             device="cuda" if options.gpus_per_trial else "cpu",
             checkpoint_seconds=options.checkpoint_seconds,
+            data_folder=options.data_folder,
         )
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
         tuner = tune.Tuner(

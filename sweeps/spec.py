@@ -26,8 +26,8 @@ class SweepSpec:
     path.npz with arrays x_train, y_train, x_test, y_test, images uint8 and channels last or absent."""
 
     model: str
-    """Architecture: preresnet20, resnet56 (any 6n+2), vgg16 or vgg16-bn (11, 13, 16, 19), densenet40 (3n+4, growth as in
-    densenet40-k12), mobilenet-v1, each with -w<factor> for another width; or package.module:factory, a function that
+    """Architecture: preresnet20, resnet56 (any 6n+2), vgg16 or vgg16-bn (11, 13, 16, 19), densenet40 (3n+4, growth as
+    in densenet40-k12), mobilenet-v1, each with -w<factor> for another width; or package.module:factory, a function that
     returns a torch.nn.Module and is given those of channels, classes and num_classes that it takes."""
 
     temperature: Literal["epochs", "batch_size", "rho", "lr"]

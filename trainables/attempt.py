@@ -7,14 +7,15 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
+from torch import nn
 
 from trainables import artifacts
 from trainables.artifacts import Folder
 from trainables.batches import Split, TrainingBatches
-from trainables.data import DataSet, load
+from trainables.data import CACHE, DataSet, load
 from trainables.measurement import errors
 from trainables.models import build
-from trainables.stack import Stack
+from trainables.stack import GroupedStack, SerialStack, Stack, grouping_pays
 from trainables.stages import DenseRun
 from trainables.training import Training
 
@@ -35,13 +36,13 @@ class Machine:
         folder: Keeps dense models, siblings and half-done trainings.
         device: Where tensors live.
         checkpoint_seconds: A training that was started anew repeats at most about so much.
-        data_folder: Where torchvision's data sets are kept on this machine; its default if None.
+        data_folder: Where torchvision's data sets are kept on this machine.
     """
 
     folder: Folder
     device: torch.device
     checkpoint_seconds: float = 30.0
-    data_folder: str | None = None
+    data_folder: str = CACHE
 
 
 class Splits:
@@ -49,6 +50,7 @@ class Splits:
 
     def __init__(self, data: DataSet, device: torch.device) -> None:
         self.data, self._device = data, device
+        self._grouped: dict[str, bool] = {}
 
     @cached_property
     def batches(self) -> TrainingBatches:
@@ -70,10 +72,18 @@ class Splits:
         """Test images."""
         return Split(self.data, self.data.test, self._device)
 
-    def stack(self, model: str, models: int) -> Stack:
-        """Give a new stack of so many copies of the model of this name, made for these images."""
-        channels = self.data.train.pixels.shape[-1]
-        return Stack(build(model, channels, self.data.classes), models).to(self._device)
+    def model(self, name: str) -> nn.Module:
+        """Make a plain model for these images, on the CPU, initialised from torch's global random state."""
+        return build(name, self.data.train.pixels.shape[-1], self.data.classes)
+
+    def stack(self, name: str, models: int) -> Stack:
+        """Make a stack of so many copies of a model for these images."""
+        model = self.model(name)
+        if models > 1 and name not in self._grouped:
+            height, width, channels = self.data.train.pixels.shape[1:]
+            self._grouped[name] = grouping_pays(model, (channels, height, width), self._device)
+        kind = GroupedStack if models == 1 or self._grouped[name] else SerialStack
+        return kind(model, models).to(self._device)
 
 
 def splits_of(run: DenseRun, machine: Machine) -> Splits:

@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+CACHE = "~/.cache/three-regime-sweeps"
+"""Folder of the data sets that are not part of the package, unless another is named."""
+
 SPLIT_SEED = 20230515
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 NAME = re.compile(r"(?P<name>[A-Za-z0-9]+?)(-(?P<side>[0-9]+)px)?(-first(?P<first>[0-9]+))?")
@@ -158,7 +161,7 @@ def training_images(data: str, validation_fraction: float) -> int:
 def load(
     data: str,
     validation_fraction: float,
-    folder: str | None = None,
+    folder: str = CACHE,
     crop_padding: int | None = None,
     flip: bool | None = None,
 ) -> DataSet:
@@ -170,7 +173,7 @@ def load(
         data: A name of :data:`PUBLISHED`, optionally with ``-<side>px`` for images averaged over blocks to this side,
             and with ``-first<n>`` for only the first n training images; or a pinned file.
         validation_fraction: In [0, 1).
-        folder: Where torchvision's data sets are kept; ``~/.cache/three-regime-sweeps`` if None.
+        folder: Where torchvision's data sets are kept.
         crop_padding: Instead of the data set's own.
         flip: Instead of the data set's own.
 
@@ -206,7 +209,7 @@ def _named(data: str) -> _Named:
     return _Named(match["name"], side, first)
 
 
-def _load_named(named: _Named, folder: str | None) -> DataSet:
+def _load_named(named: _Named, folder: str) -> DataSet:
     published = PUBLISHED[named.name]
     if named.name == "digits":
         train, test = _digits()

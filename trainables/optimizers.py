@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,10 +14,15 @@ from trainables.recipe import Recipe
 def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     """SGD or, for a recipe with ``rho``, SAM around it; the latter's ``step`` needs a closure.
 
-    SAM's perturbation is rho * g / (||g||_2 + 1e-12) with the norm over all parameters (Zhou et al. 2023, after Foret et
-    al. 2021, arXiv 2010.01412), so the parameters must be those of a single model.
+    SAM's perturbation is rho * g / (||g||_2 + 1e-12) with the norm over all parameters (Zhou et al. 2023, after Foret
+    et al. 2021, arXiv 2010.01412), so the parameters must be those of a single model.
     """
-    settings = {"lr": recipe.lr, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay, "fused": True}
+    settings: dict[str, Any] = {
+        "lr": recipe.lr,
+        "momentum": recipe.momentum,
+        "weight_decay": recipe.weight_decay,
+        "fused": True,
+    }
     if not recipe.rho:
         return torch.optim.SGD(parameters, **settings)
     from pytorch_optimizer import SAM  # slow to import

@@ -1,17 +1,194 @@
 """A stack: several models of one architecture as one module, each computing what it would alone.
 
-Every model's channels lie side by side, so one convolution with groups, one batch-norm and one batched matrix product
-serve all of them. The stack keeps the parameter names; each of its tensors holds the models' own, one after the other,
-along the first dimension.
+Where an architecture allows, every model's channels lie side by side, so that one convolution with groups, one
+batch-norm and one batched matrix product serve all of them (:class:`GroupedStack`). Otherwise the models run one after
+the other (:class:`SerialStack`), with the same results up to rounding.
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from trainables.models.layers import Concatenate
+
 State = Mapping[str, Tensor]
+
+LARGEST_GROUPED_ON_CPU = 2000
+"""Channels of the narrowest convolution times pixels of an image. On a CPU larger models are faster one after the
+other, smaller ones grouped: ``tests/benchmarks/stack_step.py`` measures it."""
+
+
+class Stack(nn.Module, ABC):
+    """Models of one architecture as one module.
+
+    Attributes:
+        models: How many.
+        module: All their parameters and statistics, under the names that its state dictionary has.
+    """
+
+    models: int
+    module: nn.Module
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of every model.
+
+        Args:
+            images: Shape (batch, models * channels, h, w): each model's own images side by side.
+
+        Returns:
+            Shape (models, batch, classes).
+        """
+
+    @abstractmethod
+    def together(self, states: Sequence[State]) -> dict[str, Tensor]:
+        """State dictionaries of ``models`` plain models, or parts of them, under the names of :attr:`module`."""
+
+    @abstractmethod
+    def views(self) -> list[dict[str, Tensor]]:
+        """State dictionaries of the plain models, sharing memory with this one."""
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """State dictionaries of the plain models, copied."""
+        return [{name: tensor.clone() for name, tensor in state.items()} for state in self.views()]
+
+    def load(self, states: Sequence[State]) -> None:
+        """Take the state dictionaries of ``models`` plain models."""
+        self.module.load_state_dict(self.together(states))
+
+    def finite(self) -> Tensor:
+        """Whether all weights and statistics of a model are finite, shape (models,)."""
+        finite = [[tensor.isfinite().all() for tensor in state.values()] for state in self.views()]
+        return torch.stack([torch.stack(tensors).all() for tensors in finite])
+
+
+class GroupedStack(Stack):
+    """Models side by side in each layer: the stack's tensors hold the models' own, along the first dimension.
+
+    Args:
+        model: The architecture; it is copied. All its models start as copies of it.
+        models: How many.
+    """
+
+    def __init__(self, model: nn.Module, models: int) -> None:
+        super().__init__()
+        self.models = models
+        self.module = _grouped(copy.deepcopy(model), models)
+        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As :meth:`Stack.forward`."""
+        return self.module(images).unflatten(1, (self.models, -1)).transpose(0, 1)
+
+    def together(self, states: Sequence[State]) -> dict[str, Tensor]:
+        """As :meth:`Stack.together`; scalars from the first model."""
+        return {
+            name: torch.cat([state[name] for state in states]) if tensor.dim() else tensor
+            for name, tensor in states[0].items()
+        }
+
+    def views(self) -> list[dict[str, Tensor]]:
+        """As :meth:`Stack.views`."""
+        state = self.module.state_dict()
+        return [
+            {name: t.unflatten(0, (self.models, -1))[index] if t.dim() else t for name, t in state.items()}
+            for index in range(self.models)
+        ]
+
+
+class SerialStack(Stack):
+    """Models one after the other.
+
+    Args:
+        model: The architecture; it is copied. All its models start as copies of it.
+        models: How many.
+    """
+
+    def __init__(self, model: nn.Module, models: int) -> None:
+        super().__init__()
+        self.models = models
+        self._copies = nn.ModuleList(copy.deepcopy(model) for _ in range(models))
+        self.module = self._copies
+        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As :meth:`Stack.forward`."""
+        own = images.unflatten(1, (self.models, -1)).unbind(1)
+        return torch.stack([model(images) for model, images in zip(self._copies, own, strict=True)])
+
+    def together(self, states: Sequence[State]) -> dict[str, Tensor]:
+        """As :meth:`Stack.together`."""
+        return {f"{index}.{name}": tensor for index, state in enumerate(states) for name, tensor in state.items()}
+
+    def views(self) -> list[dict[str, Tensor]]:
+        """As :meth:`Stack.views`."""
+        return [model.state_dict() for model in self._copies]
+
+
+def grouping_pays(model: nn.Module, shape: Sequence[int], device: torch.device) -> bool:
+    """Whether several models of an architecture can be grouped, and are faster so.
+
+    Args:
+        model: The architecture, on the CPU.
+        shape: Of one of its images: channels, h, w.
+        device: Where the stack is to be.
+    """
+    return not _busy_alone(model, shape, device) and can_be_grouped(model, shape)
+
+
+def _busy_alone(model: nn.Module, shape: Sequence[int], device: torch.device) -> bool:
+    """Whether the layers of a single model are large enough to keep the device busy."""
+    _, height, width = shape
+    channels = [module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
+    return device.type == "cpu" and min(channels, default=0) * height * width > LARGEST_GROUPED_ON_CPU
+
+
+@torch.random.fork_rng(devices=[])
+def can_be_grouped(model: nn.Module, shape: Sequence[int]) -> bool:
+    """Whether a :class:`GroupedStack` computes what two models of this architecture do, found by trying.
+
+    Compared are outputs, gradients and statistics, in training and in evaluation mode, in float64.
+
+    Args:
+        model: The architecture.
+        shape: Of one of its images: channels, h, w.
+    """
+    torch.manual_seed(0)
+    alone = [copy.deepcopy(model).double(), copy.deepcopy(model).double()]
+    with torch.no_grad():
+        for parameter in alone[1].parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter) * (parameter.abs().mean() + 0.01))
+    images = torch.randn(4, 2, *shape, dtype=torch.float64)
+    try:
+        stack = GroupedStack(model, 2).double()
+        stack.load([each.state_dict() for each in alone])
+        for train in (True, False):
+            together = stack.train(train)(images.flatten(1, 2))
+            apart = torch.stack([each.train(train)(images[:, index]) for index, each in enumerate(alone)])
+            direction = torch.randn_like(apart)
+            for outputs in (together, apart):
+                (outputs * direction).sum().backward()
+            if not _close([together], [apart]):
+                return False
+        gradients = stack.together([{name: p.grad for name, p in each.named_parameters()} for each in alone])  # type: ignore[misc]
+        state = stack.together([each.state_dict() for each in alone])
+        own = {name: p.grad for name, p in stack.module.named_parameters()}
+        return _close([own[name] for name in gradients], list(gradients.values())) and _close(
+            [stack.module.state_dict()[name] for name in state], list(state.values())
+        )
+    except Exception:  # whatever a model does that does not fit: then it is not grouped
+        return False
+
+
+def _close(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> bool:
+    """Whether these are equal up to the rounding of float64 in a deep network."""
+    for a, b in zip(found, expected, strict=True):
+        if a is not b and (a is None or b is None or bool((a - b).abs().max() > 1e-9 + 1e-6 * b.abs().max())):
+            return False
+    return True
 
 
 class GroupedLinear(nn.Module):
@@ -32,64 +209,6 @@ class GroupedLinear(nn.Module):
         return out.transpose(0, 1).flatten(1)
 
 
-class Stack(nn.Module):
-    """Models of one architecture as one module.
-
-    Args:
-        model: The architecture; it is copied. All its models start as copies of it.
-        models: How many.
-    """
-
-    def __init__(self, model: nn.Module, models: int) -> None:
-        super().__init__()
-        self.models = models
-        self.module = _grouped(copy.deepcopy(model), models)
-        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of every model.
-
-        Args:
-            images: Shape (batch, models * channels, h, w): each model's own images side by side.
-
-        Returns:
-            Shape (models, batch, classes).
-        """
-        return self.module(images).unflatten(1, (self.models, -1)).transpose(0, 1)
-
-    def finite(self) -> Tensor:
-        """Whether all weights and statistics of a model are finite, shape (models,)."""
-        tensors = [tensor for tensor in self.module.state_dict().values() if tensor.is_floating_point()]
-        return torch.stack([t.unflatten(0, (self.models, -1)).flatten(1).isfinite().all(1) for t in tensors]).all(0)
-
-    def load(self, states: Sequence[State]) -> None:
-        """Take the state dictionaries of ``models`` plain models."""
-        self.module.load_state_dict(stack_states(states))
-
-    def states(self) -> list[dict[str, Tensor]]:
-        """State dictionaries of the plain models, copied."""
-        return unstack_state(self.module.state_dict(), self.models)
-
-
-def stack_states(states: Sequence[State]) -> dict[str, Tensor]:
-    """Tensors of several models behind one another along the first dimension; scalars from the first model."""
-    return {
-        name: torch.cat([state[name] for state in states]) if tensor.dim() else tensor
-        for name, tensor in states[0].items()
-    }
-
-
-def unstack_state(state: State, models: int) -> list[dict[str, Tensor]]:
-    """Undo :func:`stack_states`; the tensors are copies."""
-    return [
-        {
-            name: (tensor.unflatten(0, (models, -1))[index] if tensor.dim() else tensor).clone()
-            for name, tensor in state.items()
-        }
-        for index in range(models)
-    ]
-
-
 def _grouped(module: nn.Module, models: int) -> nn.Module:
     if models == 1:
         return module
@@ -103,14 +222,19 @@ def _grouped(module: nn.Module, models: int) -> nn.Module:
             module.dilation,  # type: ignore[arg-type]
             module.groups * models,
             module.bias is not None,
+            module.padding_mode,
         )
     elif isinstance(module, nn.BatchNorm2d):
-        grouped = nn.BatchNorm2d(module.num_features * models, module.eps, module.momentum)
+        features, kind = module.num_features * models, (module.affine, module.track_running_stats)
+        grouped = nn.BatchNorm2d(features, module.eps, module.momentum, *kind)
     elif isinstance(module, nn.Linear):
         return GroupedLinear(module, models)
+    elif isinstance(module, Concatenate):
+        return Concatenate(models)
     else:
         for name, child in module.named_children():
             setattr(module, name, _grouped(child, models))
         return module
-    grouped.load_state_dict(stack_states([module.state_dict()] * models))
+    state = module.state_dict()
+    grouped.load_state_dict({name: torch.cat([t] * models) if t.dim() else t for name, t in state.items()})
     return grouped

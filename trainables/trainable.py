@@ -38,13 +38,16 @@ class StageTrainable(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
-        self, config: dict[str, Any], store: Store, device: str, checkpoint_seconds: float
+        self, config: dict[str, Any], store: Store, device: str, checkpoint_seconds: float, data_folder: str
     ) -> None:
         """Begin with the first stage of this worker."""
         _keep_freed_memory()
         threads = torch.get_num_threads()
         self._device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {threads} threads"
-        self._store, self._machine = store, Machine(store.artifacts, torch.device(device), checkpoint_seconds)
+        self._store, self._machine = (
+            store,
+            Machine(store.artifacts, torch.device(device), checkpoint_seconds, data_folder),
+        )
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

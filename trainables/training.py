@@ -11,7 +11,7 @@ from torch import Tensor
 from trainables.batches import TrainingBatches, random_stream
 from trainables.optimizers import batch_norm_statistics_kept, make_optimizer
 from trainables.recipe import Recipe
-from trainables.stack import Stack, stack_states
+from trainables.stack import Stack
 
 
 class Training:
@@ -45,7 +45,7 @@ class Training:
         parameters = dict(stack.module.named_parameters())
         self._masked = [
             (parameters[name], mask.to(parameters[name]))
-            for name, mask in stack_states([masks or {}] * stack.models).items()
+            for name, mask in stack.together([masks or {}] * stack.models).items()
         ]
         self._apply_masks()
         if recipe.rho and stack.models > 1:
@@ -62,11 +62,13 @@ class Training:
             batches = islice(batches, recipe.iterations - steps_before)
         losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
         self.stack.train()
-        for step, (images, labels) in enumerate(batches):
-            lr = recipe.lr_at(self.epoch if recipe.iterations is None else steps_before + step)
-            for group in self._optimizer.param_groups:
-                group["lr"] = lr
-            losses += self._step(images, labels)
+        with torch.random.fork_rng(devices=[losses.device] if losses.is_cuda else []):
+            torch.manual_seed(streams[0].initial_seed())  # dropout, in models that have it
+            for step, (images, labels) in enumerate(batches):
+                lr = recipe.lr_at(self.epoch if recipe.iterations is None else steps_before + step)
+                for group in self._optimizer.param_groups:
+                    group["lr"] = lr
+                losses += self._step(images, labels)
         self.epoch += 1
         finite_models = losses.isfinite() & self.stack.finite()
         for model, finite in enumerate(finite_models.tolist()):
@@ -92,7 +94,8 @@ class Training:
         losses = self._gradients(images, labels)
         if self.recipe.rho:
             with batch_norm_statistics_kept(self.stack):
-                self._optimizer.step(lambda: self._gradients(images, labels))  # at the perturbed weights
+                # A second time, at the perturbed weights.
+                self._optimizer.step(lambda: self._gradients(images, labels))  # type: ignore[arg-type, return-value]
         else:
             self._optimizer.step()
         self._apply_masks()

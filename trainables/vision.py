@@ -11,8 +11,6 @@ import numpy as np
 
 from trainables.data import Images
 
-CACHE = "~/.cache/three-regime-sweeps"
-
 PLACES = {
     "CIFAR10": ("", "cifar-10-batches-py"),
     "CIFAR100": ("", "cifar-100-python"),
@@ -28,8 +26,8 @@ _OPERATORS = ("nms", "qnms")
 def import_torchvision(module: str = "torchvision") -> ModuleType:
     """Import torchvision, or a module of it, also where its compiled operators do not fit the installed torch.
 
-    The published wheel for Linux is built for CUDA. Beside a torch without CUDA its operators cannot be loaded, and then
-    its import fails because it extends two that do not exist. Neither data sets nor models need them.
+    The published wheel for Linux is built for CUDA. Beside a torch without CUDA its operators cannot be loaded, and
+    then its import fails because it extends two that do not exist. Neither data sets nor models need them.
 
     Raises:
         ValueError: If it cannot be imported; one sentence for the user.
@@ -50,7 +48,7 @@ def import_torchvision(module: str = "torchvision") -> ModuleType:
         raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
 
 
-def load_images(name: str, folder: str | None) -> tuple[Images, Images]:
+def load_images(name: str, folder: str) -> tuple[Images, Images]:
     """Training and test images of a data set of torchvision, downloaded first if they are not in the folder.
 
     Workers of one machine wait for the one that downloads. The files appear in their place all at once, so a download
@@ -59,7 +57,7 @@ def load_images(name: str, folder: str | None) -> tuple[Images, Images]:
     Raises:
         ValueError: If they are not there and cannot be fetched, or are damaged; one sentence for the user.
     """
-    base = Path(folder or CACHE).expanduser().absolute()
+    base = Path(folder).expanduser().absolute()
     root, inside = base / PLACES[name][0], PLACES[name][1]
     place = root / inside
     if not place.exists():

@@ -1,7 +1,8 @@
-"""Measure what a sibling's training step costs in stacks of several sizes: ``python tests/benchmarks/stack_step.py``.
+"""Measure what a sibling's training step costs grouped and one by one: ``python tests/benchmarks/stack_step.py``.
 
-Epochs of the digits preset on one core, the sizes in turn, so that a noisy machine disturbs all alike. The ratio to a
-stack of one, within each turn, is what counts. Prints, asserts nothing.
+Steps of three siblings on random images on one core, both kinds of stack in turn, so that a noisy machine disturbs both
+alike. The ratio within each turn is what counts. Prints, asserts nothing. This is what
+``trainables.stack.LARGEST_GROUPED_ON_CPU`` was chosen by.
 """
 
 import platform
@@ -9,44 +10,63 @@ import statistics
 import time
 from importlib.metadata import version
 
+import numpy as np
 import torch
 
-from sweeps.presets import PRESETS
 from trainables.batches import TrainingBatches
-from trainables.data import load
+from trainables.data import DataSet, Images
 from trainables.models import build
-from trainables.stack import Stack
+from trainables.recipe import Recipe
+from trainables.stack import GroupedStack, SerialStack, grouping_pays
 from trainables.training import Training
 
-SIZES = (1, 2, 3, 6, 12)
-TURNS = 20
+CASES = (
+    ("preresnet8-w0.5", 8, 1),
+    ("preresnet8-w0.5", 14, 1),
+    ("preresnet8-w0.5", 28, 1),
+    ("preresnet20", 8, 1),
+    ("preresnet20", 14, 1),
+    ("preresnet20", 32, 3),
+    ("preresnet20-w2", 8, 1),
+    ("vgg11-bn-w0.25", 32, 3),
+    ("densenet22-k12", 32, 3),
+    ("mobilenet-v1-w0.5", 32, 3),
+)
+"""Model, side and channels of the images."""
+
+SIBLINGS, STEPS, TURNS = 3, 4, 7
 
 
 def main() -> None:
     """Run the benchmark."""
     torch.set_num_threads(1)
-    spec = PRESETS["digits"]
-    batches = TrainingBatches(load(spec.data, spec.validation_fraction), torch.device("cpu"))
-    recipe = spec.dense_run(1).recipe
-    steps = -(-len(batches) // recipe.batch_size)
-    trainings = [
-        Training(Stack(build(spec.model, 1, 10), size), recipe, batches, [("retrain", seed) for seed in range(size)])
-        for size in SIZES
-    ]
-    milliseconds: dict[int, list[float]] = {size: [] for size in SIZES}
-    for _ in range(TURNS + 1):
-        for size, training in zip(SIZES, trainings, strict=True):
-            started = time.perf_counter()
-            training.run_epoch()
-            milliseconds[size].append(1000 * (time.perf_counter() - started) / steps / size)
-    print(f"{platform.machine()}, 1 core, torch {version('torch')}, batch {recipe.batch_size}, {TURNS} epochs each")
-    alone = milliseconds[1][1:]  # the first warms up
-    for size in SIZES:
-        each = milliseconds[size][1:]
-        ratio = statistics.median(value / one for value, one in zip(each, alone, strict=True))
+    recipe = Recipe()
+    random = np.random.default_rng(0)
+    print(f"{platform.machine()}, 1 core, torch {version('torch')}, batch {recipe.batch_size}, {TURNS} turns")
+    for model, side, channels in CASES:
+        count = STEPS * recipe.batch_size
+        pixels = random.integers(256, size=(count, side, side, channels), dtype=np.uint8)
+        images = Images(pixels, random.integers(10, size=count))
+        data = DataSet(images, images[:0], images, 10, (127.0,) * channels, (74.0,) * channels, 1, False)
+        batches = TrainingBatches(data, torch.device("cpu"))
+        plain = build(model, channels, 10)
+        seeds = [("retrain", seed) for seed in range(SIBLINGS)]
+        trainings = [Training(kind(plain, SIBLINGS), recipe, batches, seeds) for kind in (GroupedStack, SerialStack)]
+        turns = []
+        for _ in range(TURNS + 1):
+            taken = []
+            for training in trainings:
+                started = time.perf_counter()
+                training.run_epoch()
+                taken.append(1000 * (time.perf_counter() - started) / STEPS / SIBLINGS)
+            turns.append(taken)
+        ratios = [grouped / serial for grouped, serial in turns[1:]]  # the first warms up
+        alone = statistics.median(serial for _, serial in turns[1:])
+        chosen = "grouped" if grouping_pays(plain, (channels, side, side), torch.device("cpu")) else "one by one"
         print(
-            f"stack of {size}: {statistics.median(each):.2f} ms a step and sibling "
-            f"({min(each):.2f} to {max(each):.2f}), {ratio:.2f} of alone"
+            f"{model} on {side}x{side}: one by one {alone:.1f} ms a step and sibling; grouped takes "
+            f"{statistics.median(ratios):.2f} of that ({min(ratios):.2f} to {max(ratios):.2f}); chosen: {chosen}",
+            flush=True,
         )
 
 

@@ -7,7 +7,7 @@ from metrics.similarity import linear_cka
 from trainables.batches import Split
 from trainables.measurement import errors, path_errors, similarities
 from trainables.models import build
-from trainables.stack import Stack
+from trainables.stack import GroupedStack
 from trainables.stages import Measurement
 
 
@@ -34,14 +34,14 @@ def signs():
 
 def test_swapped_hidden_units_make_a_barrier_of_one_half(signs):
     """Both ends are the same function without error; half way the hidden units vanish and all images look alike."""
-    curve = path_errors(Stack(Signs(1), 11), Signs(1).state_dict(), Signs(-1).state_dict(), signs, Measurement())
+    curve = path_errors(GroupedStack(Signs(1), 11), Signs(1).state_dict(), Signs(-1).state_dict(), signs, Measurement())
     assert curve == [0, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]
     assert linear_mode_connectivity(curve) == -0.5
 
 
 def test_a_model_is_connected_with_itself(signs):
     state = Signs(1).state_dict()
-    assert path_errors(Stack(Signs(1), 11), state, state, signs, Measurement()) == [0] * 11
+    assert path_errors(GroupedStack(Signs(1), 11), state, state, signs, Measurement()) == [0] * 11
 
 
 def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
@@ -57,16 +57,18 @@ def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
     data = split(images, labels)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     spoilt = {name: tensor + 100 if "running_mean" in name else tensor for name, tensor in state.items()}
-    stack = Stack(model, 1)
+    stack = GroupedStack(model, 1)
     stack.load([spoilt])
     assert errors(stack, data)[0] > 0.2
-    curve = path_errors(Stack(model, 3), spoilt, spoilt, data, Measurement(path_points=3, batch_norm_batch_size=40))
+    curve = path_errors(
+        GroupedStack(model, 3), spoilt, spoilt, data, Measurement(path_points=3, batch_norm_batch_size=40)
+    )
     assert curve == pytest.approx([curve[0]] * 3, abs=0.03)
     assert max(curve) < 0.1
 
 
 def test_similarity_is_of_softmax_outputs_on_the_first_images(signs):
-    stack = Stack(Signs(1), 3)
+    stack = GroupedStack(Signs(1), 3)
     doubled = {name: tensor * 2 for name, tensor in Signs(1).state_dict().items()}
     stack.load([Signs(1).state_dict(), Signs(-1).state_dict(), doubled])
     same, other = similarities(stack, [(0, 1), (0, 2)], signs, Measurement())
@@ -80,4 +82,4 @@ def test_similarity_is_of_softmax_outputs_on_the_first_images(signs):
 
 def test_no_images_no_error(signs):
     empty = split(signs.images[:0], signs.labels[:0])
-    assert str(errors(Stack(Signs(1), 2), empty)) == "[nan, nan]"
+    assert str(errors(GroupedStack(Signs(1), 2), empty)) == "[nan, nan]"

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trainables.models import build
-from trainables.stack import Stack, stack_states, unstack_state
+from trainables.stack import GroupedStack, SerialStack, can_be_grouped, grouping_pays
 
 
 class Everything(nn.Module):
@@ -28,31 +28,125 @@ def models(make, count):
     return made
 
 
-@pytest.mark.parametrize("make", [lambda: build("preresnet8-w0.5", 2, 5), Everything], ids=["preresnet", "everything"])
+class Dropped(Everything):
+    """Draws random numbers, so that models in one module would not draw what they do alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.head.insert(0, nn.Dropout2d(0.5))
+
+
+class Attention(nn.Module):
+    """Layers that cannot be grouped."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Conv2d(2, 8, 4, 4)
+        self.attention = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.attention(self.embed(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+class AcrossChannels(nn.Module):
+    """Runs when grouped, but wrongly: it averages over the channels of all models."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 5, 3)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return (x - x.mean(1, keepdim=True)).mean((2, 3))
+
+
+def named(name):
+    return lambda: build(name, 2, 5)
+
+
+CAN_BE_GROUPED = {
+    "preresnet8-w0.5": 8,
+    "resnet8-w0.5": 8,
+    "vgg11-bn-w0.0625": 32,
+    "vgg13-w0.0625": 32,
+    "vgg11-bn-nobias-w0.0625": 32,
+    "densenet10-k4": 8,
+    "mobilenet-v1-w0.125": 16,
+}
+
+
+@pytest.mark.parametrize("name", CAN_BE_GROUPED)
+def test_all_models_of_the_package_can_be_grouped(name):
+    side = CAN_BE_GROUPED[name]
+    assert can_be_grouped(build(name, 2, 5), (2, side, side))
+
+
+@pytest.mark.parametrize(
+    ("make", "can"), [(Everything, True), (Dropped, False), (Attention, False), (AcrossChannels, False)]
+)
+def test_whether_other_models_can_be_grouped_is_found_by_trying(make, can):
+    assert can_be_grouped(make(), (2, 8, 8)) == can
+
+
+def test_trying_leaves_random_numbers_alone():
+    model, before = Everything(), torch.get_rng_state()
+    can_be_grouped(model, (2, 8, 8))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_small_models_are_grouped_and_large_ones_are_not_on_a_cpu():
+    cpu = torch.device("cpu")
+    assert grouping_pays(build("preresnet8-w0.5", 1, 10), (1, 14, 14), cpu)
+    assert not grouping_pays(build("preresnet20", 3, 10), (3, 32, 32), cpu)
+
+
+@pytest.mark.parametrize("make", [*map(named, CAN_BE_GROUPED), Everything, Attention], ids=[*CAN_BE_GROUPED, "a", "b"])
+@pytest.mark.parametrize("kind", [GroupedStack, SerialStack])
 @pytest.mark.parametrize("count", [1, 3])
-def test_every_model_of_a_stack_computes_what_it_does_alone(make, count):
+def test_every_model_of_a_stack_computes_what_it_does_alone(make, kind, count):
+    if make is Attention and kind is GroupedStack and count > 1:
+        pytest.skip("cannot be grouped")
     alone = models(make, count)
-    stack = Stack(make(), count)
+    stack = kind(make(), count)
     stack.load([model.state_dict() for model in alone])
-    images = torch.randn(count, 6, 2, 8, 8)
+    side = 8 if make in (Everything, Attention) else 32
+    images = torch.randn(count, 6, 2, side, side)
     for train in (True, False):
         stack.train(train)
         together = stack(images.transpose(0, 1).flatten(1, 2))
         assert together.shape == (count, 6, 5)
         for index, model in enumerate(alone):
-            assert torch.allclose(together[index], model.train(train)(images[index]), atol=1e-5)
+            assert torch.allclose(together[index], model.train(train)(images[index]), atol=1e-4)
     for state, model in zip(stack.states(), alone, strict=True):  # batch-norm statistics, after a batch in training
         assert state.keys() == model.state_dict().keys()
         assert all(torch.allclose(state[name], tensor, atol=1e-5) for name, tensor in model.state_dict().items())
 
 
-def test_unstacking_undoes_stacking():
+@pytest.mark.parametrize("kind", [GroupedStack, SerialStack])
+def test_loading_and_giving_states(kind):
     states = [model.state_dict() for model in models(Everything, 3)]
-    for state, again in zip(states, unstack_state(stack_states(states), 3), strict=True):
-        assert all(torch.equal(state[name], again[name]) for name in state)
+    stack = kind(Everything(), 3)
+    stack.load(states)
+    again = stack.states()
+    for state, same in zip(states, again, strict=True):
+        assert all(torch.equal(same[name], state[name]) for name in state)
+    with torch.no_grad():
+        for parameter in stack.parameters():
+            parameter.zero_()
+    assert torch.equal(again[0]["head.1.weight"], states[0]["head.1.weight"])  # copies
+
+
+@pytest.mark.parametrize("kind", [GroupedStack, SerialStack])
+def test_a_model_that_is_not_finite_is_told_from_its_siblings(kind):
+    states = [model.state_dict() for model in models(Everything, 3)]
+    states[1]["features.1.running_var"][2] = torch.inf
+    stack = kind(Everything(), 3)
+    stack.load(states)
+    assert stack.finite().tolist() == [True, False, True]
 
 
 def test_the_architecture_given_is_not_changed():
     model = Everything()
-    Stack(model, 2)
+    GroupedStack(model, 2)
     assert model(torch.randn(3, 2, 8, 8)).shape == (3, 5)

@@ -6,7 +6,7 @@ from trainables.data import load
 from trainables.models import build
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
 from trainables.recipe import Recipe
-from trainables.stack import Stack
+from trainables.stack import GroupedStack
 from trainables.training import Training
 
 RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3)
@@ -19,7 +19,7 @@ def batches():
 
 def start(batches, seeds, masks=None, recipe=RECIPE):
     torch.manual_seed(0)
-    stack = Stack(build("preresnet8-w0.5", 1, 10), len(seeds))
+    stack = GroupedStack(build("preresnet8-w0.5", 1, 10), len(seeds))
     return Training(stack, recipe, batches, [("retrain", seed) for seed in seeds], masks)
 
 

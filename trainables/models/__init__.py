@@ -1,59 +1,134 @@
 """The models, by the names people write. Plain ``torch.nn`` modules; ``trainables.stack`` makes stacks of them."""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from trainables.models import factory
 
 if TYPE_CHECKING:
     from torch import nn
 
-PRERESNET = re.compile(r"preresnet(?P<depth>[0-9]+)(-w(?P<width>[0-9]+(\.[0-9]+)?))?")
-
 DEEPEST, WIDEST = 1202, 4096
 """Nothing larger was ever published; beyond are typing errors."""
+
+WIDTH = r"(-w(?P<width>[0-9]+(\.[0-9]+)?))?"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Architectures that differ by their depth and width.
+
+    Attributes:
+        pattern: Of the name, without the width.
+        example: How to write it.
+        depths: Which depths there are, for a person.
+        has_depth: Whether there is this depth.
+        width: Channels that the width factor multiplies.
+        module: Module and class.
+        options: Other arguments of the class, from the name's parts.
+    """
+
+    pattern: str
+    example: str
+    depths: str
+    has_depth: Callable[[int], bool]
+    width: int
+    module: tuple[str, str]
+    options: Callable[[dict[str, str | None]], dict[str, Any]] = lambda parts: {}
+
+
+def _residual(name: str, kind: str) -> Family:
+    rule = f"6n + 2 for a whole n; take 8, 14, 20, ..., {DEEPEST}"
+    return Family(f"{name}(?P<depth>[0-9]+)", f"{name}20", rule, lambda depth: depth % 6 == 2, 16, (name, kind))
+
+
+FAMILIES = (
+    _residual("preresnet", "PreResNet"),
+    _residual("resnet", "ResNet"),
+    Family(
+        "vgg(?P<depth>[0-9]+)(?P<bn>-bn)?(?P<nobias>-nobias)?",
+        "vgg16-bn",
+        "11, 13, 16 or 19",
+        lambda depth: depth in (11, 13, 16, 19),
+        64,
+        ("vgg", "VGG"),
+        lambda parts: {"batch_norm": bool(parts["bn"]), "bias": not parts["nobias"]},
+    ),
+    Family(
+        "densenet(?P<depth>[0-9]+)(-k(?P<growth>[0-9]+))?",
+        "densenet40-k12",
+        "3n + 4 for a whole n; take 7, 10, ..., 40, ...",
+        lambda depth: depth % 3 == 1 and depth >= 7,
+        12,
+        ("densenet", "DenseNet"),
+    ),
+    Family("mobilenet-v1", "mobilenet-v1", "", lambda depth: True, 32, ("mobilenet", "MobileNetV1")),
+)
 
 
 def check_name(name: str) -> None:
     """Raise ValueError, in one sentence for the user, unless ``name`` is a model's."""
-    _preresnet(name)
+    if not factory.is_factory(name):
+        _named(name)
+
+
+def pin(name: str) -> str:
+    """Tie a user's own model to its source (:mod:`trainables.models.factory`); other names stay as they are."""
+    return factory.pin(name) if factory.is_factory(name) else name
 
 
 def build(name: str, channels: int, classes: int) -> "nn.Module":
     """Make the model called ``name``, initialised from torch's global random state.
 
     Args:
-        name: ``preresnet<depth>`` with depth 6n + 2, optionally ``-w<factor>`` for a width other than the paper's
-            16 channels in the first stage: ``preresnet20``, ``preresnet8-w0.5``.
+        name: Such as ``preresnet20``, ``resnet56``, ``vgg16-bn``, ``densenet40-k12``, ``mobilenet-v1``, each optionally
+            with ``-w<factor>`` for a width other than the published; or a pinned ``package.module:function#hash``.
         channels: Of the images.
         classes: Number of outputs.
 
     Raises:
         ValueError: For any other name.
     """
-    from trainables.models.preresnet import PreResNet
-
-    return PreResNet(*_preresnet(name), channels=channels, classes=classes)
-
-
-def _preresnet(name: str) -> tuple[int, int]:
-    """Blocks in each stage and width of the first stage."""
-    match = PRERESNET.fullmatch(name)
-    if not match:
-        raise ValueError(f"unknown model {name!r}; write preresnet<depth> or preresnet<depth>-w<factor>")
-    depth, width = int(match["depth"]), 16 * float(match["width"] or 1)
-    if not 8 <= depth <= DEEPEST or depth % 6 != 2:
-        raise ValueError(f"depth {depth} of model {name!r} is not 6n + 2 for a whole n; take 8, 14, 20, ..., {DEEPEST}")
-    if not 1 <= width <= WIDEST or width % 1:
-        said = f"width {width:g} of model {name!r} (16 times its factor)"
-        raise ValueError(f"{said} is not a whole number of channels from 1 to {WIDEST}")
-    return (depth - 2) // 6, int(width)
+    if factory.is_factory(name):
+        return factory.build(name, channels, classes)
+    family, arguments = _named(name)
+    module, kind = family.module
+    make = getattr(import_module(f"trainables.models.{module}"), kind)
+    return make(**arguments, channels=channels, classes=classes)
 
 
 def with_width(name: str, factor: float) -> str:
     """Name of the same model with another width.
 
     Raises:
-        ValueError: If the name says a width already.
+        ValueError: If the name says a width already, or the model is the user's own.
     """
-    if re.search("-w[0-9.]+$", name):
+    if factory.is_factory(name):
+        raise ValueError(f"the width of model {name.partition('#')[0]} cannot be set from outside")
+    if re.search(r"-w[0-9.]+$", name):
         raise ValueError(f"model {name!r} has a width already; leave it out of the name")
-    return f"{name}-w{factor:g}"
+    return f"{name}-w{factor:.12g}"
+
+
+def _named(name: str) -> tuple[Family, dict[str, Any]]:
+    """Family of a name, and the arguments of its class."""
+    for family in FAMILIES:
+        if match := re.fullmatch(family.pattern + WIDTH, name):
+            break
+    else:
+        known = ", ".join(family.example for family in FAMILIES)
+        raise ValueError(f"unknown model {name!r}; write one like {known}, or package.module:function for your own")
+    parts = match.groupdict()
+    arguments = family.options(parts)
+    if "depth" in parts:
+        arguments["depth"] = depth = int(parts["depth"])
+        if depth > DEEPEST or depth < 7 or not family.has_depth(depth):
+            raise ValueError(f"depth {depth} of model {name!r} is not {family.depths}")
+    width = int(parts.get("growth") or family.width) * float(parts["width"] or 1)
+    if not 1 <= width <= WIDEST or width % 1:
+        said = f"width {width:g} of model {name!r} (its published width times the factor)"
+        raise ValueError(f"{said} is not a whole number of channels from 1 to {WIDEST}")
+    return family, arguments | {"growth" if family.module[0] == "densenet" else "width": int(width)}

@@ -3,6 +3,8 @@
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from trainables.models.layers import conv, global_average
+
 
 class Block(nn.Module):
     """Two 3x3 convolutions, each after batch-norm and ReLU, plus the shortcut.
@@ -13,11 +15,11 @@ class Block(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(channels_in)
-        self.conv1 = _conv(channels_in, channels_out, 3, stride)
+        self.conv1 = conv(channels_in, channels_out, 3, stride)
         self.norm2 = nn.BatchNorm2d(channels_out)
-        self.conv2 = _conv(channels_out, channels_out, 3, 1)
+        self.conv2 = conv(channels_out, channels_out, 3)
         same = stride == 1 and channels_in == channels_out
-        self.shortcut = nn.Identity() if same else _conv(channels_in, channels_out, 1, stride)
+        self.shortcut = nn.Identity() if same else conv(channels_in, channels_out, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels_in, h, w) to (batch, channels_out, h / stride, w / stride)."""
@@ -29,22 +31,21 @@ class Block(nn.Module):
 class PreResNet(nn.Module):
     """Three stages of pre-activation blocks at one, two and four times the width, then average pooling.
 
-    ``blocks = 3, width = 16`` is PreResNet-20 with its 272,282 parameters at 3 channels and 10 classes. Convolutions
-    have no bias and start from N(0, 2 / (k k channels_out)).
+    ``depth = 20, width = 16`` is PreResNet-20 with its 272,282 parameters at 3 channels and 10 classes.
 
     Args:
-        blocks: In each stage.
+        depth: Convolutions on the way through and the linear layer, 6n + 2.
         width: Channels of the first stage.
         channels: Of the images.
         classes: Number of outputs.
     """
 
-    def __init__(self, blocks: int, width: int, *, channels: int, classes: int) -> None:
+    def __init__(self, depth: int, width: int, *, channels: int, classes: int) -> None:
         super().__init__()
-        self.conv = _conv(channels, width, 3, 1)
+        self.conv = conv(channels, width, 3)
         stages, channels_in = [], width
         for stage in range(3):
-            for block in range(blocks):
+            for block in range((depth - 2) // 6):
                 stride = 2 if stage > 0 and block == 0 else 1
                 stages.append(Block(channels_in, width * 2**stage, stride))
                 channels_in = width * 2**stage
@@ -54,12 +55,4 @@ class PreResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes) of images (batch, channels, h, w)."""
-        x = F.relu(self.norm(self.blocks(self.conv(x))))
-        # Not x.mean((2, 3)): its gradient is a broadcast view, on which the backward of ReLU ran 35 times slower.
-        return self.linear(F.avg_pool2d(x, x.shape[2:]).flatten(1))
-
-
-def _conv(channels_in: int, channels_out: int, kernel: int, stride: int) -> nn.Conv2d:
-    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
-    nn.init.normal_(conv.weight, 0, (2 / (kernel * kernel * channels_out)) ** 0.5)
-    return conv
+        return self.linear(global_average(F.relu(self.norm(self.blocks(self.conv(x))))))

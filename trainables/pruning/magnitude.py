@@ -4,21 +4,21 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from trainables.stages import Pruner
 
 
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Weights that pruning may remove, by parameter name: those of every convolution.
+    """Weights that pruning may remove, by parameter name: of all convolutions, and of all linear layers but the last.
 
     The first convolution and the 1x1 shortcuts count; the final linear layer, biases and batch-norm do not
-    (Zhou et al. 2023, section 4.1 and their code).
+    (Zhou et al. 2023, section 4.1 and their code). Their models have no other linear layers; that those count is our
+    extension to models that do.
     """
-    return {
-        f"{name}.weight": module.weight.detach()
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d)
-    }
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, (_ConvNd, nn.Linear))}
+    linear = [name for name, module in layers.items() if isinstance(module, nn.Linear)]
+    return {f"{name}.weight": module.weight.detach() for name, module in layers.items() if name not in linear[-1:]}
 
 
 def magnitude_masks(weights: Mapping[str, Tensor], density: float, pruner: Pruner) -> dict[str, Tensor]:

@@ -1,0 +1,86 @@
+"""Models of the user's own: ``package.module:function``, a function that returns a ``torch.nn.Module``.
+
+Such a name is *pinned* when a sweep is made: ``package.module:function#<hash of the module's source>``, so that results
+of a changed model are not taken for those of the old one. What that module imports is not followed.
+"""
+
+import hashlib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def is_factory(name: str) -> bool:
+    """Whether a model's name is that of a function."""
+    return ":" in name
+
+
+def pin(name: str) -> str:
+    """Tie a function to the source it has now.
+
+    Raises:
+        ValueError: If there is no such function; one sentence for the user.
+    """
+    location = name.partition("#")[0]
+    return f"{location}#{_hash(_function(location))}"
+
+
+def build(name: str, channels: int, classes: int) -> "nn.Module":
+    """Call the pinned function with those of ``channels``, ``classes`` and ``num_classes`` that it takes.
+
+    Raises:
+        ValueError: If there is no such function, it has changed, or what it returns is no module; one sentence.
+    """
+    from torch import nn
+
+    location, _, pinned = name.partition("#")
+    function = _function(location)
+    if _hash(function) != pinned:
+        raise ValueError(f"the source of {location} is not what it was when the sweep was made; start it again")
+    possible = {"channels": channels, "classes": classes, "num_classes": classes}
+    parameters = inspect.signature(function).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    taken = {key: value for key, value in possible.items() if key in parameters}
+    if anything and "classes" not in taken:
+        taken["num_classes"] = classes  # as torchvision's functions pass on
+    try:
+        model = function(**taken)
+    except Exception as error:  # the user's code raises what it likes
+        raise ValueError(f"{location} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{location} returned {type(model).__name__}, which is no torch.nn.Module")
+    return model
+
+
+def _function(location: str) -> Callable[..., Any]:
+    module_name, _, attribute = location.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where the command was typed; workers start there, too
+    try:
+        if module_name.partition(".")[0] == "torchvision":
+            from trainables.vision import import_torchvision
+
+            module = import_torchvision(module_name)
+        else:
+            module = importlib.import_module(module_name)
+    except Exception as error:  # importing runs the user's code
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(f"module {module_name!r} of model {location} cannot be imported ({said})") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        raise ValueError(f"module {module_name!r} has no function {attribute!r} to make model {location}")
+    return function
+
+
+def _hash(function: Callable[..., Any]) -> str:
+    try:
+        source = inspect.getsource(inspect.getmodule(inspect.unwrap(function)) or function)
+    except (OSError, TypeError):
+        source = ""  # compiled or made on the fly
+    return hashlib.blake2b(source.encode(), digest_size=6).hexdigest()
