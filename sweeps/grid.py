@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweeps.command import INTERRUPTED, OK, SOME_FAILED, parse, run_command
 from sweeps.errors import UsageError
+from sweeps.estimate import estimate
 from sweeps.options import RunOptions
 from sweeps.plan import GridPlan, missing_points
 from sweeps.preflight import check_data_and_models, pinned
@@ -42,6 +43,9 @@ class Grid:
     dry_run: bool = False
     """Print what is wanted, stored and to do, and start nothing."""
 
+    estimate: bool = False
+    """As --dry-run, and measure some steps on this machine to say what it would cost; needs no data set, no Ray."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
@@ -57,12 +61,14 @@ def main(arguments: Sequence[str]) -> int:
     kept = store.dense_models()
     plan = GridPlan(points, store.stored(), kept)
     stored = len(points) - len(plan.points)
-    if options.dry_run:
+    if options.dry_run or options.estimate:
         dense = {(stage.point.dense.key, stage.point.epoch) for stage in points}
         to_do = sum(len(stage.epochs) for stage in plan.dense)
         trainings = f" in {len(plan.dense)} trainings" if to_do else ""
         print(f"dense models: {len(dense)} wanted, {len(dense & kept)} stored, {to_do} to do{trainings}")
         print(f"points: {len(points)} wanted, {stored} stored, {len(plan.points)} to do")
+        if options.estimate:
+            print(estimate(plan.left, options.run))
         return OK
     store.check_writable()
     if plan.points:

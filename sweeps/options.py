@@ -8,6 +8,11 @@ from sweeps.errors import UsageError
 from trainables.data import CACHE
 
 
+def machine_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """Where and how it runs.
@@ -38,7 +43,7 @@ class RunOptions:
 
     def check(self) -> None:
         """Raise UsageError for values that can never work."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = machine_cores()
         if not 0.01 <= self.cpus_per_trial < math.inf:
             raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: a trial needs at least 0.01 of a core.")
         if self.address is None and self.cpus_per_trial > cores:

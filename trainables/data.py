@@ -72,7 +72,9 @@ class Published:
 
     Attributes:
         images: Training images.
+        test_images: Test images.
         side: Their height and width, in pixels.
+        channels: Colours.
         classes: Number of labels.
         crop_padding: As published, in pixels of the full size.
         flip: As published.
@@ -81,7 +83,9 @@ class Published:
     """
 
     images: int
+    test_images: int
     side: int
+    channels: int
     classes: int
     crop_padding: int
     flip: bool
@@ -93,15 +97,27 @@ _CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # as Zhou et al. 20
 _SVHN = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
 
 PUBLISHED = {
-    "digits": Published(1297, 8, 10, crop_padding=1, flip=False),
-    "CIFAR10": Published(50_000, 32, 10, 4, True, *_CIFAR),
-    "CIFAR100": Published(50_000, 32, 100, 4, True, *_CIFAR),
+    "digits": Published(1297, 500, 8, 1, 10, crop_padding=1, flip=False),
+    "CIFAR10": Published(50_000, 10_000, 32, 3, 10, 4, True, *_CIFAR),
+    "CIFAR100": Published(50_000, 10_000, 32, 3, 100, 4, True, *_CIFAR),
     # A mirrored digit is another digit or none, so what is written is shifted only: our choice, the paper is silent.
-    "SVHN": Published(73_257, 32, 10, 4, False, *_SVHN),
-    "FashionMNIST": Published(60_000, 28, 10, 2, False),
-    "MNIST": Published(60_000, 28, 10, 2, False),
+    "SVHN": Published(73_257, 26_032, 32, 3, 10, 4, False, *_SVHN),
+    "FashionMNIST": Published(60_000, 10_000, 28, 1, 10, 2, False),
+    "MNIST": Published(60_000, 10_000, 28, 1, 10, 2, False),
 }
 """Data sets by name. Augmentation of the CIFARs is that of Zhou et al. 2023, section 4.1."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Sizes of a data set: training images before any are held out, test images, and what an image is like."""
+
+    train: int
+    test: int
+    height: int
+    width: int
+    channels: int
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -156,6 +172,21 @@ def training_images(data: str, validation_fraction: float) -> int:
     if held_out == images:
         raise ValueError(f"a validation fraction of {validation_fraction} leaves none of {images} images to train on")
     return images - held_out
+
+
+def outline(data: str) -> Outline:
+    """Sizes of a data set; only a file is read for them.
+
+    Raises:
+        ValueError: As :func:`check_name`, or if the file cannot be read.
+    """
+    if not _is_file(data):
+        named = _named(data)
+        known, side = PUBLISHED[named.name], named.side or PUBLISHED[named.name].side
+        return Outline(named.first or known.images, known.test_images, side, side, known.channels, known.classes)
+    loaded = _load_file(data)
+    height, width, channels = loaded.train.pixels.shape[1:]
+    return Outline(len(loaded.train), len(loaded.test), height, width, channels, loaded.classes)
 
 
 def load(

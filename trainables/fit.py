@@ -19,7 +19,7 @@ def check_fit(name: str, data: DataSet) -> None:
         try:
             shape = tuple(model(images).shape)
         except Exception as error:  # by what the model does with them
-            said = f"it cannot take images of {height}x{width} pixels with {channels} channels"
+            said = f"it cannot take images of {height}x{width} pixels with {channels} channel{'s' * (channels > 1)}"
             reason = str(error).partition("\n")[0]
             raise ValueError(f"{what}: {said} ({type(error).__name__}: {reason})") from None
     if shape != (4, data.classes):

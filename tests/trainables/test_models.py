@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainables.models import build, check_name
+from trainables.models import build, check_name, with_width
 from trainables.pruning.magnitude import prunable_weights
 
 
@@ -18,6 +18,64 @@ def test_preresnet20_has_the_published_parameters(preresnet20):
     assert sum(weight.numel() for weight in weights.values()) == 270_256
     assert sum(parameter.numel() for norm in norms for parameter in norm.parameters()) == 1_376
     assert sum(parameter.numel() for parameter in preresnet20.parameters()) == 272_282
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("vgg19-bn", 20_040_522),
+        ("densenet40", 1_059_298),
+        ("densenet40-k12", 1_059_298),
+        ("vgg13-bn-nobias", 9_413_066),
+        ("resnet56", 855_770),
+        ("mobilenet-v1", 3_217_226),
+    ],
+)
+def test_the_other_models_have_the_published_parameters(name, parameters):
+    """On CIFAR-10: Zhou et al. 2023 (the first two), Lubana and Dick 2021."""
+    assert sum(parameter.numel() for parameter in build(name, channels=3, classes=10).parameters()) == parameters
+
+
+def test_vgg_differs_by_batch_norm_and_biases():
+    sizes = {n: sum(p.numel() for p in build(n, 3, 10).parameters()) for n in ("vgg11", "vgg11-bn", "vgg11-bn-nobias")}
+    channels = 64 + 128 + 2 * 256 + 4 * 512
+    assert sizes["vgg11-bn"] - sizes["vgg11"] == 2 * channels
+    assert sizes["vgg11-bn"] - sizes["vgg11-bn-nobias"] == channels
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("preresnet14-w0.25", 8),
+        ("resnet8-w2", 8),
+        ("vgg16-bn-w0.25", 32),
+        ("densenet13-k6-w0.5", 8),
+        ("mobilenet-v1-w0.25", 9),
+    ],
+)
+def test_models_take_images_and_give_logits(name, side):
+    assert build(name, 3, 7)(torch.randn(2, 3, side, side)).shape == (2, 7)
+
+
+def test_every_convolution_and_no_last_linear_layer_is_prunable():
+    for name in ("preresnet8", "resnet8", "vgg11", "densenet10", "mobilenet-v1-w0.25"):
+        model = build(name, 3, 10)
+        convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+        assert len(prunable_weights(model)) == convolutions > 0
+    several = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    assert list(prunable_weights(several)) == ["0.weight"]
+
+
+def test_width_multiplies_channels():
+    assert with_width("vgg16-bn", 0.5) == "vgg16-bn-w0.5"
+    thin, thick = (build(with_width("resnet20", width), 3, 10) for width in (1, 2))
+    ratio = [
+        b.weight.numel() / a.weight.numel()
+        for a, b in zip(thin.modules(), thick.modules(), strict=True)
+        if isinstance(a, torch.nn.Conv2d)
+    ]
+    assert ratio[0] == 2
+    assert set(ratio[1:]) == {4}
 
 
 def test_convolutions_have_no_bias_and_the_published_spread(preresnet20):
@@ -46,6 +104,11 @@ def test_output_has_a_logit_for_each_class():
     ("name", "said"),
     [
         ("resnet", "unknown model 'resnet'"),
+        ("vgg15", "is not 11, 13, 16 or 19"),
+        ("densenet41", "is not 3n + 4"),
+        ("densenet40-k", "unknown model"),
+        ("densenet40-w0.3", "width 3.6 .* is not a whole number"),
+        ("mobilenet-v2", "unknown model"),
         ("preresnet", "unknown model"),
         ("preresnet21", "not 6n + 2"),
         ("preresnet2", "not 6n + 2"),

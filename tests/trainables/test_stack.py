@@ -101,12 +101,15 @@ def test_small_models_are_grouped_and_large_ones_are_not_on_a_cpu():
     assert not grouping_pays(build("preresnet20", 3, 10), (3, 32, 32), cpu)
 
 
-@pytest.mark.parametrize("make", [*map(named, CAN_BE_GROUPED), Everything, Attention], ids=[*CAN_BE_GROUPED, "a", "b"])
-@pytest.mark.parametrize("kind", [GroupedStack, SerialStack])
-@pytest.mark.parametrize("count", [1, 3])
-def test_every_model_of_a_stack_computes_what_it_does_alone(make, kind, count):
-    if make is Attention and kind is GroupedStack and count > 1:
-        pytest.skip("cannot be grouped")
+ARCHITECTURES = {name: named(name) for name in CAN_BE_GROUPED} | {"everything": Everything}
+CASES = [(name, kind, count) for name in ARCHITECTURES for kind in (GroupedStack, SerialStack) for count in (1, 3)]
+ARCHITECTURES["attention"] = Attention
+CASES += [("attention", GroupedStack, 1), ("attention", SerialStack, 3)]
+
+
+@pytest.mark.parametrize(("name", "kind", "count"), CASES)
+def test_every_model_of_a_stack_computes_what_it_does_alone(name, kind, count):
+    make = ARCHITECTURES[name]
     alone = models(make, count)
     stack = kind(make(), count)
     stack.load([model.state_dict() for model in alone])

@@ -17,6 +17,18 @@ def test_keys_are_frozen():
     assert PRESETS["digits"].points()[0].point.key == "5b2a1f51bfa39576b37a"
 
 
+def test_fields_that_came_later_leave_old_keys_alone_and_make_new_ones():
+    assert replace(DENSE, recipe=Recipe(rho=0.0, iterations=None, precision="float32")).key == DENSE.key
+    changes = [{"crop_padding": 4}, {"flip": False}, {"flip": True}]
+    changes += [{"recipe": Recipe(**new)} for new in ({"rho": 0.1}, {"iterations": 62_400}, {"precision": "bfloat16"})]
+    assert len({DENSE.key, *(replace(DENSE, **change).key for change in changes)}) == 1 + len(changes)
+
+
+def test_a_file_is_known_by_its_content_not_its_place():
+    here, moved, other = (replace(DENSE, data=data) for data in ("/a/b.npz#10-ab", "/c/d.npz#10-ab", "/a/b.npz#10-ac"))
+    assert here.key == moved.key != other.key
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -6,7 +8,7 @@ from trainables.data import load
 from trainables.models import build
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
 from trainables.recipe import Recipe
-from trainables.stack import GroupedStack
+from trainables.stack import GroupedStack, SerialStack
 from trainables.training import Training
 
 RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3)
@@ -133,3 +135,137 @@ def test_weights_that_blow_up_in_the_last_step_of_an_epoch_are_noticed(batches):
     training = start(batches, [1, 2], recipe=Recipe(epochs=1, batch_size=10_000, lr=1e38, weight_decay=1e10))
     training.run_epoch()  # one step, whose loss is that of the initial weights
     assert training.diverged == [1, 1]
+
+
+def test_with_iterations_the_schedule_counts_steps_and_batches_are_whole(batches, monkeypatch):
+    """259 training images in batches of 64 are 4 whole ones, so 10 steps take 3 epochs, the last in part."""
+    assert len(batches) == 259
+    training = start(batches, [1], recipe=Recipe(epochs=3, batch_size=64, lr=0.1, iterations=10))
+    steps = []
+
+    def note(images, labels, step=training._step):
+        steps.append((training.epoch, len(images), training._optimizer.param_groups[0]["lr"]))
+        return step(images, labels)
+
+    monkeypatch.setattr(training, "_step", note)
+    for _ in range(3):
+        training.run_epoch()
+    assert [epoch for epoch, _, _ in steps] == [0] * 4 + [1] * 4 + [2] * 2
+    assert {size for _, size, _ in steps} == {64}
+    assert [lr for _, _, lr in steps] == pytest.approx([0.1] * 5 + [0.01] * 3 + [0.001] * 2)  # drops at 5 and 7.5 -> 8
+
+
+def sam_by_hand(model, recipe, epochs_batches):
+    """Sharpness-aware minimization written out: two passes, batch-norm statistics from the first alone."""
+    velocity = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for epoch, batches in enumerate(epochs_batches):
+        for images, labels in batches:
+            model.zero_grad()
+            torch.nn.functional.cross_entropy(model(images), labels[0]).backward()
+            with torch.no_grad():
+                size = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm()
+                before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+                statistics = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
+                for parameter in model.parameters():
+                    parameter += recipe.rho * parameter.grad / (size + 1e-12)
+            model.zero_grad()
+            torch.nn.functional.cross_entropy(model(images), labels[0]).backward()
+            with torch.no_grad():
+                for norm, (mean, variance) in zip(norms, statistics, strict=True):
+                    norm.running_mean.copy_(mean)
+                    norm.running_var.copy_(variance)
+                    norm.num_batches_tracked -= 1
+                for name, parameter in model.named_parameters():
+                    velocity[name] = 0.9 * velocity[name] + parameter.grad + recipe.weight_decay * before[name]
+                    parameter.copy_(before[name] - recipe.lr_at(epoch) * velocity[name])
+    return torch.cat([tensor.flatten().float() for tensor in model.state_dict().values()])
+
+
+SAM = Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3, rho=0.3)
+
+
+def test_sam_is_the_published_rule_with_frozen_statistics_in_its_second_pass(batches):
+    training = start(batches, [1], recipe=SAM)
+    model = build("preresnet8-w0.5", 1, 10)
+    model.load_state_dict(training.stack.states()[0])
+    plain = start(batches, [1], recipe=Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3))
+    for each in (training, plain):
+        each.run_epoch()
+        each.run_epoch()
+    epochs = [batches.epoch([random_stream("retrain", 1, epoch)], 64) for epoch in range(2)]
+    expected = sam_by_hand(model, SAM, epochs)
+    assert torch.allclose(weights(training, 0), expected, rtol=1e-2, atol=1e-3)
+    assert not torch.allclose(weights(plain, 0), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_a_resumed_training_with_sam_goes_on_exactly(batches, tmp_path):
+    """Momentum included, which an often copied implementation loses."""
+    straight, first, again = (start(batches, [1], recipe=SAM) for _ in range(3))
+    for _ in range(4):
+        straight.run_epoch()
+    first.run_epoch()
+    first.run_epoch()
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    again.run_epoch()
+    again.run_epoch()
+    assert torch.equal(weights(again, 0), weights(straight, 0))
+
+
+def test_sam_is_for_one_model_alone(batches):
+    with pytest.raises(ValueError, match="SAM perturbs one model at a time, not a stack of 2"):
+        start(batches, [1, 2], recipe=SAM)
+
+
+def test_bfloat16_trains_to_nearly_the_same_and_keeps_weights_in_float32(batches):
+    exact = start(batches, [1], recipe=RECIPE)
+    rounded = start(batches, [1], recipe=replace(RECIPE, precision="bfloat16"))
+    for each in (exact, rounded):
+        each.run_epoch()
+    assert {parameter.dtype for parameter in rounded.stack.parameters()} == {torch.float32}
+    distance = (weights(exact, 0) - weights(rounded, 0)).norm() / weights(exact, 0).norm()
+    assert 0 < distance < 0.05
+
+
+class WithDropout(torch.nn.Module):
+    """Cannot be grouped, since it draws random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(0.5),
+            torch.nn.Flatten(),
+            torch.nn.Linear(144, 10),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def test_a_training_with_dropout_is_repeatable_and_can_be_resumed(batches):
+    trainings = []
+    for _ in range(3):
+        torch.manual_seed(0)
+        trainings.append(Training(SerialStack(WithDropout(), 2), RECIPE, batches, [("retrain", 1), ("retrain", 2)]))
+        torch.manual_seed(len(trainings))  # the rest of the process does not matter
+    straight, first, again = trainings
+    for _ in range(2):
+        straight.run_epoch()
+    first.run_epoch()
+    again.load_state_dict(first.state_dict())
+    again.run_epoch()
+    assert torch.equal(weights(again, 1), weights(straight, 1))
+
+
+def test_grouped_and_one_by_one_siblings_train_to_the_same(batches, masks):
+    torch.manual_seed(0)
+    model = build("preresnet8-w0.5", 1, 10)
+    seeds = [("retrain", 1), ("retrain", 2)]
+    grouped, serial = (Training(kind(model, 2), RECIPE, batches, seeds, masks) for kind in (GroupedStack, SerialStack))
+    grouped.run_epoch()
+    serial.run_epoch()
+    for index in range(2):
+        assert torch.allclose(weights(grouped, index), weights(serial, index), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,44 @@
+"""What a plan will cost on this machine, measured before it is carried out."""
+
+from collections.abc import Sequence
+
+from sweeps.errors import UsageError
+from sweeps.options import RunOptions, machine_cores
+from trainables.stages import DenseStage, Stage
+
+
+def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
+    """Measure some steps, and say what these stages will cost.
+
+    Raises:
+        UsageError: If trials want a GPU and this machine has none.
+    """
+    import torch
+
+    from trainables.cost import StageCosts
+
+    gpus, cores = options.gpus_per_trial, options.cpus_per_trial
+    if gpus and not torch.cuda.is_available():
+        raise UsageError(f"--gpus-per-trial {gpus:g}: this machine has no GPU to measure a step on.")
+    torch.set_num_threads(max(1, int(cores)))
+    costs = StageCosts(torch.device("cuda" if gpus else "cpu"))
+    seconds = {stage: costs.seconds(stage) for stage in stages}
+    dense = sum(taken for stage, taken in seconds.items() if isinstance(stage, DenseStage))
+    everything = sum(seconds.values())
+    have, each, unit = (torch.cuda.device_count(), gpus, "GPU") if gpus else (machine_cores(), cores, "core")
+    at_once = max(1, int(have / each))
+    return (
+        f"estimate: {_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense "
+        f"models; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing else "
+        "running (from steps measured just now)"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{_number(seconds / 3600)} hours"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:,.0f}"

@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import pytest
+
+from sweeps.axes import TEMPERATURES
+from sweeps.presets import PRESETS
+from sweeps.spec import SweepSpec
+from trainables.recipe import Recipe
+
+PAPER = PRESETS["paper-epochs"]
+DIGITS = PRESETS["digits"]
+
+
+def dense(spec):
+    """Recipe and epoch of each temperature."""
+    return {stage.label.temperature: (stage.point.dense.recipe, stage.point.epoch) for stage in spec.points()}
+
+
+def retrain(spec):
+    (recipe,) = {stage.point.retrain for stage in spec.points()}
+    return recipe
+
+
+def test_which_side_is_hot():
+    assert {name: axis.hot_is_low for name, axis in TEMPERATURES.items()} == {
+        "epochs": True,
+        "batch_size": True,
+        "rho": False,
+        "lr": False,
+    }
+
+
+def test_epochs_are_checkpoints_of_one_training():
+    models = dense(PAPER)
+    assert [epoch for _, epoch in models.values()] == list(range(10, 161, 10))
+    assert {recipe for recipe, _ in models.values()} == {Recipe()} == {retrain(PAPER)}
+
+
+def test_batch_sizes_share_the_papers_number_of_steps():
+    """62,400 steps on 50,000 images (Zhou et al. 2023): 20 epochs of batch 16, 80 of 64, 644 of 512."""
+    models = dense(PRESETS["paper-batch-size"])
+    assert {recipe.iterations for recipe, _ in models.values()} == {62_400}
+    assert {value: models[value][1] for value in (16, 64, 128, 512)} == {16: 20, 64: 80, 128: 160, 512: 644}
+    for value, (recipe, epochs) in models.items():
+        assert (recipe.batch_size, recipe.epochs, recipe.lr) == (value, epochs, 0.1)
+        assert (epochs - 1) * (50_000 // value) < 62_400 <= epochs * (50_000 // value)
+        assert [recipe.lr_at(step) for step in (31_199, 31_200, 46_799, 46_800)] == pytest.approx(
+            [0.1, 0.01, 0.01, 1e-3]
+        )
+    again = retrain(PRESETS["paper-batch-size"])
+    assert (again.batch_size, again.iterations, again.epochs) == (128, 62_400, 160)
+
+
+def test_sam_is_for_dense_models_only():
+    models = dense(PRESETS["paper-sam"])
+    assert [recipe.rho for recipe, _ in models.values()] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+    assert {epoch for _, epoch in models.values()} == {160}
+    assert retrain(PRESETS["paper-sam"]) == Recipe()
+    with_sam = replace(DIGITS, rho=0.05)
+    assert {recipe.rho for recipe, _ in dense(with_sam).values()} == {0.05}
+    assert retrain(with_sam).rho == 0
+
+
+def test_learning_rates_are_of_dense_models_only():
+    spec = replace(DIGITS, temperature="lr", temperatures=(0.01, 0.3))
+    assert [recipe.lr for recipe, _ in dense(spec).values()] == [0.01, 0.3]
+    assert retrain(spec).lr == DIGITS.lr
+
+
+def test_axes_meet_where_they_mean_the_same():
+    """The last of the epochs axis, rho 0 and the sweep's own learning rate are one dense model, trained once."""
+    sweeps = [
+        replace(DIGITS, temperatures=(20,)),
+        replace(DIGITS, temperature="rho", temperatures=(0,)),
+        replace(DIGITS, temperature="lr", temperatures=(0.1,)),
+    ]
+    assert len({tuple(stage.point.key for stage in spec.points()) for spec in sweeps}) == 1
+
+
+def test_width_as_the_load():
+    spec = replace(DIGITS, model="preresnet20", load="width", widths=(0.25, 1, 1.5), densities=(0.2,))
+    spec.check()
+    points = spec.points()
+    assert len(points) == 2 * 6 * 3
+    names = {stage.label.load: (stage.point.dense.model, stage.point.density) for stage in points}
+    assert names == {0.25: ("preresnet20-w0.25", 0.2), 1: ("preresnet20-w1", 0.2), 1.5: ("preresnet20-w1.5", 0.2)}
+
+
+def test_the_papers_grids():
+    densities = (0.05, 0.06, 0.07, 0.08, 0.1, 0.14, 0.2, 0.4, 0.8)
+    sizes = {"paper-epochs": 16, "paper-batch-size": 13, "paper-sam": 8}
+    for name, temperatures in sizes.items():
+        spec = PRESETS[name]
+        assert (spec.data, spec.model, spec.densities) == ("CIFAR10", "preresnet20", densities)
+        assert spec.dense_seeds == spec.retrain_seeds == (1, 2, 3)
+        assert len(spec.points()) == temperatures * len(densities) * 3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_values_survive_json(name):
+    again = SweepSpec.from_json(PRESETS[name].to_json())
+    assert [stage.point.key for stage in again.points()] == [stage.point.key for stage in PRESETS[name].points()]

@@ -1,0 +1,106 @@
+"""What stages will cost, from steps measured on this machine on images that only look like the data."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import comb
+
+import numpy as np
+import torch
+
+from trainables.attempt import Splits
+from trainables.batches import Split
+from trainables.data import DataSet, Images, outline, training_images
+from trainables.execution import TEST_EPOCHS
+from trainables.measurement import EVALUATION_BATCH, errors
+from trainables.recipe import Recipe
+from trainables.stages import DenseRun, DenseStage, Stage
+from trainables.training import Training
+
+STEPS, TURNS = 2, 3
+"""A training step is timed over so many steps, and the fastest of so many turns counts, after one to warm up."""
+
+
+class StageCosts:
+    """Seconds that stages take when nothing else runs; each kind of step is measured once.
+
+    Args:
+        device: That carries them out, with as many threads as torch uses now.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._steps: dict[tuple[object, ...], float] = {}
+
+    def seconds(self, stage: Stage) -> float:
+        """Estimate one stage."""
+        if isinstance(stage, DenseStage):
+            run, sizes = stage.run, _sizes(stage.run)
+            kept = len(stage.epochs) * (sizes.train + sizes.validation) * self._evaluation(run, 1)
+            return _steps(run.recipe, stage.epochs[-1], sizes.train) * self._step(run, run.recipe, 1) + kept
+        point, siblings = stage.point, len(stage.seeds)
+        run, sizes, measurement = point.dense, _sizes(point.dense), point.measurement
+        steps = _steps(point.retrain, point.retrain.epochs, sizes.train)
+        evaluated = TEST_EPOCHS * (sizes.validation + sizes.test) + sizes.train + measurement.cka_images
+        on_paths = 2 * sizes.train * comb(siblings, 2)  # statistics, then errors
+        return (
+            steps * self._step(run, point.retrain, siblings)
+            + evaluated * self._evaluation(run, siblings)
+            + on_paths * self._evaluation(run, measurement.path_points)
+        )
+
+    def _step(self, run: DenseRun, recipe: Recipe, models: int) -> float:
+        """Seconds of a training step of a stack."""
+        key = ("step", run.model, run.data, models, recipe.batch_size, bool(recipe.rho), recipe.precision)
+        if key not in self._steps:
+            splits = self._splits(run, STEPS * recipe.batch_size)
+            plain = replace(recipe, epochs=1 + TURNS, iterations=None)
+            training = Training(splits.stack(run.model, models), plain, splits.batches, [("cost", 0)] * models)
+            self._steps[key] = self._fastest(training.run_epoch) / STEPS
+        return self._steps[key]
+
+    def _evaluation(self, run: DenseRun, models: int) -> float:
+        """Seconds that a stack needs for an image without training."""
+        key = ("evaluation", run.model, run.data, models)
+        if key not in self._steps:
+            splits = self._splits(run, EVALUATION_BATCH)
+            stack, split = splits.stack(run.model, models), Split(splits.data, splits.data.train, self._device)
+            self._steps[key] = self._fastest(lambda: errors(stack, split)) / EVALUATION_BATCH
+        return self._steps[key]
+
+    def _splits(self, run: DenseRun, images: int) -> Splits:
+        """So many random images of the data's shape."""
+        like, random = outline(run.data), np.random.default_rng(0)
+        pixels = random.integers(256, size=(images, like.height, like.width, like.channels), dtype=np.uint8)
+        some = Images(pixels, random.integers(like.classes, size=images))
+        statistics = (127.5,) * like.channels, (73.9,) * like.channels
+        return Splits(DataSet(some, some[:0], some[:0], like.classes, *statistics, 1, True), self._device)
+
+    def _fastest(self, work: Callable[[], object]) -> float:
+        turns = []
+        for _ in range(1 + TURNS):
+            started = time.perf_counter()
+            work()
+            if self._device.type == "cuda":
+                torch.cuda.synchronize()
+            turns.append(time.perf_counter() - started)
+        return min(turns[1:])
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    train: int
+    validation: int
+    test: int
+
+
+def _sizes(run: DenseRun) -> _Sizes:
+    like = outline(run.data)
+    train = training_images(run.data, run.validation_fraction)
+    return _Sizes(train, like.train - train, like.test)
+
+
+def _steps(recipe: Recipe, epochs: int, images: int) -> int:
+    if recipe.iterations is not None:
+        return recipe.iterations
+    return epochs * -(-images // recipe.batch_size)
