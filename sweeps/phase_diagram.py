@@ -127,12 +127,19 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     figure.update_yaxes(title=f"{spec.temperature} (hot at the top)", col=1)
     figure.update_layout(
-        title={"text": f"Phase diagram: {spec.data}, {spec.model}, {spec.pruner}", "subtitle": {"text": caption}},
+        title={"text": f"Phase diagram: {_what(spec)}", "subtitle": {"text": caption}},
         height=OTHER_HEIGHT + CELL_HEIGHT * len(diagram.temperatures),
         margin={"t": 120, "b": 60, "l": 70, "r": 50},
         plot_bgcolor=NOTHING,
     )
     return figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False})
+
+
+def _what(spec: SweepSpec) -> str:
+    """Data, model and pruning in a few words; of what is pinned its name alone."""
+    names = [name.partition("#")[0].rpartition("/")[2] for name in (spec.data, spec.model)]
+    fixed = [] if spec.load == "density" else [f"density {spec.densities[0]:g}"]
+    return ", ".join([*names, spec.pruner, *fixed])
 
 
 def _legend(table: pd.DataFrame) -> Iterator[str]:

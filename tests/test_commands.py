@@ -4,6 +4,7 @@ import fcntl
 import io
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import termios
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -18,9 +20,17 @@ import torch
 
 from sweeps.presets import PRESETS
 from sweeps.store import Store
+from trainables.data import CACHE, load
 
 ROOT = Path(__file__).parent.parent
 SMOKE = PRESETS["smoke"]
+REAL = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser()
+OWN_MODEL = """
+from torch import nn
+
+def model(channels, classes):
+    return nn.Sequential(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(288, classes))
+"""
 NOT_VALUES = ["seconds", "created_at", "host", "commit", "package_version"]
 PATIENCE = 180  # seconds until a test gives up; nothing here should take a quarter of it
 
@@ -142,6 +152,67 @@ def test_a_dry_run_counts_and_starts_nothing(undisturbed, tmp_path, without_ray_
     assert "points: 4 wanted, 0 stored, 4 to do" in other.stdout
 
 
+def test_an_estimate_measures_steps_and_starts_nothing(tmp_path):
+    """Also for data that is not here."""
+    done = grid(tmp_path / "new", "--estimate", "--data", "SVHN-16px", "--data-folder", tmp_path / "nothing")
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"estimate: [0-9.,]+ core hours, [0-9.e-]+ of them for dense models; [0-9,]+ (seconds|minutes|hours) on this "
+        r"machine with [0-9]+ trials at once",
+        done.stdout,
+    )
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_any_two_axes_on_a_users_own_data_and_model(tmp_path, without_ray_and_torch):
+    """SAM's rho against density, in the folder with the user's files; drawn again when these are gone."""
+    (tmp_path / "mine.py").write_text(OWN_MODEL)
+    digits = load("digits", 0.0)
+    arrays = {f"x_{name}": split.pixels for name, split in (("train", digits.train), ("test", digits.test))}
+    labels = {f"y_{name}": split.labels for name, split in (("train", digits.train), ("test", digits.test))}
+    np.savez(tmp_path / "mine.npz", **arrays, **labels)
+    own = ["--data", "mine.npz", "--model", "mine:model", "--temperature", "rho", "--temperatures", "0", "0.1"]
+    arguments = ["--preset", "smoke", "--out", "out", *own, "--epochs", "3"]
+    done = run("grid", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    phase = pd.read_csv(tmp_path / "out" / "phase.csv")
+    assert list(phase["temperature"]) == [0, 0, 0.1, 0.1]
+    assert set(phase["status"]) == {"ok"}
+    runs = pd.read_parquet(tmp_path / "out" / "runs")
+    assert runs["data"].str.fullmatch(rf"{tmp_path}/mine.npz#1297-[0-9a-f]+").all()
+    again = run("grid", *arguments, "--dry-run", cwd=tmp_path)
+    assert "points: 4 wanted, 4 stored, 0 to do" in again.stdout
+    for name in ("mine.py", "mine.npz"):
+        (tmp_path / name).unlink()
+    report = run("report", tmp_path / "out", env=without_ray_and_torch)
+    assert report.returncode == 0, report.stderr
+    assert "Phase diagram: mine.npz, mine:model, magnitude-uniform" in (tmp_path / "out/phase_diagram.html").read_text()
+    changed = run("grid", *arguments, cwd=tmp_path)
+    assert (changed.returncode, changed.stderr.count("\n")) == (2, 1)
+
+
+def test_batch_size_against_width(tmp_path):
+    axes = ["--temperature", "batch_size", "--temperatures", "32", "128", "--load", "width", "--widths", "0.5", "1"]
+    done = grid(tmp_path, *axes, "--model", "preresnet8", "--densities", "0.2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    phase = pd.read_parquet(tmp_path / "phase.parquet")
+    assert list(zip(phase["temperature"], phase["load"], strict=True)) == [(32, 0.5), (32, 1), (128, 0.5), (128, 1)]
+    assert set(phase["density"].round(2)) == {0.2}
+    runs = pd.read_parquet(tmp_path / "runs")
+    assert set(runs["model"]) == {"preresnet8-w0.5", "preresnet8-w1"}
+    assert dict(zip(runs["temperature"], runs["epoch"], strict=True)) == {32: 3, 128: 12}  # 108 steps of 1,167 images
+
+
+@pytest.mark.skipif(not (REAL / "FashionMNIST/raw").exists(), reason=f"no FashionMNIST/raw in {REAL}")
+def test_a_scaled_down_grid_on_real_fashion_mnist(tmp_path):
+    few = ["--temperatures", "1", "2", "--densities", "0.1", "--dense-seeds", "1", "--retrain-seeds", "1", "2"]
+    done = run("grid", "--preset", "fashion-epochs", "--out", tmp_path, "--epochs", "2", *few, "--data-folder", REAL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = pd.read_parquet(tmp_path / "runs")
+    assert runs["test_error"].between(0.05, 0.6).all()
+
+
 def test_report_draws_stored_results(undisturbed, tmp_path, without_ray_and_torch):
     out, _ = undisturbed
     done = run("report", out, "--out", tmp_path / "mine.html", "--lmc-threshold", "-1e-9", env=without_ray_and_torch)
@@ -159,7 +230,22 @@ def test_report_draws_stored_results(undisturbed, tmp_path, without_ray_and_torc
         (["--densities"], "--densities (nothing)"),
         (["--retrain-seeds", "1"], "--retrain-seeds 1: siblings are compared in pairs"),
         (["--temperatures", "7"], "--temperatures 7"),
-        (["--preset", "cifar"], "--preset cifar: there is no such preset; the presets are digits, smoke."),
+        (
+            ["--preset", "cifar"],
+            "--preset cifar: there is no such preset; the presets are digits, smoke, fashion-epochs",
+        ),
+        (["--temperature", "rho"], "--temperature rho: the preset's --temperatures are of another axis"),
+        (["--load", "width"], "--load width: the preset's --widths are of another axis"),
+        (
+            ["--temperature", "batch_size", "--temperatures", "16", "9999"],
+            "--temperatures 9999: on the batch_size axis",
+        ),
+        (["--data", "absent.npz"], "absent.npz cannot be read"),
+        (["--data", __file__], "unknown data set"),
+        (["--data", "SVHN", "--data-folder", "/proc/no"], "SVHN is not in /proc/no and cannot be downloaded"),
+        (["--model", "absent_module:model"], "module 'absent_module' of model absent_module:model cannot be imported"),
+        (["--model", "vgg11"], "model vgg11: it cannot take images of 8x8 pixels"),
+        (["--estimate", "--gpus-per-trial", "1"], "this machine has no GPU to measure a step on"),
         (["--temperature", "sharpness"], "sharpness"),
         (["--load", "depth"], "depth"),
         (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
