@@ -17,19 +17,24 @@ def random_stream(*names: str | int) -> torch.Generator:
 
 
 class Split:
-    """A split of a data set, normalised, not augmented.
+    """A split of a data set, not augmented. It stays on the device as bytes and is normalised batch by batch.
 
     Attributes:
-        images: Float32, shape (images, channels, h, w), in channels-last memory format.
         labels: int64, shape (images,).
     """
 
     def __init__(self, data: DataSet, split: Images, device: torch.device) -> None:
-        self.images = _normalised(data, split.pixels, device).permute(0, 3, 1, 2)
+        self._pixels = torch.from_numpy(split.pixels).to(device)
+        self._normalised = _Normalisation(data, device)
         self.labels = torch.from_numpy(split.labels).to(device)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def batches(self, batch_size: int, images: int | None = None) -> Iterator[Tensor]:
+        """Normalised images in their order, all or the first so many; float32, shape (batch, h, w, channels)."""
+        for batch in self._pixels[:images].split(batch_size) if len(self) else ():
+            yield self._normalised(batch)
 
 
 class TrainingBatches:
@@ -39,9 +44,9 @@ class TrainingBatches:
         padding = data.crop_padding
         self._height, self._width = data.train.pixels.shape[1:3]
         # Padded before they are normalised, as published: the border is black, not grey.
-        pixels = torch.from_numpy(data.train.pixels)
-        padded = F.pad(pixels, (0, 0, padding, padding, padding, padding)).numpy()
-        self._images = _normalised(data, padded, device)
+        pixels = torch.from_numpy(data.train.pixels).to(device)
+        self._pixels = F.pad(pixels, (0, 0, padding, padding, padding, padding))
+        self._normalised = _Normalisation(data, device)
         self._labels = torch.from_numpy(data.train.labels).to(device)
         self._shifts, self._flip = 2 * padding + 1, data.flip
 
@@ -69,12 +74,12 @@ class TrainingBatches:
             batch = slice(first, first + batch_size)
             order = orders[:, batch]
             # Indices of shape (batch, h, w, models) bring the models' images side by side in one gather.
-            images = self._images[
+            pixels = self._pixels[
                 order.T[:, None, None, :],
                 rows[:, batch].permute(1, 2, 0)[:, :, None, :],
                 columns[:, batch].permute(1, 2, 0)[:, None, :, :],
             ]
-            yield images.flatten(3).permute(0, 3, 1, 2), self._labels[order]
+            yield self._normalised(pixels).flatten(3).permute(0, 3, 1, 2), self._labels[order]
 
     def _plan(self, stream: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Order of the images, and for each in turn the rows and columns that are cropped."""
@@ -87,7 +92,11 @@ class TrainingBatches:
         return order, top + torch.arange(self._height), left + columns
 
 
-def _normalised(data: DataSet, pixels: object, device: torch.device) -> Tensor:
-    """Float32 of shape (images, h, w, channels)."""
-    mean, std = torch.tensor(data.mean, device=device), torch.tensor(data.std, device=device)
-    return (torch.as_tensor(pixels, device=device).float() - mean) / std
+class _Normalisation:
+    """Maps uint8 pixels of shape (..., channels) to float32."""
+
+    def __init__(self, data: DataSet, device: torch.device) -> None:
+        self._mean, self._std = torch.tensor(data.mean, device=device), torch.tensor(data.std, device=device)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        return (pixels.float() - self._mean) / self._std

@@ -21,7 +21,7 @@ State = Mapping[str, Tensor]
 
 def errors(stack: Stack, split: Split) -> list[float]:
     """Error in [0, 1] of every model of the stack, in evaluation mode; NaN for a diverged model or an empty split."""
-    return error(_logits(stack, split.images), split.labels).tolist()
+    return error(_logits(stack, split), split.labels).tolist()
 
 
 def path_errors(stack: Stack, start: State, end: State, split: Split, measurement: Measurement) -> list[float]:
@@ -36,23 +36,23 @@ def path_errors(stack: Stack, start: State, end: State, split: Split, measuremen
     """
     stack.load([interpolate(start, end, position) for position in path_positions(measurement.path_points)])
     with torch.no_grad(), _float32():
-        reestimate_batch_norm(stack, _same_images(stack, split.images, measurement.batch_norm_batch_size))
+        reestimate_batch_norm(stack, _same_images(stack, split, measurement.batch_norm_batch_size))
     return errors(stack, split)
 
 
 def similarities(stack: Stack, pairs: Sequence[tuple[int, int]], split: Split, measurement: Measurement) -> list[float]:
     """CKA of the softmax outputs of these pairs of models of the stack; NaN where it is undefined."""
-    outputs = _logits(stack, split.images[: measurement.cka_images]).softmax(-1)
+    outputs = _logits(stack, split, measurement.cka_images).softmax(-1)
     return [linear_cka(outputs[first], outputs[second]) for first, second in pairs]
 
 
 @torch.no_grad()
-def _logits(stack: Stack, images: Tensor) -> Tensor:
+def _logits(stack: Stack, split: Split, images: int | None = None) -> Tensor:
     """Logits of shape (models, images, classes), in evaluation mode and float32."""
     stack.eval()
     with _float32():
-        batches = [stack(batch) for batch in _same_images(stack, images, EVALUATION_BATCH)]
-    return torch.cat(batches, 1) if batches else images.new_empty(stack.models, 0, 1)
+        batches = [stack(batch) for batch in _same_images(stack, split, EVALUATION_BATCH, images)]
+    return torch.cat(batches, 1) if batches else split.labels.new_empty(stack.models, 0, 1, dtype=torch.float32)
 
 
 def _float32() -> AbstractContextManager[None]:
@@ -60,8 +60,7 @@ def _float32() -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
-def _same_images(stack: Stack, images: Tensor, batch_size: int) -> Iterator[Tensor]:
+def _same_images(stack: Stack, split: Split, batch_size: int, images: int | None = None) -> Iterator[Tensor]:
     """Batches in which every model of the stack sees the same images."""
-    for batch in images.split(batch_size) if len(images) else ():
-        last = batch.permute(0, 2, 3, 1)
-        yield last.unsqueeze(3).expand(*last.shape[:3], stack.models, -1).flatten(3).permute(0, 3, 1, 2)
+    for batch in split.batches(batch_size, images):
+        yield batch.unsqueeze(3).expand(*batch.shape[:3], stack.models, -1).flatten(3).permute(0, 3, 1, 2)

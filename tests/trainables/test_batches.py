@@ -18,8 +18,10 @@ def numbered():
 
 def test_splits_are_normalised_by_channel(numbered):
     split = Split(numbered, numbered.test, CPU)
-    assert split.images.shape == (5, 2, 4, 4)
-    assert split.images[0, :, 0, 1].tolist() == [(3 - 1) / 2, (4 - 2) / 4]
+    first, last = split.batches(4)
+    assert (first.shape, last.shape) == ((4, 4, 4, 2), (1, 4, 4, 2))
+    assert first[0, 0, 1].tolist() == [(3 - 1) / 2, (4 - 2) / 4]
+    assert [len(batch) for batch in split.batches(2, images=3)] == [2, 1]
 
 
 def test_every_model_sees_every_image_once_an_epoch_with_its_label(numbered):

@@ -1,0 +1,98 @@
+"""What is measured, against an independent implementation: plain models one at a time, written from the definitions."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainables import artifacts
+from trainables.artifacts import Folder
+from trainables.attempt import Machine
+from trainables.data import ARRAYS, CACHE, load, pin
+from trainables.execution import execute, finish
+from trainables.models import build
+from trainables.recipe import Recipe
+from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+
+CIFAR = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser() / "cifar10.npz"
+RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05)
+LABEL = Label("epochs", 4, "density", 0.05)
+
+
+def digits(folder):
+    """The digits, where every model of a stack is computed together."""
+    return DenseRun("digits", 0.7, "preresnet8-w0.5", RECIPE, 1)
+
+
+def cifar(folder):
+    """The first images of real CIFAR-10 and the paper's model, of which a CPU computes one after the other."""
+    if not CIFAR.exists():
+        pytest.skip(f"no {CIFAR}")
+    with np.load(CIFAR) as arrays:
+        few = {name: arrays[name][: 320 if "train" in name else 200] for name in ARRAYS}
+    np.savez(folder / "few.npz", **few)
+    return DenseRun(pin(str(folder / "few.npz")), 0.0, "preresnet20", RECIPE, 1, crop_padding=4, flip=True)
+
+
+@pytest.mark.parametrize("source", [digits, cifar])
+def test_errors_connectivity_and_similarity(source, tmp_path):
+    dense = source(tmp_path)
+    point = Point(dense, 4, 0.05, "magnitude-uniform", replace(RECIPE, epochs=1), Measurement())
+    machine = Machine(Folder(tmp_path), torch.device("cpu"))
+    finish(execute(DenseStage(dense, (4,)), machine))
+    rows = finish(execute(PointStage(point, (1, 2, 3), LABEL), machine))
+    siblings = artifacts.load(machine.folder, f"siblings/{point.key}/1-2-3.pt")
+    models = {kept["seed"]: kept["model"] for kept in siblings}
+
+    data, everything = load(dense.data, dense.validation_fraction), load(dense.data, 0.0).train.pixels
+    mean, std = everything.mean((0, 1, 2)), everything.std((0, 1, 2))
+
+    def tensors(split):
+        pixels = (split.pixels - mean) / std
+        return torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32), torch.tensor(split.labels)
+
+    (images, labels), test = tensors(data.train), tensors(data.test)
+
+    def model(state):
+        made = build(dense.model, images.shape[1], 10)
+        made.load_state_dict(state)
+        return made
+
+    def outputs(state, of=images):
+        with torch.no_grad():
+            return model(state).eval()(of)
+
+    def error_on_the_line(start, end, position):
+        on_line = model({name: (1 - position) * start[name] + position * end[name] for name in start})
+        for module in on_line.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.momentum = None
+        with torch.no_grad():
+            for first in range(0, len(images), 64):
+                on_line.train()(images[first : first + 64])
+            return float((on_line.eval()(images).argmax(1) != labels).double().mean())
+
+    for row in rows["runs"]:
+        state = models[row["retrain_seed"]]
+        for name, (of, truth) in (("train_error", (images, labels)), ("test_error", test)):
+            wrong = outputs(state, of).argmax(1) != truth
+            assert row[name] == pytest.approx(float(wrong.double().mean()), abs=1e-12)
+        for name, share in row["density_by_layer"].items():
+            size = state[name].numel()
+            assert int(state[name].count_nonzero()) == size - round(0.95 * size) == round(share * size)
+    for row in rows["pairs"]:
+        start, end = models[row["first_seed"]], models[row["second_seed"]]
+        curve = [error_on_the_line(start, end, step / 10) for step in range(11)]
+        assert row["path_errors"] == pytest.approx(curve, abs=1e-3)
+        ends = (curve[0] + curve[-1]) / 2
+        lmc = ends - curve[max(range(11), key=lambda index: abs(ends - curve[index]))]
+        assert row["lmc"] == pytest.approx(lmc, abs=1e-3)
+        x, y = (outputs(state).softmax(1).double() for state in (start, end))
+        x, y = x - x.mean(0), y - y.mean(0)
+        cka = (y.T @ x).norm() ** 2 / ((x.T @ x).norm() * (y.T @ y).norm())
+        assert row["cka"] == pytest.approx(float(cka), abs=1e-5)
+    assert len(rows["pairs"]) == len(rows["runs"]) == 3
