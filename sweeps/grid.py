@@ -35,9 +35,7 @@ class Grid:
     run: RunOptions
 
     preset: str = DEFAULT_PRESET
-    """Sweep to start from: digits (handwritten digits on two cores in minutes), smoke (a tiny grid in seconds); those
-    of the paper (paper-epochs, paper-batch-size, paper-sam: CIFAR-10 and PreResNet-20, for GPUs) and the same scaled
-    down to half an hour on two cores (fashion-epochs, fashion-batch-size, fashion-sam: Fashion-MNIST)."""
+    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
 
     out: str | None = None
     """Folder of the results; results/<preset> if not given."""

@@ -35,8 +35,7 @@ class RunOptions:
     """How often a trial whose worker or node died is started again before its point counts as failed."""
 
     data_folder: str = os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)
-    """Folder of torchvision's data sets on every machine that trains; what is not there is downloaded into it. The
-    environment variable THREE_REGIME_SWEEPS_DATA sets the default."""
+    """Folder of torchvision's data sets, fetched on first use; THREE_REGIME_SWEEPS_DATA sets the default."""
 
     checkpoint_seconds: float = 30
     """A training is saved at the first epoch that ends after so many seconds: that is lost at most with a worker."""

@@ -21,25 +21,19 @@ class SweepSpec:
     """The sweep. A field left out has the preset's value."""
 
     data: str
-    """Data set: digits (comes with the package), CIFAR10, CIFAR100, SVHN, FashionMNIST or MNIST (torchvision's, fetched
-    on first use), with -<side>px for images averaged to this side and -first<n> for fewer training images; or a file
-    path.npz with arrays x_train, y_train, x_test, y_test, images uint8 and channels last or absent."""
+    """Data set: digits, CIFAR10, CIFAR100, SVHN, FashionMNIST, MNIST or a file path.npz; the README says more."""
 
     model: str
-    """Architecture: preresnet20, resnet56 (any 6n+2), vgg16 or vgg16-bn (11, 13, 16, 19), densenet40 (3n+4, growth as
-    in densenet40-k12), mobilenet-v1, each with -w<factor> for another width; or package.module:factory, a function that
-    returns a torch.nn.Module and is given those of channels, classes and num_classes that it takes."""
+    """Architecture: such as preresnet20, vgg16-bn-w0.5, densenet40, mobilenet-v1; or package.module:function."""
 
     temperature: Literal["epochs", "batch_size", "rho", "lr"]
-    """Temperature axis, a hyperparameter of the dense model. epochs: fewer is hotter; one training per seed passes
-    through all. batch_size: smaller is hotter; as many steps for each as --epochs of --batch-size have. rho: larger is
-    hotter; radius of SAM. lr: larger is hotter. Retraining has --epochs, --batch-size, --lr and no SAM on all axes."""
+    """Temperature axis, of dense training: epochs, batch_size (small is hot), rho of SAM, lr (large is hot)."""
 
     temperatures: tuple[int | float, ...]
     """Values on the temperature axis, in its own unit."""
 
     load: Literal["density", "width"]
-    """Load axis. density: fraction of weights kept, those of --densities. width: of the model, those of --widths."""
+    """Load axis: density, of the weights kept (--densities), or width of the model (--widths)."""
 
     densities: tuple[float, ...]
     """Fractions of the prunable weights to keep, in (0, 1]; just one with --load width."""
@@ -87,11 +81,10 @@ class SweepSpec:
     """Of the forward and backward passes of training; everything is measured in float32."""
 
     crop_padding: int | None = None
-    """Augmentation: images are shifted at random by up to so many pixels; as published for the data set if not given, 0
-    for a file."""
+    """Pixels of random shift in augmentation; as published for the data set if not given, 0 for a file."""
 
     flip: bool | None = None
-    """Augmentation: images are mirrored at random; as published for the data set if not given, not for a file."""
+    """Mirror images at random in augmentation; as published for the data set if not given, not for a file."""
 
     cka_rule: SimilarityRule = "fixed"
     """Compare CKA with --cka-threshold everywhere (fixed), or with the best CKA of the same load (relative)."""
