@@ -25,8 +25,9 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     seconds = {stage: costs.seconds(stage) for stage in stages}
     dense = sum(taken for stage, taken in seconds.items() if isinstance(stage, DenseStage))
     everything = sum(seconds.values())
-    have, each, unit = (torch.cuda.device_count(), gpus, "GPU") if gpus else (machine_cores(), cores, "core")
-    at_once = max(1, int(have / each))
+    each, unit = (gpus, "GPU") if gpus else (cores, "core")
+    at_once = machine_cores() / cores if not gpus else min(machine_cores() / cores, torch.cuda.device_count() / gpus)
+    at_once = max(1, int(at_once))
     return (
         f"estimate: {_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense "
         f"models; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing else "

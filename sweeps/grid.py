@@ -10,7 +10,7 @@ from sweeps.errors import UsageError
 from sweeps.estimate import estimate
 from sweeps.options import RunOptions
 from sweeps.plan import GridPlan, missing_points
-from sweeps.preflight import check_data_and_models, pinned
+from sweeps.preflight import check_data, check_models, pinned
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.report import write_report
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     preset = _preset(arguments)
     options = parse(Grid, arguments, Grid(PRESETS[preset], RunOptions(), preset))
-    _check_axes(options.spec, PRESETS[preset])
+    _check_axes(options.spec, PRESETS[preset], arguments)
     spec = pinned(options.spec)
     spec.check()
     options.run.check()
@@ -68,11 +68,13 @@ def main(arguments: Sequence[str]) -> int:
         print(f"dense models: {len(dense)} wanted, {len(dense & kept)} stored, {to_do} to do{trainings}")
         print(f"points: {len(points)} wanted, {stored} stored, {len(plan.points)} to do")
         if options.estimate:
+            check_models(plan.points)
             print(estimate(plan.left, options.run))
         return OK
     store.check_writable()
     if plan.points:
-        check_data_and_models(plan.points, options.run.data_folder)
+        check_models(plan.points)
+        check_data(plan.points, options.run.data_folder)
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)
@@ -97,11 +99,12 @@ def _preset(arguments: Sequence[str]) -> str:
     return preset
 
 
-def _check_axes(spec: SweepSpec, preset: SweepSpec) -> None:
-    """Raise UsageError if another axis was asked for, but not its values."""
+def _check_axes(spec: SweepSpec, preset: SweepSpec, arguments: Sequence[str]) -> None:
+    """Raise UsageError if another axis than the preset's was asked for, but not its values."""
     for axis, values in (("temperature", "temperatures"), ("load", "widths" if spec.load == "width" else "densities")):
         name = getattr(spec, axis)
-        if name != getattr(preset, axis) and getattr(spec, values) == getattr(preset, values):
+        given = any(argument.partition("=")[0] == f"--{values}" for argument in arguments)
+        if name != getattr(preset, axis) and not given:
             raise UsageError(f"--{axis} {name}: the preset's --{values} are of another axis; give --{values}, too.")
 
 

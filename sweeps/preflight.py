@@ -8,6 +8,7 @@ import trainables.data
 import trainables.models
 from sweeps.errors import UsageError
 from sweeps.spec import SweepSpec
+from trainables.recipe import Recipe
 from trainables.stages import PointStage
 
 
@@ -21,20 +22,40 @@ def pinned(spec: SweepSpec) -> SweepSpec:
         return replace(spec, data=trainables.data.pin(spec.data), model=trainables.models.pin(spec.model))
 
 
-def check_data_and_models(points: Sequence[PointStage], data_folder: str) -> None:
-    """Fetch the data, if need be, and try every model of these points on it.
+def check_models(points: Sequence[PointStage]) -> None:
+    """Try every model of these points on images of the data's shape; of named data sets it is known without them.
 
     Raises:
-        UsageError: If the data cannot be used, or a model not with it.
+        UsageError: If a model does not suit the data.
     """
     from trainables.fit import check_fit  # imports torch
 
-    runs = {stage.point.dense for stage in points}
+    smallest: dict[tuple[str, str], int] = {}
+    for point in (stage.point for stage in points):
+        run = point.dense
+        images = trainables.data.training_images(run.data, run.validation_fraction)
+        statistics = images % point.measurement.batch_norm_batch_size or point.measurement.batch_norm_batch_size
+        batch = min(statistics, _smallest_batch(run.recipe, images), _smallest_batch(point.retrain, images), images)
+        smallest[run.model, run.data] = min(batch, smallest.get((run.model, run.data), batch))
     with _told():
-        for what in {(run.data, run.validation_fraction) for run in runs}:
-            data = trainables.data.load(*what, data_folder)
-            for model in sorted({run.model for run in runs if (run.data, run.validation_fraction) == what}):
-                check_fit(model, data)
+        for (model, data), batch in sorted(smallest.items()):
+            check_fit(model, trainables.data.outline(data), batch)
+
+
+def check_data(points: Sequence[PointStage], data_folder: str) -> None:
+    """Fetch the data, if need be.
+
+    Raises:
+        UsageError: If the data cannot be used.
+    """
+    with _told():
+        for what in {(stage.point.dense.data, stage.point.dense.validation_fraction) for stage in points}:
+            trainables.data.load(*what, data_folder)
+
+
+def _smallest_batch(recipe: Recipe, images: int) -> int:
+    """Images in the smallest batch of an epoch."""
+    return recipe.batch_size if recipe.iterations is not None else images % recipe.batch_size or recipe.batch_size
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
             store=store,
             device="cuda" if options.gpus_per_trial else "cpu",
             checkpoint_seconds=options.checkpoint_seconds,
-            data_folder=options.data_folder,
+            data_folder=_everywhere(options.data_folder),
         )
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
         tuner = tune.Tuner(
@@ -77,6 +77,11 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
         )
         with _stop_on_signal():
             tuner.fit()
+
+
+def _everywhere(folder: str) -> str:
+    """The same folder for workers that do not start where the command was typed; the home is each one's own."""
+    return folder if folder.startswith("~") else os.path.abspath(folder)
 
 
 @contextmanager

@@ -131,6 +131,8 @@ class SweepSpec:
             0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "it is in [0, 1)"
         )
         _require(0 <= self.rho < math.inf, "--rho", self.rho, "it is 0 or more")
+        rule = "on the rho axis the --temperatures are SAM's radius"
+        _require(self.temperature != "rho" or self.rho == 0, "--rho", self.rho, rule)
         padding = self.crop_padding
         _require(padding is None or 0 <= padding <= 64, "--crop-padding", padding, "it is from 0 to 64 pixels")
         check_thresholds(self.thresholds)

@@ -200,7 +200,7 @@ def test_batch_size_against_width(tmp_path):
     assert list(zip(phase["temperature"], phase["load"], strict=True)) == [(32, 0.5), (32, 1), (128, 0.5), (128, 1)]
     assert set(phase["density"].round(2)) == {0.2}
     runs = pd.read_parquet(tmp_path / "runs")
-    assert set(runs["model"]) == {"preresnet8-w0.5", "preresnet8-w1"}
+    assert set(runs["model"]) == {"preresnet8-w0.5", "preresnet8"}
     assert dict(zip(runs["temperature"], runs["epoch"], strict=True)) == {32: 3, 128: 12}  # 108 steps of 1,167 images
 
 
@@ -244,7 +244,9 @@ def test_report_draws_stored_results(undisturbed, tmp_path, without_ray_and_torc
         (["--data", __file__], "unknown data set"),
         (["--data", "SVHN", "--data-folder", "/proc/no"], "SVHN is not in /proc/no and cannot be downloaded"),
         (["--model", "absent_module:model"], "module 'absent_module' of model absent_module:model cannot be imported"),
-        (["--model", "vgg11"], "model vgg11: it cannot take images of 8x8 pixels"),
+        (["--model", "vgg11"], "model vgg11 cannot be trained on images of 8x8 pixels"),
+        (["--model", "vgg11", "--estimate"], "model vgg11 cannot be trained on images of 8x8 pixels"),
+        (["--temperature", "rho", "--temperatures", "0", "0.1", "--rho", "0.5"], "--rho 0.5: on the rho axis"),
         (["--estimate", "--gpus-per-trial", "1"], "this machine has no GPU to measure a step on"),
         (["--temperature", "sharpness"], "sharpness"),
         (["--load", "depth"], "depth"),

@@ -15,7 +15,7 @@ from trainables.batches import Split, TrainingBatches
 from trainables.data import CACHE, DataSet, load
 from trainables.measurement import errors
 from trainables.models import build
-from trainables.stack import GroupedStack, SerialStack, Stack, grouping_pays
+from trainables.stack import GroupedStack, SerialStack, Stack, grouping_pays, layout_of
 from trainables.stages import DenseRun
 from trainables.training import Training
 
@@ -50,7 +50,7 @@ class Splits:
 
     def __init__(self, data: DataSet, device: torch.device) -> None:
         self.data, self._device = data, device
-        self._grouped: dict[str, bool] = {}
+        self._kinds: dict[str, tuple[type[GroupedStack] | type[SerialStack], torch.memory_format]] = {}
 
     @cached_property
     def batches(self) -> TrainingBatches:
@@ -79,11 +79,13 @@ class Splits:
     def stack(self, name: str, models: int) -> Stack:
         """Make a stack of so many copies of a model for these images."""
         model = self.model(name)
-        if models > 1 and name not in self._grouped:
+        if name not in self._kinds:
             height, width, channels = self.data.train.pixels.shape[1:]
-            self._grouped[name] = grouping_pays(model, (channels, height, width), self._device)
-        kind = GroupedStack if models == 1 or self._grouped[name] else SerialStack
-        return kind(model, models).to(self._device)
+            shape = channels, height, width
+            kind = GroupedStack if grouping_pays(model, shape, self._device) else SerialStack
+            self._kinds[name] = kind, layout_of(model, shape)
+        kind, layout = self._kinds[name]
+        return (kind if models > 1 else GroupedStack)(model, models, layout).to(self._device)
 
 
 def splits_of(run: DenseRun, machine: Machine) -> Splits:
@@ -127,7 +129,11 @@ class Attempt:
         The file is written now and then, and when this is closed before its end.
         """
         state = artifacts.load(self._machine.folder, self._name)
-        if state and self.training.epoch < state["training"]["epoch"] <= until:
+        if (
+            state
+            and self.training.epoch < state["training"]["epoch"] <= until
+            and self.training.fits(state["training"])
+        ):
             self.load_state_dict(state)
         since_saved = 0.0
         while self.training.epoch < until and not all(self.training.diverged):

@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +20,7 @@ CACHE = "~/.cache/three-regime-sweeps"
 
 SPLIT_SEED = 20230515
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+PINNED = re.compile(r"(?P<path>.+\.npz)#(?P<images>[0-9]+)-(?P<hash>[0-9a-f]{20})")
 NAME = re.compile(r"(?P<name>[A-Za-z0-9]+?)(-(?P<side>[0-9]+)px)?(-first(?P<first>[0-9]+))?")
 
 
@@ -76,8 +78,8 @@ class Published:
         side: Their height and width, in pixels.
         channels: Colours.
         classes: Number of labels.
-        crop_padding: As published, in pixels of the full size.
-        flip: As published.
+        crop_padding: Of augmentation, in pixels of the full size; as published for the CIFARs, ours for the others.
+        flip: Likewise.
         mean: Of each channel, as a fraction of the largest pixel; taken from the training images if None.
         std: Likewise.
     """
@@ -105,7 +107,7 @@ PUBLISHED = {
     "FashionMNIST": Published(60_000, 10_000, 28, 1, 10, 2, False),
     "MNIST": Published(60_000, 10_000, 28, 1, 10, 2, False),
 }
-"""Data sets by name. Augmentation of the CIFARs is that of Zhou et al. 2023, section 4.1."""
+"""Data sets by name. Augmentation of the CIFARs and normalisation are those of Zhou et al. 2023, section 4.1."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def check_name(data: str) -> None:
     """Raise ValueError, in one sentence for the user, unless ``data`` is a data set's name or a pinned file."""
     if not _is_file(data):
         _named(data)
-    elif "#" not in data:
+    elif not PINNED.fullmatch(data):
         raise ValueError(f"{data} is not pinned to its content")
 
 
@@ -143,7 +145,7 @@ def pin(data: str) -> str:
     Raises:
         ValueError: If the file is not there or not usable, in one sentence for the user.
     """
-    if not _is_file(data) or "#" in data:
+    if not _is_file(data) or PINNED.fullmatch(data):
         return data
     path = Path(data).expanduser().absolute()
     content = _read(path)
@@ -153,7 +155,8 @@ def pin(data: str) -> str:
 
 def content_name(data: str) -> str:
     """What decides results of a data set's name: of a pinned file its content, not where it lies."""
-    return "npz#" + data.rpartition("#")[2] if _is_file(data) else data
+    match = PINNED.fullmatch(data)
+    return f"npz#{match['images']}-{match['hash']}" if match else data
 
 
 def training_images(data: str, validation_fraction: float) -> int:
@@ -163,8 +166,8 @@ def training_images(data: str, validation_fraction: float) -> int:
         ValueError: As :func:`check_name`, or if none is left.
     """
     check_name(data)
-    if _is_file(data):
-        images = int(data.rpartition("#")[2].partition("-")[0])
+    if match := PINNED.fullmatch(data):
+        images = int(match["images"])
     else:
         named = _named(data)
         images = named.first or PUBLISHED[named.name].images
@@ -174,6 +177,7 @@ def training_images(data: str, validation_fraction: float) -> int:
     return images - held_out
 
 
+@cache
 def outline(data: str) -> Outline:
     """Sizes of a data set; only a file is read for them.
 
@@ -223,7 +227,7 @@ def load(
 
 
 def _is_file(data: str) -> bool:
-    return data.partition("#")[0].endswith(".npz")
+    return data.endswith(".npz") or PINNED.fullmatch(data) is not None
 
 
 def _named(data: str) -> _Named:
@@ -256,9 +260,10 @@ def _load_named(named: _Named, folder: str) -> DataSet:
     if named.side is not None:
         train, test = (Images(_averaged(split.pixels, named.side), split.labels) for split in (train, test))
         padding = round(padding * named.side / published.side)
-    mean, std = _statistics(train)
     if published.mean and published.std:
         mean, std = (tuple(255 * value for value in values) for values in (published.mean, published.std))
+    else:
+        mean, std = _statistics(train)
     return DataSet(train, test[:0], test, published.classes, mean, std, padding, published.flip)
 
 
@@ -271,8 +276,11 @@ def _averaged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def _statistics(train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of every channel, in pixel units."""
-    flat = train.pixels.reshape(-1, train.pixels.shape[-1])
-    return tuple(map(float, flat.mean(0))), tuple(map(float, flat.std(0)))
+    values = np.arange(256)
+    counts = [np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(train.pixels, -1, 0)]
+    means = tuple(float(np.average(values, weights=count)) for count in counts)
+    variances = (np.average((values - mean) ** 2, weights=count) for mean, count in zip(means, counts, strict=True))
+    return means, tuple(float(variance) ** 0.5 for variance in variances)
 
 
 def _digits() -> tuple[Images, Images]:
@@ -288,10 +296,11 @@ def _digits() -> tuple[Images, Images]:
 
 
 def _load_file(data: str) -> DataSet:
-    location, _, pinned = data.rpartition("#")
-    path = Path(location)
+    match = PINNED.fullmatch(data)
+    assert match, data
+    path = Path(match["path"])
     content = _read(path)
-    if _hash(content) != pinned.partition("-")[2]:
+    if _hash(content) != match["hash"]:
         raise ValueError(f"{path} has changed since the sweep was made; name it again to sweep what it holds now")
     train, test, classes = _arrays(path, content)
     mean, std = _statistics(train)

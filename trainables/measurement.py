@@ -9,7 +9,7 @@ from torch import Tensor
 from metrics.connectivity import interpolate, path_positions, reestimate_batch_norm
 from metrics.error import error
 from metrics.similarity import linear_cka
-from trainables.batches import Split
+from trainables.batches import Split, random_numbers
 from trainables.stack import Stack
 from trainables.stages import Measurement
 
@@ -35,7 +35,7 @@ def path_errors(stack: Stack, start: State, end: State, split: Split, measuremen
         measurement: Number of positions and size of the batches of the re-estimation.
     """
     stack.load([interpolate(start, end, position) for position in path_positions(measurement.path_points)])
-    with torch.no_grad(), _float32():
+    with torch.no_grad(), _float32(), random_numbers(0, split.labels.device):  # for dropout, in models that have it
         reestimate_batch_norm(stack, _same_images(stack, split, measurement.batch_norm_batch_size))
     return errors(stack, split)
 

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from trainables.batches import TrainingBatches, random_stream
+from trainables.batches import TrainingBatches, random_numbers, random_stream
 from trainables.optimizers import batch_norm_statistics_kept, make_optimizer
 from trainables.recipe import Recipe
 from trainables.stack import Stack
 
 
 class Training:
-    """A stack of models in training; what each becomes does not depend on the others.
+    """A stack of models in training; what each becomes does not depend on the others, but for dropout and the like.
 
     Args:
         stack: The models, on their device.
@@ -62,8 +62,7 @@ class Training:
             batches = islice(batches, recipe.iterations - steps_before)
         losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
         self.stack.train()
-        with torch.random.fork_rng(devices=[losses.device] if losses.is_cuda else []):
-            torch.manual_seed(streams[0].initial_seed())  # dropout, in models that have it
+        with random_numbers(streams[0].initial_seed(), losses.device):  # for dropout, in models that have it
             for step, (images, labels) in enumerate(batches):
                 lr = recipe.lr_at(self.epoch if recipe.iterations is None else steps_before + step)
                 for group in self._optimizer.param_groups:
@@ -83,6 +82,10 @@ class Training:
             "stack": self.stack.module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
+
+    def fits(self, state: Mapping[str, Any]) -> bool:
+        """Whether a state is of the same kind of stack: another device may have had the other."""
+        return set(state["stack"]) == set(self.stack.module.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that :meth:`state_dict` gave."""

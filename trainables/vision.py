@@ -3,6 +3,7 @@
 import fcntl
 import importlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -57,6 +58,7 @@ def load_images(name: str, folder: str) -> tuple[Images, Images]:
     Raises:
         ValueError: If they are not there and cannot be fetched, or are damaged; one sentence for the user.
     """
+    import_torchvision("torchvision.datasets")
     base = Path(folder).expanduser().absolute()
     root, inside = base / PLACES[name][0], PLACES[name][1]
     place = root / inside
@@ -64,6 +66,8 @@ def load_images(name: str, folder: str) -> tuple[Images, Images]:
         _download(name, base, place)
     try:
         return _split(name, root, train=True, download=False), _split(name, root, train=False, download=False)
+    except (PermissionError, MemoryError) as error:
+        raise ValueError(f"{name} in {place} cannot be read ({error})") from None
     except Exception as error:  # of many kinds, by what the files hold
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{name} in {place} is damaged or not whole ({reason}); remove that folder") from None
@@ -76,6 +80,8 @@ def _download(name: str, base: Path, place: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if place.exists():
                 return  # another worker did it
+            for killed in base.glob(f".{name}-*"):
+                shutil.rmtree(killed)
             with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=base) as temporary:
                 print(f"Downloading {name} to {base}", flush=True)
                 root = Path(temporary) / PLACES[name][0]

@@ -83,7 +83,7 @@ def test_width_as_the_load():
     points = spec.points()
     assert len(points) == 2 * 6 * 3
     names = {stage.label.load: (stage.point.dense.model, stage.point.density) for stage in points}
-    assert names == {0.25: ("preresnet20-w0.25", 0.2), 1: ("preresnet20-w1", 0.2), 1.5: ("preresnet20-w1.5", 0.2)}
+    assert names == {0.25: ("preresnet20-w0.25", 0.2), 1: ("preresnet20", 0.2), 1.5: ("preresnet20-w1.5", 0.2)}
 
 
 def test_the_papers_grids():

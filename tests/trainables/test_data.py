@@ -68,6 +68,14 @@ def test_a_pin_follows_the_content_and_not_the_place(tmp_path, monkeypatch):
     check_name(name)
 
 
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / "a#b.npz"
+    folder.mkdir()
+    name = pin(str(file(folder)))
+    assert len(load(name, 0.0).train) == 12
+    assert content_name(name).startswith("npz#12-")
+
+
 def test_a_pinned_file_need_not_be_there_to_know_its_size(tmp_path):
     path = file(tmp_path)
     name = pin(str(path))

@@ -120,6 +120,22 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
     assert len(used) == 2
 
 
+def test_a_half_done_retraining_of_another_kind_of_stack_is_begun_again(finished, machine, monkeypatch):
+    """Stopped on a GPU, where siblings are grouped, and continued on a CPU, where large ones are not."""
+    monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)
+    finish(execute(DenseStage(DENSE, (4,)), machine))
+    half = execute(STAGE, machine)
+    next(half)
+    half.close()
+    assert machine.folder.names("training", ".pt")
+    monkeypatch.setattr(attempt, "grouping_pays", lambda *arguments: False)
+    rows = finish(execute(STAGE, machine))
+    assert [row["status"] for row in rows["runs"]] == ["ok"] * 3
+    assert machine.folder.names("training", ".pt") == []
+    ours, theirs = ([row["test_error"] for row in found["runs"]] for found in (rows, finished[2]))
+    assert ours == pytest.approx(theirs, abs=0.1)  # rounding apart
+
+
 def test_the_dense_seed_decides_the_initial_weights_and_the_batches(machine):
     frozen = replace(RECIPE, lr=1e-30)
     states = {}

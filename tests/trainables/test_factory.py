@@ -1,15 +1,16 @@
 import re
 import sys
 
-import numpy as np
 import pytest
 import torch
 
-from trainables.data import DataSet, Images, load
+from trainables.data import outline
 from trainables.fit import check_fit
 from trainables.models import build, check_name, pin, with_width
 
+DIGITS = outline("digits")
 SOURCE = """
+from functools import partial
 from torch import nn
 
 def flat(classes):
@@ -38,6 +39,43 @@ def linear(classes):
 
 def wrong_size(classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(65, 7), nn.Linear(7, classes))
+
+class Viewing(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(1, 4, 3), nn.Linear(144, classes)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.linear(x.view(x.size(0), -1))
+
+def viewing(classes):
+    return Viewing(classes)
+
+class HeadFirst(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.head, self.hidden = nn.Linear(16, classes), nn.Linear(64, 16)
+
+    def forward(self, x):
+        return self.head(self.hidden(x.flatten(1)))
+
+def head_first(classes):
+    return HeadFirst(classes)
+
+def tied(classes):
+    a, b = nn.Linear(64, 64), nn.Linear(64, 64)
+    b.weight = a.weight
+    return nn.Sequential(nn.Flatten(), a, b, nn.Linear(64, classes))
+
+def normed(classes):
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 4, 8))
+    return nn.Sequential(conv, nn.Flatten(), nn.Linear(4, classes))
+
+def sized(classes, width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))
+
+part = partial(sized, width=8)
 
 def wrong_classes(channels):
     return nn.Sequential(nn.Conv2d(channels, 4, 8), nn.Flatten(), nn.Linear(4, 11))
@@ -80,10 +118,17 @@ def test_a_pin_follows_the_source(mine):
         build(first, 1, 10)
 
 
+def test_a_pin_follows_what_a_partial_is_made_of(mine):
+    first = pin("mine:part")
+    mine.write_text(SOURCE.replace("width=8", "width=9"))
+    del sys.modules["mine"]
+    assert pin("mine:part") != first
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("mine:absent", "module 'mine' has no function 'absent'"),
+        ("mine:absent", "module 'mine' .*/mine.py. has no function 'absent'"),
         ("mine:NUMBER", "has no function 'NUMBER'"),
         ("absent_module:f", "module 'absent_module' of model absent_module:f cannot be imported"),
         ("mine:", "has no function ''"),
@@ -101,28 +146,39 @@ def test_functions_that_are_not_there(mine, name, said):
         ("fails", "mine:fails failed: RuntimeError: no weights today"),
         ("lazy", "lazy layers"),
         ("linear", "so nothing of it can be pruned"),
-        ("wrong_size", "cannot take images of 8x8 pixels with 1 channel .RuntimeError"),
-        ("wrong_classes", r"its output has shape \(4, 11\) instead of \(4, 10\)"),
+        ("wrong_size", "cannot be trained on images of 8x8 pixels with 1 channel .RuntimeError"),
+        ("head_first", "head gives the output but hidden is its last linear layer, .*; assign head after"),
+        ("tied", "2.weight is shared or computed from others"),
+        ("normed", "0.weight is shared or computed from others"),
+        ("sized", "mine:sized failed: TypeError"),
+        ("wrong_classes", r"its output has shape \(15, 11\) instead of \(15, 10\)"),
     ],
 )
 def test_models_that_do_not_fit_are_told_before_anything_trains(mine, function, said):
     with pytest.raises(ValueError, match=said):
-        check_fit(pin(f"mine:{function}"), load("digits", 0.1))
+        check_fit(pin(f"mine:{function}"), DIGITS, 15)
 
 
 def test_models_that_fit(mine):
-    for name in (pin("mine:flat"), "preresnet8", "mobilenet-v1-w0.25"):
-        check_fit(name, load("digits", 0.1))
+    for name in (pin("mine:flat"), pin("mine:viewing"), pin("mine:part"), "preresnet8", "mobilenet-v1-w0.25"):
+        check_fit(name, DIGITS, 15)
 
 
 def test_images_too_small_for_a_model():
-    with pytest.raises(ValueError, match="model vgg16-bn: it cannot take images of 8x8 pixels"):
-        check_fit("vgg16-bn", load("digits", 0.1))
+    with pytest.raises(ValueError, match="model vgg16-bn cannot be trained on images of 8x8 pixels with 1 channel"):
+        check_fit("vgg16-bn", DIGITS, 15)
+
+
+def test_a_batch_too_small_for_a_model():
+    """Its last feature maps are single pixels, of which batch-norm needs two."""
+    check_fit("mobilenet-v1-w0.25", DIGITS, 2)
+    with pytest.raises(ValueError, match="cannot be trained on a batch of 1, the smallest that occurs"):
+        check_fit("mobilenet-v1-w0.25", DIGITS, 1)
 
 
 def test_trying_leaves_random_numbers_alone():
     before = torch.get_rng_state()
-    check_fit("preresnet8", load("digits", 0.1))
+    check_fit("preresnet8", DIGITS, 15)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -134,5 +190,4 @@ def test_a_width_cannot_be_put_on_a_users_model():
 def test_torchvisions_models():
     name = pin("torchvision.models:resnet18")
     assert sum(p.numel() for p in build(name, 3, 10).parameters()) == 11_181_642
-    images = Images(np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.int64))
-    check_fit(name, DataSet(images, images[:0], images, 10, (0.0,) * 3, (1.0,) * 3, 0, False))
+    check_fit(name, outline("CIFAR10-first64"), 64)

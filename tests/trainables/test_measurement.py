@@ -7,7 +7,7 @@ from metrics.similarity import linear_cka
 from trainables.batches import Split
 from trainables.measurement import errors, path_errors, similarities
 from trainables.models import build
-from trainables.stack import GroupedStack
+from trainables.stack import GroupedStack, SerialStack
 from trainables.stages import Measurement
 
 
@@ -69,6 +69,15 @@ def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
     )
     assert curve == pytest.approx([curve[0]] * 3, abs=0.03)
     assert max(curve) < 0.1
+
+
+def test_a_model_with_dropout_is_measured_the_same_each_time():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout(0.5), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+    torch.manual_seed(0)
+    start, end = ({name: torch.rand_like(t.float()) for name, t in model.state_dict().items()} for _ in range(2))
+    data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
+    curves = [path_errors(SerialStack(model, 5), start, end, data, Measurement(path_points=5)) for _ in range(2)]
+    assert curves[0] == curves[1]
 
 
 def test_similarity_is_of_softmax_outputs_on_the_first_images(signs):

@@ -68,6 +68,7 @@ def test_every_convolution_and_no_last_linear_layer_is_prunable():
 
 def test_width_multiplies_channels():
     assert with_width("vgg16-bn", 0.5) == "vgg16-bn-w0.5"
+    assert with_width("vgg16-bn", 1.0) == "vgg16-bn"
     thin, thick = (build(with_width("resnet20", width), 3, 10) for width in (1, 2))
     ratio = [
         b.weight.numel() / a.weight.numel()

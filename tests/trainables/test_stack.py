@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trainables.models import build
-from trainables.stack import GroupedStack, SerialStack, can_be_grouped, grouping_pays
+from trainables.stack import GroupedStack, SerialStack, can_be_grouped, grouping_pays, layout_of
 
 
 class Everything(nn.Module):
@@ -87,6 +87,40 @@ def test_all_models_of_the_package_can_be_grouped(name):
 )
 def test_whether_other_models_can_be_grouped_is_found_by_trying(make, can):
     assert can_be_grouped(make(), (2, 8, 8)) == can
+
+
+class NotANumber(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 5, 8)
+
+    def forward(self, x):
+        return self.conv(x).flatten(1) * torch.nan
+
+
+def test_outputs_that_are_not_finite_are_not_taken_for_equal():
+    assert not can_be_grouped(NotANumber(), (2, 8, 8))
+
+
+class Viewing(nn.Module):
+    """``view`` wants one channel after the other in memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(2, 4, 3), nn.Linear(144, 5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.linear(x.view(x.size(0), -1))
+
+
+def test_the_layout_is_channels_last_where_a_model_can_be_trained_so():
+    assert layout_of(Everything(), (2, 8, 8)) == torch.channels_last
+    assert layout_of(Viewing(), (2, 8, 8)) == torch.contiguous_format
+    for kind in (GroupedStack, SerialStack):
+        stack = kind(Viewing(), 2, layout_of(Viewing(), (2, 8, 8)))
+        images = torch.randn(6, 4, 8, 8).to(memory_format=torch.channels_last)
+        stack(images).sum().backward()
 
 
 def test_trying_leaves_random_numbers_alone():

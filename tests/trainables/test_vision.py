@@ -98,9 +98,11 @@ def test_a_download_that_is_killed_leaves_nothing_that_looks_like_data(served, t
     worker.communicate()
     assert not (tmp_path / "cache/MNIST").exists()
     served[3].clear()
+    assert list((tmp_path / "cache").glob(".MNIST-*"))  # what is left is swept up by the next
     out, error = loading(served, tmp_path / "cache").communicate(timeout=120)
     assert "loaded 40 9" in out, error
     assert "Downloading MNIST" in out
+    assert not list((tmp_path / "cache").glob(".MNIST-*"))
 
 
 def test_offline_one_sentence_says_where_files_go(tmp_path, monkeypatch):

@@ -110,7 +110,7 @@ def with_width(name: str, factor: float) -> str:
         raise ValueError(f"the width of model {name.partition('#')[0]} cannot be set from outside")
     if re.search(r"-w[0-9.]+$", name):
         raise ValueError(f"model {name!r} has a width already; leave it out of the name")
-    return f"{name}-w{factor:.12g}"
+    return name if factor == 1 else f"{name}-w{factor:.12g}"
 
 
 def _named(name: str) -> tuple[Family, dict[str, Any]]:

@@ -28,7 +28,7 @@ def pin(name: str) -> str:
         ValueError: If there is no such function; one sentence for the user.
     """
     location = name.partition("#")[0]
-    return f"{location}#{_hash(_function(location))}"
+    return f"{location}#{_hash(location, _function(location))}"
 
 
 def build(name: str, channels: int, classes: int) -> "nn.Module":
@@ -41,7 +41,7 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
 
     location, _, pinned = name.partition("#")
     function = _function(location)
-    if _hash(function) != pinned:
+    if _hash(location, function) != pinned:
         raise ValueError(f"the source of {location} is not what it was when the sweep was made; start it again")
     possible = {"channels": channels, "classes": classes, "num_classes": classes}
     parameters = inspect.signature(function).parameters
@@ -76,13 +76,18 @@ def _function(location: str) -> Callable[..., Any]:
         raise ValueError(f"module {module_name!r} of model {location} cannot be imported ({said})") from error
     function = getattr(module, attribute, None)
     if not callable(function):
-        raise ValueError(f"module {module_name!r} has no function {attribute!r} to make model {location}")
+        found = getattr(module, "__file__", None) or "built in"
+        raise ValueError(f"module {module_name!r} ({found}) has no function {attribute!r} to make model {location}")
     return function
 
 
-def _hash(function: Callable[..., Any]) -> str:
-    try:
-        source = inspect.getsource(inspect.getmodule(inspect.unwrap(function)) or function)
-    except (OSError, TypeError):
-        source = ""  # compiled or made on the fly
-    return hashlib.blake2b(source.encode(), digest_size=6).hexdigest()
+def _hash(location: str, function: Callable[..., Any]) -> str:
+    """Hash the source of the module named, and of the one the function was defined in if that is another."""
+    modules = {sys.modules[location.partition(":")[0]], inspect.getmodule(inspect.unwrap(function))} - {None}
+    hashed = hashlib.blake2b(digest_size=6)
+    for module in sorted(filter(inspect.ismodule, modules), key=lambda module: module.__name__):
+        try:
+            hashed.update(inspect.getsource(module).encode())
+        except (OSError, TypeError):
+            continue  # compiled or made on the fly
+    return hashed.hexdigest()
