@@ -190,6 +190,23 @@ def test_a_stage_that_was_stopped_goes_on_and_ends_with_the_same_rows(finished, 
     assert after.folder.names("training", ".pt") == []
 
 
+@pytest.mark.parametrize("recipe", [replace(RECIPE, rho=0.2), replace(RECIPE, iterations=20, epochs=4)])
+def test_dense_models_of_all_axes_go_on_exactly(recipe, machine, tmp_path):
+    """SAM, whose momentum an often copied implementation loses, and a schedule of steps whose last epoch is a part."""
+    stage = DenseStage(replace(DENSE, recipe=recipe), (recipe.epochs,))
+    straight = Machine(Folder(tmp_path / "straight"), torch.device("cpu"))
+    expected = finish(execute(stage, straight))["dense"]
+    stopped = execute(stage, machine)
+    next(stopped)
+    next(stopped)
+    stopped.close()
+    again = execute(stage, machine)
+    assert next(again).epochs == 3
+    assert values(finish(again)["dense"]) == values(expected)
+    ours, theirs = (artifacts.load(m.folder, dense_file(stage.run, recipe.epochs)) for m in (machine, straight))
+    assert all(torch.equal(ours["training"]["stack"][name], t) for name, t in theirs["training"]["stack"].items())
+
+
 def test_a_colder_temperature_goes_on_from_the_coldest_that_is_kept(finished, machine):
     finish(execute(DenseStage(DENSE, (2, 4)), machine))
     colder = execute(DenseStage(DENSE, (6,)), machine)
