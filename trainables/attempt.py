@@ -15,7 +15,8 @@ from trainables.batches import Split, TrainingBatches
 from trainables.data import CACHE, DataSet, load
 from trainables.measurement import errors
 from trainables.models import build
-from trainables.stack import GroupedStack, SerialStack, Stack, grouping_pays, layout_of
+from trainables.stack import GroupedStack, SerialStack, Stack
+from trainables.stack_choice import grouping_pays, layout_of
 from trainables.stages import DenseRun
 from trainables.training import Training
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from trainables.data import Outline
 from trainables.models import build
 from trainables.pruning.magnitude import prunable_weights
-from trainables.stack import GroupedStack, layout_of
+from trainables.stack import GroupedStack
+from trainables.stack_choice import layout_of
 
 
 def check_fit(name: str, like: Outline, smallest_batch: int) -> None:

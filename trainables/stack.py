@@ -17,10 +17,6 @@ from trainables.models.layers import Concatenate
 
 State = Mapping[str, Tensor]
 
-LARGEST_GROUPED_ON_CPU = 2000
-"""Channels of the narrowest convolution times pixels of an image. On a CPU larger models are faster one after the
-other, smaller ones grouped: ``tests/benchmarks/stack_step.py`` measures it."""
-
 
 class Stack(nn.Module, ABC):
     """Models of one architecture as one module.
@@ -30,8 +26,10 @@ class Stack(nn.Module, ABC):
         module: All their parameters and statistics, under the names that its state dictionary has.
     """
 
-    models: int
-    module: nn.Module
+    def __init__(self, module: nn.Module, models: int, layout: torch.memory_format) -> None:
+        super().__init__()
+        self.module, self.models, self._layout = module, models, layout
+        module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's types
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -76,10 +74,7 @@ class GroupedStack(Stack):
     """
 
     def __init__(self, model: nn.Module, models: int, layout: torch.memory_format = torch.channels_last) -> None:
-        super().__init__()
-        self.models, self._layout = models, layout
-        self.module = _grouped(copy.deepcopy(model), models)
-        self.module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's types
+        super().__init__(_grouped(copy.deepcopy(model), models), models, layout)
 
     def forward(self, images: Tensor) -> Tensor:
         """As :meth:`Stack.forward`."""
@@ -112,11 +107,8 @@ class SerialStack(Stack):
     """
 
     def __init__(self, model: nn.Module, models: int, layout: torch.memory_format = torch.channels_last) -> None:
-        super().__init__()
-        self.models, self._layout = models, layout
-        self._copies = nn.ModuleList(copy.deepcopy(model) for _ in range(models))
-        self.module = self._copies
-        self.module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's types
+        self._copies = [copy.deepcopy(model) for _ in range(models)]
+        super().__init__(nn.ModuleList(self._copies), models, layout)
 
     def forward(self, images: Tensor) -> Tensor:
         """As :meth:`Stack.forward`."""
@@ -130,85 +122,6 @@ class SerialStack(Stack):
     def views(self) -> list[dict[str, Tensor]]:
         """As :meth:`Stack.views`."""
         return [model.state_dict() for model in self._copies]
-
-
-def layout_of(model: nn.Module, shape: Sequence[int]) -> torch.memory_format:
-    """Channels last, which is faster, unless the model cannot be trained so: one that uses ``view``, for instance.
-
-    Args:
-        model: The architecture, on the CPU.
-        shape: Of one of its images: channels, h, w.
-    """
-    with torch.random.fork_rng(devices=[]):
-        try:
-            GroupedStack(model, 1)(torch.randn(4, *shape)).sum().backward()
-        except RuntimeError:
-            return torch.contiguous_format
-    return torch.channels_last
-
-
-def grouping_pays(model: nn.Module, shape: Sequence[int], device: torch.device) -> bool:
-    """Whether several models of an architecture can be grouped, and are faster so.
-
-    Args:
-        model: The architecture, on the CPU.
-        shape: Of one of its images: channels, h, w.
-        device: Where the stack is to be.
-    """
-    return not _busy_alone(model, shape, device) and can_be_grouped(model, shape)
-
-
-def _busy_alone(model: nn.Module, shape: Sequence[int], device: torch.device) -> bool:
-    """Whether the layers of a single model are large enough to keep the device busy."""
-    _, height, width = shape
-    channels = [module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
-    return device.type == "cpu" and min(channels, default=0) * height * width > LARGEST_GROUPED_ON_CPU
-
-
-@torch.random.fork_rng(devices=[])
-def can_be_grouped(model: nn.Module, shape: Sequence[int]) -> bool:
-    """Whether a :class:`GroupedStack` computes what two models of this architecture do, found by trying.
-
-    Compared are outputs, gradients and statistics, in training and in evaluation mode, in float64.
-
-    Args:
-        model: The architecture.
-        shape: Of one of its images: channels, h, w.
-    """
-    torch.manual_seed(0)
-    alone = [copy.deepcopy(model).double(), copy.deepcopy(model).double()]
-    with torch.no_grad():
-        for parameter in alone[1].parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter) * (parameter.abs().mean() + 0.01))
-    images = torch.randn(4, 2, *shape, dtype=torch.float64)
-    try:
-        stack = GroupedStack(model, 2, torch.contiguous_format).double()
-        stack.load([each.state_dict() for each in alone])
-        for train in (True, False):
-            together = stack.train(train)(images.flatten(1, 2))
-            apart = torch.stack([each.train(train)(images[:, index]) for index, each in enumerate(alone)])
-            direction = torch.randn_like(apart)
-            for outputs in (together, apart):
-                (outputs * direction).sum().backward()
-            if not _close([together], [apart]):
-                return False
-        gradients = stack.together([{name: p.grad for name, p in each.named_parameters()} for each in alone])  # type: ignore[misc]
-        state = stack.together([each.state_dict() for each in alone])
-        own = {name: p.grad for name, p in stack.module.named_parameters()}
-        return _close([own[name] for name in gradients], list(gradients.values())) and _close(
-            [stack.module.state_dict()[name] for name in state], list(state.values())
-        )
-    except Exception:  # whatever a model does that does not fit: then it is not grouped
-        return False
-
-
-def _close(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> bool:
-    """Whether these are equal up to the rounding of float64 in a deep network."""
-    pairs = list(zip(found, expected, strict=True))
-    if any((a is None) != (b is None) for a, b in pairs):
-        return False
-    both = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return all(bool((a - b).abs().max() <= 1e-9 + 1e-6 * b.abs().max()) for a, b in both)
 
 
 class GroupedLinear(nn.Module):

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from trainables.data import Images
+from trainables.data.images import Images
 
 PLACES = {
     "CIFAR10": ("", "cifar-10-batches-py"),

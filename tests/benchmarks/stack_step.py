@@ -2,7 +2,7 @@
 
 Steps of three siblings on random images on one core, both kinds of stack in turn, so that a noisy machine disturbs both
 alike. The ratio within each turn is what counts. Prints, asserts nothing. This is what
-``trainables.stack.LARGEST_GROUPED_ON_CPU`` was chosen by.
+``trainables.stack_choice.LARGEST_GROUPED_ON_CPU`` was chosen by.
 """
 
 import platform
@@ -17,7 +17,8 @@ from trainables.batches import TrainingBatches
 from trainables.data import DataSet, Images
 from trainables.models import build
 from trainables.recipe import Recipe
-from trainables.stack import GroupedStack, SerialStack, grouping_pays
+from trainables.stack import GroupedStack, SerialStack
+from trainables.stack_choice import grouping_pays
 from trainables.training import Training
 
 CASES = (

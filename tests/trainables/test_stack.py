@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from trainables.models import build
-from trainables.stack import GroupedStack, SerialStack, can_be_grouped, grouping_pays, layout_of
+from trainables.stack import GroupedStack, SerialStack
+from trainables.stack_choice import can_be_grouped, grouping_pays, layout_of
 
 
 class Everything(nn.Module):

@@ -1,5 +1,7 @@
 """What several architectures are made of."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -17,6 +19,22 @@ def conv(
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def residual_stages(block: Callable[[int, int, int], nn.Module], depth: int, width: int) -> list[nn.Module]:
+    """Blocks of a residual network for small images (He et al. 2016, arXiv 1512.03385, section 4.2).
+
+    Args:
+        block: Makes one from its channels in and out and its stride.
+        depth: Of the network, 6n + 2: three stages of n blocks of two convolutions each.
+        width: Channels of the first stage, doubled in the second and third, which begin with stride 2.
+    """
+    blocks, channels = [], width
+    for stage in range(3):
+        for index in range((depth - 2) // 6):
+            blocks.append(block(channels, width * 2**stage, 2 if stage > 0 and index == 0 else 1))
+            channels = width * 2**stage
+    return blocks
 
 
 def global_average(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainables.models.layers import conv, global_average
+from trainables.models.layers import conv, global_average, residual_stages
 
 
 class Block(nn.Module):
@@ -43,15 +43,9 @@ class PreResNet(nn.Module):
     def __init__(self, depth: int, width: int, *, channels: int, classes: int) -> None:
         super().__init__()
         self.conv = conv(channels, width, 3)
-        stages, channels_in = [], width
-        for stage in range(3):
-            for block in range((depth - 2) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                stages.append(Block(channels_in, width * 2**stage, stride))
-                channels_in = width * 2**stage
-        self.blocks = nn.Sequential(*stages)
-        self.norm = nn.BatchNorm2d(channels_in)
-        self.linear = nn.Linear(channels_in, classes)
+        self.blocks = nn.Sequential(*residual_stages(Block, depth, width))
+        self.norm = nn.BatchNorm2d(4 * width)
+        self.linear = nn.Linear(4 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes) of images (batch, channels, h, w)."""

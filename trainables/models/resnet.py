@@ -3,7 +3,7 @@
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainables.models.layers import conv, global_average
+from trainables.models.layers import conv, global_average, residual_stages
 
 
 class Block(nn.Module):
@@ -42,14 +42,9 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int, width: int, *, channels: int, classes: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [conv(channels, width, 3), nn.BatchNorm2d(width), nn.ReLU()]
-        channels_in = width
-        for stage in range(3):
-            for block in range((depth - 2) // 6):
-                layers.append(Block(channels_in, width * 2**stage, 2 if stage > 0 and block == 0 else 1))
-                channels_in = width * 2**stage
-        self.features = nn.Sequential(*layers)
-        self.linear = nn.Linear(channels_in, classes)
+        first = conv(channels, width, 3), nn.BatchNorm2d(width), nn.ReLU()
+        self.features = nn.Sequential(*first, *residual_stages(Block, depth, width))
+        self.linear = nn.Linear(4 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes) of images (batch, channels, h, w)."""

@@ -1,0 +1,82 @@
+"""Users' own data: a file of arrays, known by its content."""
+
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from trainables.data.images import DataSet, Images, channel_statistics, check_images
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+PINNED = re.compile(r"(?P<path>.+\.npz)#(?P<images>[0-9]+)-(?P<hash>[0-9a-f]{20})")
+"""A file's path with the number of its training images and a hash of its content."""
+
+
+def pin_file(data: str) -> str:
+    """Tie a file to its content: ``images.npz`` becomes ``/where/it/is/images.npz#<training images>-<hash>``.
+
+    Raises:
+        ValueError: If the file is not there or not usable, in one sentence for the user.
+    """
+    path = Path(data).expanduser().absolute()
+    content = _read(path)
+    train, _, _ = _arrays(path, content)
+    return f"{path}#{len(train)}-{_hash(content)}"
+
+
+def load_file(data: str) -> DataSet:
+    """Load a pinned file, with no image held out.
+
+    Raises:
+        ValueError: If it is not there, has changed or is not usable; one sentence for the user.
+    """
+    match = PINNED.fullmatch(data)
+    assert match, data
+    path = Path(match["path"])
+    content = _read(path)
+    if _hash(content) != match["hash"]:
+        raise ValueError(f"{path} has changed since the sweep was made; name it again to sweep what it holds now")
+    train, test, classes = _arrays(path, content)
+    mean, std = channel_statistics(train)
+    if 0 in std:
+        raise ValueError(f"{path}: channel {std.index(0)} of x_train is the same in all pixels; remove it")
+    return DataSet(train, test[:0], test, classes, mean, std, crop_padding=0, flip=False)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); every node reads its own copy there") from None
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=10).hexdigest()
+
+
+def _arrays(path: Path, content: bytes) -> tuple[Images, Images, int]:
+    """Training and test images of a file, and the number of classes."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            missing = [name for name in ARRAYS if name not in file]
+            arrays = {name: file[name] for name in ARRAYS if name in file}
+    except Exception as error:  # numpy and zipfile raise many kinds, by what they find
+        raise ValueError(f"{path} is not a file of arrays that numpy.savez wrote, or damaged ({error})") from None
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; it needs the arrays {', '.join(ARRAYS)}")
+    splits = []
+    for name in ("train", "test"):
+        pixels, labels = arrays[f"x_{name}"], arrays[f"y_{name}"]
+        if pixels.ndim == 3:
+            pixels = pixels[..., None]
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            said = "they are one whole number for each image"
+            raise ValueError(f"{path}: labels y_{name} have shape {labels.shape} and type {labels.dtype}; {said}")
+        splits.append(Images(pixels, labels.astype(np.int64)))
+    train, test = splits
+    classes = int(train.labels.max(initial=-1)) + 1
+    check_images(str(path), train, test, classes)
+    return train, test, classes

@@ -1,0 +1,92 @@
+"""What a data set is: arrays in memory, and how they are to be normalised and augmented."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and their labels.
+
+    Attributes:
+        pixels: uint8, shape (images, h, w, channels).
+        labels: int64, shape (images,), in [0, classes).
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: NDArray[np.int64] | slice) -> "Images":
+        return Images(self.pixels[index], self.labels[index])
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set and how its images are normalised and augmented.
+
+    Attributes:
+        train: What models are trained on, and LMC and CKA measured on.
+        validation: Held out of the training images; may be empty.
+        test: Never used to choose anything.
+        classes: Number of labels.
+        mean: Of each channel, in pixel units, subtracted.
+        std: Of each channel, in pixel units, divided by.
+        crop_padding: Pixels of zeros around an image from which it is cropped again at random.
+        flip: Whether images are mirrored at random, left to right.
+    """
+
+    train: Images
+    validation: Images
+    test: Images
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_padding: int
+    flip: bool
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Sizes of a data set: training images before any are held out, test images, and what an image is like."""
+
+    train: int
+    test: int
+    height: int
+    width: int
+    channels: int
+    classes: int
+
+
+def channel_statistics(train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of every channel, in pixel units."""
+    values = np.arange(256)
+    counts = [np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(train.pixels, -1, 0)]
+    means = tuple(float(np.average(values, weights=count)) for count in counts)
+    variances = (np.average((values - mean) ** 2, weights=count) for mean, count in zip(means, counts, strict=True))
+    return means, tuple(float(variance) ** 0.5 for variance in variances)
+
+
+def check_images(where: str, train: Images, test: Images, classes: int) -> None:
+    """Raise ValueError unless these are usable images and labels."""
+    for name, split in (("train", train), ("test", test)):
+        shape, kind = split.pixels.shape, split.pixels.dtype
+        if kind != np.uint8 or len(shape) != 4 or 0 in shape:
+            said = f"x_{name} has shape {shape} and type {kind}"
+            raise ValueError(f"{where}: {said}; it is uint8, images by height by width, channels last or absent")
+        if shape[1] in (1, 3) and shape[3] not in (1, 3, 4):
+            raise ValueError(f"{where}: x_{name} has shape {shape}, with the channels before the pixels; put them last")
+        if len(split.labels) != shape[0]:
+            raise ValueError(f"{where}: x_{name} holds {shape[0]} images, but y_{name} {len(split.labels)} labels")
+        wrong = split.labels[(split.labels < 0) | (split.labels >= classes)]
+        if len(wrong):
+            raise ValueError(f"{where}: label {wrong[0]} in y_{name} is not in 0 to {classes - 1}, as in y_train")
+    if train.pixels.shape[1:] != test.pixels.shape[1:]:
+        shapes = f"{train.pixels.shape[1:]} and {test.pixels.shape[1:]}"
+        raise ValueError(f"{where}: images of x_train and x_test have different shapes, {shapes}")
+    if classes < 2:
+        raise ValueError(f"{where}: y_train holds one label only; classification needs two")

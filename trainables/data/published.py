@@ -1,0 +1,142 @@
+"""Data sets by the names people write."""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data.images import DataSet, Images, Outline, channel_statistics, check_images
+
+SPLIT_SEED = 20230515
+NAME = re.compile(r"(?P<name>[A-Za-z0-9]+?)(-(?P<side>[0-9]+)px)?(-first(?P<first>[0-9]+))?")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is known of a named data set before it is loaded.
+
+    Attributes:
+        images: Training images.
+        test_images: Test images.
+        side: Their height and width, in pixels.
+        channels: Colours.
+        classes: Number of labels.
+        crop_padding: Of augmentation, in pixels of the full size; as published for the CIFARs, ours for the others.
+        flip: Likewise.
+        mean: Of each channel, as a fraction of the largest pixel; taken from the training images if None.
+        std: Likewise.
+    """
+
+    images: int
+    test_images: int
+    side: int
+    channels: int
+    classes: int
+    crop_padding: int
+    flip: bool
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+_CIFAR = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # as Zhou et al. 2023 normalise both
+_SVHN = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
+
+PUBLISHED = {
+    "digits": Published(1297, 500, 8, 1, 10, crop_padding=1, flip=False),
+    "CIFAR10": Published(50_000, 10_000, 32, 3, 10, 4, True, *_CIFAR),
+    "CIFAR100": Published(50_000, 10_000, 32, 3, 100, 4, True, *_CIFAR),
+    # A mirrored digit is another digit or none, so what is written is shifted only: our choice, the paper is silent.
+    "SVHN": Published(73_257, 26_032, 32, 3, 10, 4, False, *_SVHN),
+    "FashionMNIST": Published(60_000, 10_000, 28, 1, 10, 2, False),
+    "MNIST": Published(60_000, 10_000, 28, 1, 10, 2, False),
+}
+"""Data sets by name. Augmentation of the CIFARs and normalisation are those of Zhou et al. 2023, section 4.1."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name taken apart.
+
+    Attributes:
+        name: Of the data set in :data:`PUBLISHED`.
+        side: To which images are averaged; None for as they are.
+        first: How many training images; None for all.
+    """
+
+    name: str
+    side: int | None
+    first: int | None
+
+
+def parse(data: str) -> Named:
+    """Take a name apart.
+
+    Raises:
+        ValueError: If there is no such data set; one sentence for the user.
+    """
+    match = NAME.fullmatch(data)
+    if not match or match["name"] not in PUBLISHED:
+        known = f"the data sets are: {', '.join(PUBLISHED)}; or name a file that ends in .npz"
+        raise ValueError(f"unknown data set {data!r}; {known}")
+    published = PUBLISHED[match["name"]]
+    side, first = (int(match[part]) if match[part] else None for part in ("side", "first"))
+    if side is not None and (not 0 < side <= published.side or published.side % side):
+        raise ValueError(f"side {side} of {data!r}: images of {published.side} pixels average to a divisor of that")
+    if first is not None and not 0 < first <= published.images:
+        raise ValueError(f"{data!r} asks for the first {first} of {published.images} training images")
+    return Named(match["name"], side, first)
+
+
+def outline_of(named: Named) -> Outline:
+    """Sizes of a data set."""
+    known, side = PUBLISHED[named.name], named.side or PUBLISHED[named.name].side
+    return Outline(named.first or known.images, known.test_images, side, side, known.channels, known.classes)
+
+
+def load_named(named: Named, folder: str) -> DataSet:
+    """Load a data set, with no image held out.
+
+    Raises:
+        ValueError: If it is not there and cannot be fetched, or is not usable; one sentence for the user.
+    """
+    published = PUBLISHED[named.name]
+    if named.name == "digits":
+        train, test = _digits()
+    else:
+        from trainables.vision import load_images
+
+        train, test = load_images(named.name, folder)
+        check_images(named.name, train, test, published.classes)
+        if len(train) != published.images:
+            raise ValueError(f"{named.name} has {published.images} training images, but {len(train)} were found")
+    train = train[: named.first]
+    padding = published.crop_padding
+    if named.side is not None:
+        train, test = (Images(_averaged(split.pixels, named.side), split.labels) for split in (train, test))
+        padding = round(padding * named.side / published.side)
+    if published.mean and published.std:
+        mean, std = (tuple(255 * value for value in values) for values in (published.mean, published.std))
+    else:
+        mean, std = channel_statistics(train)
+    return DataSet(train, test[:0], test, published.classes, mean, std, padding, published.flip)
+
+
+def _averaged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Means over square blocks, rounded to whole pixels."""
+    block = pixels.shape[1] // side
+    blocks = pixels.reshape(len(pixels), side, block, side, block, -1)
+    return np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
+
+
+def _digits() -> tuple[Images, Images]:
+    """Load 1,797 handwritten digits of 8x8 pixels in 0..16 (Alpaydin and Kaynak 1998, UCI, CC BY 4.0).
+
+    They come in the order of their writers, so they are shuffled, always in the same way, before they are divided.
+    """
+    with files("trainables").joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
+        everything = Images(arrays["images"][..., None], arrays["labels"].astype(np.int64))
+    everything = everything[np.random.default_rng(SPLIT_SEED).permutation(len(everything))]
+    training = PUBLISHED["digits"].images
+    return everything[:training], everything[training:]
