@@ -14,7 +14,7 @@ class TemperatureAxis:
 
     Attributes:
         hot_is_low: Whether small values are the hot ones.
-        rule: Which values it takes, for a person.
+        rule: Which values it takes, for a person; a format of ``recipe`` and ``images``.
         allowed: Whether a value is one of them, given the dense recipe and the number of training images.
         dense: Recipe of the dense training for a value, and the epochs after which its model is taken; given the
             sweep's recipe and the number of training images.
@@ -44,14 +44,14 @@ TEMPERATURES = {
     # One training passes through all temperatures (Zhou et al. 2023, section 4.1).
     "epochs": TemperatureAxis(
         hot_is_low=True,
-        rule="on the epochs axis a temperature is a whole number from 1 to --epochs",
+        rule="on the epochs axis a temperature is a whole number from 1 to the {recipe.epochs} --epochs",
         allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= recipe.epochs,
         dense=lambda recipe, value, images: (recipe, int(value)),
     ),
     # Fixed learning rate and number of steps, decay after fixed steps, last partial batch dropped (ibid., appendix A).
     "batch_size": TemperatureAxis(
         hot_is_low=True,
-        rule="on the batch_size axis a temperature is a whole number from 1 to the number of training images",
+        rule="on the batch_size axis a temperature is a whole number from 1 to the {images} training images",
         allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= images,
         dense=_with_batch_size,
         retrain=lambda recipe, images: replace(recipe, iterations=_steps(recipe, images)),

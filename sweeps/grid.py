@@ -41,10 +41,10 @@ class Grid:
     """Folder of the results; results/<preset> if not given."""
 
     dry_run: bool = False
-    """Print what is wanted, stored and to do, and start nothing."""
+    """Print what is wanted, stored and to do, and start nothing; data and models are not tried."""
 
     estimate: bool = False
-    """As --dry-run, and measure some steps on this machine to say what it would cost; needs no data set, no Ray."""
+    """As --dry-run, and try the models and measure some steps on this machine, to say what it would cost."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,10 +71,10 @@ def main(arguments: Sequence[str]) -> int:
             check_models(plan.points)
             print(estimate(plan.left, options.run))
         return OK
-    store.check_writable()
     if plan.points:
         check_models(plan.points)
         check_data(plan.points, options.run.data_folder)
+    store.check_writable()
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)

@@ -25,7 +25,7 @@ _WHERE = [
 _POINT = [
     _column("point", pa.string(), "", "key of the point: of everything that decides it but the retrain seeds"),
     *_WHERE,
-    _column("temperature_axis", pa.string(), "", "hyperparameter that is the temperature"),
+    _column("temperature_axis", pa.string(), "", "the temperature in the sweep that first had this point"),
     _column("temperature", pa.float64(), "that of the axis", "its value"),
     _column("load_axis", pa.string(), "", "what is the load"),
     _column("load", pa.float64(), "that of the axis", "its value"),

@@ -15,6 +15,9 @@ from trainables.data import training_images
 from trainables.recipe import Precision, Recipe
 from trainables.stages import DenseRun, Label, Measurement, Point, PointStage, Pruner
 
+MOST = 10_000_000
+"""Of epochs and images in a batch; beyond are typing errors."""
+
 
 @dataclass(frozen=True)
 class SweepSpec:
@@ -78,7 +81,7 @@ class SweepSpec:
     """Radius of sharpness-aware minimization (SAM) in dense training, on all axes but rho; 0 is plain SGD."""
 
     precision: Precision = "float32"
-    """Of the forward and backward passes of training; everything is measured in float32."""
+    """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32."""
 
     crop_padding: int | None = None
     """Pixels of random shift in augmentation; as published for the data set if not given, 0 for a file."""
@@ -111,7 +114,8 @@ class SweepSpec:
             _require(getattr(self, name) in known, _option(name), getattr(self, name), rule)
         for name in ("epochs", "batch_size", "retrain_epochs", "retrain_batch_size"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, _option(name), value, "it is a whole number from 1")
+            rule = f"it is a whole number from 1 to {MOST}"
+            _require(value is None or 1 <= value <= MOST, _option(name), value, rule)
         for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds"):
             _check_list(name, getattr(self, name))
         for density in self.densities:
@@ -156,8 +160,9 @@ class SweepSpec:
 
     def _check_temperatures(self, images: int) -> None:
         axis = TEMPERATURES[self.temperature]
+        rule = axis.rule.format(recipe=self._dense_recipe, images=images)
         for value in self.temperatures:
-            _require(axis.allowed(value, self._dense_recipe, images), "--temperatures", value, axis.rule)
+            _require(axis.allowed(value, self._dense_recipe, images), "--temperatures", value, rule)
         if self.temperature == "batch_size":  # all in whole batches
             for name in ("batch_size", "retrain_batch_size"):
                 value = getattr(self, name)

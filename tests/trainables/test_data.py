@@ -55,6 +55,10 @@ def test_grey_images_need_no_channels(tmp_path):
     assert data.train.labels.dtype == np.int64
 
 
+def test_labels_may_be_a_column(tmp_path):
+    assert load(pin(str(file(tmp_path, y_train=np.arange(12)[:, None] % 3))), 0.0).train.labels.shape == (12,)
+
+
 def test_a_pin_follows_the_content_and_not_the_place(tmp_path, monkeypatch):
     path = file(tmp_path)
     name = pin(str(path))
@@ -90,14 +94,19 @@ def test_a_pinned_file_need_not_be_there_to_know_its_size(tmp_path):
     [
         ({"x_test": None}, "lacks x_test"),
         ({"x_train": None, "y_test": None}, "lacks x_train, y_test"),
-        ({"x_train": np.zeros((12, 4, 6, 3))}, "x_train has shape .* and type float64; it is uint8"),
+        (
+            {"x_train": np.zeros((12, 4, 6, 3))},
+            "shape .* and type float64; it must hold images of type uint8",
+        ),
         ({"x_train": np.zeros((12, 24), np.uint8)}, "x_train has shape .12, 24."),
         ({"x_train": np.zeros((0, 4, 6, 3), np.uint8), "y_train": np.zeros(0, int)}, "x_train has shape .0, 4, 6, 3."),
         ({"x_train": np.zeros((12, 3, 32, 32), np.uint8)}, "channels before the pixels; put them last"),
         ({"x_train": np.zeros((11, 4, 6, 3), np.uint8)}, "x_train holds 11 images, but y_train 12 labels"),
         ({"x_test": np.zeros((5, 4, 7, 3), np.uint8)}, "x_train and x_test have different shapes"),
-        ({"y_test": np.array([0, 1, 2, 3, 0])}, "label 3 in y_test is not in 0 to 2"),
-        ({"y_train": np.arange(12) - 1}, "label -1 in y_train"),
+        ({"y_test": np.array([0, 1, 2, 3, 0])}, "label 3 in y_test must be from 0 to 2"),
+        ({"y_train": np.arange(12) - 1}, "label -1 in y_train must be from 0 to 10"),
+        ({"y_train": np.arange(12) % 3 + 1}, "no image of y_train has label 0; number the labels"),
+        ({"y_train": np.arange(12) * 10**8}, "label 1100000000 in y_train, of 12 images"),
         ({"y_train": np.zeros(12, int), "y_test": np.zeros(5, int)}, "one label only"),
         ({"y_train": np.linspace(0, 2, 12)}, "labels y_train have shape .12,. and type float64"),
         ({"y_train": np.eye(12, dtype=int)}, "labels y_train have shape .12, 12."),
@@ -123,7 +132,7 @@ def test_damaged_and_absent_files(tmp_path):
 def test_a_channel_without_content(tmp_path):
     flat = arrays()["x_train"]
     flat[..., 1] = 7
-    with pytest.raises(ValueError, match="channel 1 of x_train is the same in all pixels"):
+    with pytest.raises(ValueError, match="channel 1 of x_train has the same value in all pixels"):
         load(pin(str(file(tmp_path, x_train=flat))), 0.0)
 
 

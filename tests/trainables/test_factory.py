@@ -72,6 +72,25 @@ def normed(classes):
     conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 4, 8))
     return nn.Sequential(conv, nn.Flatten(), nn.Linear(4, classes))
 
+class Bad(nn.Module):
+    def __init__(self, classes, how):
+        super().__init__()
+        self.how, self.layers = how, nn.Sequential(nn.Flatten(), nn.Linear(64, 7), nn.Linear(7, classes))
+        self.extra = (n for n in range(3)) if how == "uncopied" else None
+
+    def forward(self, x):
+        assert self.how != "asserts", "28 pixels"
+        if self.how == "only_training" and not self.training:
+            raise NotImplementedError("not so")
+        return (self.layers(x), x) if self.how == "two" else self.layers(x)
+
+two, only_training, asserts, uncopied = (
+    partial(Bad, how=how) for how in ("two", "only_training", "asserts", "uncopied")
+)
+
+def exits():
+    raise SystemExit(3)
+
 def sized(classes, width):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))
 
@@ -143,15 +162,20 @@ def test_functions_that_are_not_there(mine, name, said):
     ("function", "said"),
     [
         ("no_module", "returned list, which is no torch.nn.Module"),
-        ("fails", "mine:fails failed: RuntimeError: no weights today"),
+        ("fails", "mine:fails failed .RuntimeError: no weights today."),
         ("lazy", "lazy layers"),
         ("linear", "so nothing of it can be pruned"),
         ("wrong_size", "cannot be trained on images of 8x8 pixels with 1 channel .RuntimeError"),
         ("head_first", "head gives the output but hidden is its last linear layer, .*; assign head after"),
         ("tied", "2.weight is shared or computed from others"),
         ("normed", "0.weight is shared or computed from others"),
-        ("sized", "mine:sized failed: TypeError"),
-        ("wrong_classes", r"its output has shape \(15, 11\) instead of \(15, 10\)"),
+        ("sized", "mine:sized failed .TypeError"),
+        ("wrong_classes", r"its output has shape \(15, 11\) instead of shape \(15, 10\)"),
+        ("two", "its output has type tuple instead of shape"),
+        ("only_training", "cannot be trained on images of 8x8 pixels with 1 channel .NotImplementedError: not so"),
+        ("asserts", "cannot be trained on images .*AssertionError: 28 pixels"),
+        ("uncopied", "mine:uncopied cannot be trained on images .*TypeError: cannot pickle"),
+        ("exits", "mine:exits failed .SystemExit: 3"),
     ],
 )
 def test_models_that_do_not_fit_are_told_before_anything_trains(mine, function, said):

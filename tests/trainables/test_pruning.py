@@ -14,6 +14,13 @@ def test_preresnet20_at_density_5_percent_keeps_the_published_counts():
     assert sum(int(mask.sum()) for mask in masks.values()) == 13_512
 
 
+def test_attention_is_pruned_and_the_classifier_is_not():
+    nn = torch.nn
+    model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.Linear(8, 3))
+    attention = ["0.self_attn.in_proj_weight", "0.self_attn.out_proj.weight"]
+    assert sorted(prunable_weights(model)) == sorted([*attention, "0.linear1.weight", "0.linear2.weight"])
+
+
 @pytest.mark.parametrize("pruner", ["magnitude-uniform", "magnitude-global"])
 def test_exactly_the_largest_are_kept(pruner):
     torch.manual_seed(0)

@@ -42,7 +42,7 @@ def load_file(data: str) -> DataSet:
     train, test, classes = _arrays(path, content)
     mean, std = channel_statistics(train)
     if 0 in std:
-        raise ValueError(f"{path}: channel {std.index(0)} of x_train is the same in all pixels; remove it")
+        raise ValueError(f"{path}: channel {std.index(0)} of x_train has the same value in all pixels")
     return DataSet(train, test[:0], test, classes, mean, std, crop_padding=0, flip=False)
 
 
@@ -60,6 +60,8 @@ def _hash(content: bytes) -> str:
 def _arrays(path: Path, content: bytes) -> tuple[Images, Images, int]:
     """Training and test images of a file, and the number of classes."""
     try:
+        if not content.startswith(b"PK"):
+            raise ValueError("it is no zip archive")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             missing = [name for name in ARRAYS if name not in file]
             arrays = {name: file[name] for name in ARRAYS if name in file}
@@ -72,6 +74,8 @@ def _arrays(path: Path, content: bytes) -> tuple[Images, Images, int]:
         pixels, labels = arrays[f"x_{name}"], arrays[f"y_{name}"]
         if pixels.ndim == 3:
             pixels = pixels[..., None]
+        if labels.shape[1:] == (1,):
+            labels = labels[:, 0]
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             said = "they are one whole number for each image"
             raise ValueError(f"{path}: labels y_{name} have shape {labels.shape} and type {labels.dtype}; {said}")

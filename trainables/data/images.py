@@ -76,17 +76,22 @@ def check_images(where: str, train: Images, test: Images, classes: int) -> None:
     for name, split in (("train", train), ("test", test)):
         shape, kind = split.pixels.shape, split.pixels.dtype
         if kind != np.uint8 or len(shape) != 4 or 0 in shape:
-            said = f"x_{name} has shape {shape} and type {kind}"
-            raise ValueError(f"{where}: {said}; it is uint8, images by height by width, channels last or absent")
+            said = f"x_{name} has shape {shape} and type {kind}; it must hold images of type uint8"
+            raise ValueError(f"{where}: {said}, of shape (images, height, width) or with channels last")
         if shape[1] in (1, 3) and shape[3] not in (1, 3, 4):
             raise ValueError(f"{where}: x_{name} has shape {shape}, with the channels before the pixels; put them last")
         if len(split.labels) != shape[0]:
             raise ValueError(f"{where}: x_{name} holds {shape[0]} images, but y_{name} {len(split.labels)} labels")
         wrong = split.labels[(split.labels < 0) | (split.labels >= classes)]
         if len(wrong):
-            raise ValueError(f"{where}: label {wrong[0]} in y_{name} is not in 0 to {classes - 1}, as in y_train")
+            raise ValueError(f"{where}: label {wrong[0]} in y_{name} must be from 0 to {max(classes - 1, 0)}")
     if train.pixels.shape[1:] != test.pixels.shape[1:]:
         shapes = f"{train.pixels.shape[1:]} and {test.pixels.shape[1:]}"
         raise ValueError(f"{where}: images of x_train and x_test have different shapes, {shapes}")
+    if classes > len(train):
+        raise ValueError(f"{where}: label {classes - 1} in y_train, of {len(train)} images, must be below their number")
+    absent = np.flatnonzero(np.bincount(train.labels, minlength=classes) == 0)
+    if len(absent):
+        raise ValueError(f"{where}: no image of y_train has label {absent[0]}; number the labels from 0 without gaps")
     if classes < 2:
         raise ValueError(f"{where}: y_train holds one label only; classification needs two")

@@ -78,7 +78,8 @@ def parse(data: str) -> Named:
     """
     match = NAME.fullmatch(data)
     if not match or match["name"] not in PUBLISHED:
-        known = f"the data sets are: {', '.join(PUBLISHED)}; or name a file that ends in .npz"
+        known = f"the data sets are: {', '.join(PUBLISHED)}, with -14px or -first6000 or both in this order"
+        known += "; or name a file that ends in .npz"
         raise ValueError(f"unknown data set {data!r}; {known}")
     published = PUBLISHED[match["name"]]
     side, first = (int(match[part]) if match[part] else None for part in ("side", "first"))

@@ -51,8 +51,8 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
         taken["num_classes"] = classes  # as torchvision's functions pass on
     try:
         model = function(**taken)
-    except Exception as error:  # the user's code raises what it likes
-        raise ValueError(f"{location} failed: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # the user's code raises what it likes
+        raise ValueError(f"{location} failed ({_said(error)})") from error
     if isinstance(model, nn.Module) and any(map(nn.parameter.is_lazy, model.parameters())):
         raise ValueError(f"{location} returned a module with lazy layers; give their sizes")
     if not isinstance(model, nn.Module):
@@ -71,14 +71,20 @@ def _function(location: str) -> Callable[..., Any]:
             module = import_torchvision(module_name)
         else:
             module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code
-        said = f"{type(error).__name__}: {error}"
-        raise ValueError(f"module {module_name!r} of model {location} cannot be imported ({said})") from error
+    except (Exception, SystemExit) as error:  # importing runs the user's code
+        hint = "; write package.module:function, not a path" if "/" in module_name else ""
+        said = f"module {module_name!r} of model {location} cannot be imported ({_said(error)}){hint}"
+        raise ValueError(said) from error
     function = getattr(module, attribute, None)
     if not callable(function):
         found = getattr(module, "__file__", None) or "built in"
         raise ValueError(f"module {module_name!r} ({found}) has no function {attribute!r} to make model {location}")
     return function
+
+
+def _said(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _hash(location: str, function: Callable[..., Any]) -> str:
