@@ -44,10 +44,8 @@ class StageTrainable(tune.Trainable):
         _keep_freed_memory()
         threads = torch.get_num_threads()
         self._device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {threads} threads"
-        self._store, self._machine = (
-            store,
-            Machine(store.artifacts, torch.device(device), checkpoint_seconds, data_folder),
-        )
+        self._store = store
+        self._machine = Machine(store.artifacts, torch.device(device), checkpoint_seconds, data_folder)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
