@@ -39,11 +39,11 @@ def import_torchvision(module: str = "torchvision") -> ModuleType:
         pass  # "operator torchvision::nms does not exist"
     except ImportError as error:
         raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
-    from torch.library import define
+    from torch import library
 
     try:
         for operator in _OPERATORS:
-            define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         return importlib.import_module(module)
     except (ImportError, RuntimeError) as error:
         raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
