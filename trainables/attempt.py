@@ -84,7 +84,7 @@ class Splits:
             height, width, channels = self.data.train.pixels.shape[1:]
             shape = channels, height, width
             kind = GroupedStack if grouping_pays(model, shape, self._device) else SerialStack
-            self._kinds[name] = kind, layout_of(model, shape)
+            self._kinds[name] = kind, layout_of(model, shape, self._device)
         kind, layout = self._kinds[name]
         return (kind if models > 1 else GroupedStack)(model, models, layout).to(self._device)
 

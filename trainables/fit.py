@@ -33,7 +33,7 @@ def check_fit(name: str, like: Outline, smallest_batch: int) -> None:
             logits = _tried(lambda training=training: model.train(training)(images), cannot)  # type: ignore[misc]
             _check_logits(logits, (len(images), like.classes), what)
         last = _tried(lambda: _last_linear(model, images), cannot)
-        layout = layout_of(model, shape)
+        layout = layout_of(model, shape, torch.device("cpu"))
         _tried(lambda: GroupedStack(model, 1, layout).train()(images).sum().backward(), cannot)
         few = f"{what} cannot be trained on a batch of {smallest_batch}, the smallest that occurs with this batch size"
         _tried(lambda: GroupedStack(model, 1, layout).train()(images[:smallest_batch]), few)

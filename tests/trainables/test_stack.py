@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +8,8 @@ from torch import nn
 from trainables.models import build
 from trainables.stack import GroupedStack, SerialStack
 from trainables.stack_choice import can_be_grouped, grouping_pays, layout_of
+
+CPU = torch.device("cpu")
 
 
 class Everything(nn.Module):
@@ -116,12 +121,47 @@ class Viewing(nn.Module):
 
 
 def test_the_layout_is_channels_last_where_a_model_can_be_trained_so():
-    assert layout_of(Everything(), (2, 8, 8)) == torch.channels_last
-    assert layout_of(Viewing(), (2, 8, 8)) == torch.contiguous_format
+    assert layout_of(Everything(), (2, 8, 8), CPU) == torch.channels_last
+    assert layout_of(Viewing(), (2, 8, 8), CPU) == torch.contiguous_format
     for kind in (GroupedStack, SerialStack):
-        stack = kind(Viewing(), 2, layout_of(Viewing(), (2, 8, 8)))
+        stack = kind(Viewing(), 2, layout_of(Viewing(), (2, 8, 8), CPU))
         images = torch.randn(6, 4, 8, 8).to(memory_format=torch.channels_last)
         stack(images).sum().backward()
+
+
+SEVERAL_THREADS = """
+import sys, torch
+from dataclasses import replace
+from trainables.attempt import Splits
+from trainables.data import load
+from trainables.recipe import Recipe
+from trainables.training import Training
+
+torch.set_num_threads(2)
+data = load("digits-first60", 0.0)
+for models in (1, 3):
+    splits = Splits(data, torch.device("cpu"))
+    seeds = [("retrain", seed) for seed in range(models)]
+    training = Training(splits.stack("preresnet8-w0.5", models), Recipe(batch_size=11), splits.batches, seeds)
+    for epoch in range(40):
+        training.run_epoch()
+print("survived")
+"""
+
+
+def test_batches_that_threads_cannot_share_evenly_do_no_harm():
+    """Without care torch dies of them; see layout_of."""
+    done = subprocess.run([sys.executable, "-c", SEVERAL_THREADS], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "survived", done.stderr
+    residual = build("preresnet8", 1, 10)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert layout_of(residual, (1, 8, 8), CPU) == torch.contiguous_format
+        assert layout_of(Everything(), (2, 8, 8), CPU) == torch.channels_last
+    finally:
+        torch.set_num_threads(before)
+    assert layout_of(residual, (1, 8, 8), CPU) == torch.channels_last
 
 
 def test_trying_leaves_random_numbers_alone():
@@ -131,9 +171,8 @@ def test_trying_leaves_random_numbers_alone():
 
 
 def test_small_models_are_grouped_and_large_ones_are_not_on_a_cpu():
-    cpu = torch.device("cpu")
-    assert grouping_pays(build("preresnet8-w0.5", 1, 10), (1, 14, 14), cpu)
-    assert not grouping_pays(build("preresnet20", 3, 10), (3, 32, 32), cpu)
+    assert grouping_pays(build("preresnet8-w0.5", 1, 10), (1, 14, 14), CPU)
+    assert not grouping_pays(build("preresnet20", 3, 10), (3, 32, 32), CPU)
 
 
 ARCHITECTURES = {name: named(name) for name in CAN_BE_GROUPED} | {"everything": Everything}
