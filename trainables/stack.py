@@ -107,13 +107,12 @@ class SerialStack(Stack):
     """
 
     def __init__(self, model: nn.Module, models: int, layout: torch.memory_format = torch.channels_last) -> None:
-        self._copies = [copy.deepcopy(model) for _ in range(models)]
-        super().__init__(nn.ModuleList(self._copies), models, layout)
+        super().__init__(nn.ModuleList(copy.deepcopy(model) for _ in range(models)), models, layout)
 
     def forward(self, images: Tensor) -> Tensor:
         """As :meth:`Stack.forward`."""
         own = [each.contiguous(memory_format=self._layout) for each in images.unflatten(1, (self.models, -1)).unbind(1)]
-        return torch.stack([model(images) for model, images in zip(self._copies, own, strict=True)])
+        return torch.stack([model(images) for model, images in zip(self.module.children(), own, strict=True)])
 
     def together(self, states: Sequence[State]) -> dict[str, Tensor]:
         """As :meth:`Stack.together`."""
@@ -121,7 +120,7 @@ class SerialStack(Stack):
 
     def views(self) -> list[dict[str, Tensor]]:
         """As :meth:`Stack.views`."""
-        return [model.state_dict() for model in self._copies]
+        return [model.state_dict() for model in self.module.children()]
 
 
 class GroupedLinear(nn.Module):

@@ -21,8 +21,6 @@ PLACES = {
 }
 """Where in the folder each data set lies: the root torchvision is given, and its files below that."""
 
-_OPERATORS = ("nms", "qnms")
-
 
 def import_torchvision(module: str = "torchvision") -> ModuleType:
     """Import torchvision, or a module of it, also where its compiled operators do not fit the installed torch.
@@ -34,17 +32,15 @@ def import_torchvision(module: str = "torchvision") -> ModuleType:
         ValueError: If it cannot be imported; one sentence for the user.
     """
     try:
-        return importlib.import_module(module)
-    except RuntimeError:
-        pass  # "operator torchvision::nms does not exist"
-    except ImportError as error:
-        raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
-    from torch import library
+        try:
+            return importlib.import_module(module)
+        except RuntimeError:  # "operator torchvision::nms does not exist"
+            from torch import library
 
-    try:
-        for operator in _OPERATORS:
-            library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        return importlib.import_module(module)
+            for operator in ("nms", "qnms"):
+                signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+                library.define(f"torchvision::{operator}", signature)
+            return importlib.import_module(module)
     except (ImportError, RuntimeError) as error:
         raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
 

@@ -53,10 +53,10 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
         model = function(**taken)
     except (Exception, SystemExit) as error:  # the user's code raises what it likes
         raise ValueError(f"{location} failed ({_said(error)})") from error
-    if isinstance(model, nn.Module) and any(map(nn.parameter.is_lazy, model.parameters())):
-        raise ValueError(f"{location} returned a module with lazy layers; give their sizes")
     if not isinstance(model, nn.Module):
         raise ValueError(f"{location} returned {type(model).__name__}, which is no torch.nn.Module")
+    if any(map(nn.parameter.is_lazy, model.parameters())):
+        raise ValueError(f"{location} returned a module with lazy layers; give their sizes")
     return model
 
 
