@@ -1,5 +1,6 @@
 """What all commands share: exit codes, and mistakes told in one sentence."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 import tyro
 
 from sweeps.errors import UsageError
+from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.spec import SweepSpec
 
 OK, SOME_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -20,6 +23,34 @@ def parse(command: type[T], arguments: Sequence[str], default: T | None = None) 
     options: dict[str, Any] = {} if default is None else {"default": default}
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     return tyro.cli(command, prog=f"python {sys.argv[0]}", args=arguments, config=config, **options)
+
+
+def value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """Value of an option that decides the defaults of all others, read before them."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(option, dest="value")
+    try:
+        return parser.parse_known_args(arguments)[0].value
+    except argparse.ArgumentError:
+        raise UsageError(f"{option} needs a value.") from None
+
+
+def preset_of(arguments: Sequence[str]) -> str:
+    """Name of the preset, which decides the defaults of all other options."""
+    preset = value_of("--preset", arguments) or DEFAULT_PRESET
+    if preset not in PRESETS:
+        raise UsageError(f"--preset {preset}: there is no such preset; the presets are {', '.join(PRESETS)}.")
+    return preset
+
+
+def check_axes(spec: SweepSpec, start: SweepSpec, arguments: Sequence[str]) -> None:
+    """Raise UsageError if another axis than that of the sweep to start from was asked for, but not its values."""
+    for axis, values in (("temperature", "temperatures"), ("load", "widths" if spec.load == "width" else "densities")):
+        name = getattr(spec, axis)
+        options = {f"--{values}", "--density"} if values == "densities" else {f"--{values}"}
+        given = any(argument.partition("=")[0] in options for argument in arguments)
+        if name != getattr(start, axis) and not given:
+            raise UsageError(f"--{axis} {name}: the preset's --{values} are of another axis; give --{values}, too.")
 
 
 def run_command(main: Callable[[Sequence[str]], int]) -> None:

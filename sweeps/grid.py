@@ -1,25 +1,19 @@
 """Compute a whole grid of temperatures and loads: ``python sweeps/grid.py``."""
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.command import INTERRUPTED, OK, SOME_FAILED, parse, run_command
-from sweeps.errors import UsageError
+from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
 from sweeps.estimate import estimate
+from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions
-from sweeps.plan import GridPlan, missing_points
+from sweeps.plan import GridPlan
 from sweeps.preflight import check_data, check_models, pinned
-from sweeps.presets import PRESETS
+from sweeps.presets import DEFAULT_PRESET, PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.report import write_report
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
-from trainables.stages import PointStage
-
-DEFAULT_PRESET = "digits"
-SHOWN_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -49,9 +43,9 @@ class Grid:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    preset = _preset(arguments)
+    preset = preset_of(arguments)
     options = parse(Grid, arguments, Grid(PRESETS[preset], RunOptions(), preset))
-    _check_axes(options.spec, PRESETS[preset], arguments)
+    check_axes(options.spec, PRESETS[preset], arguments)
     spec = pinned(options.spec)
     spec.check()
     options.run.check()
@@ -78,63 +72,12 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)
-    elif not _run(plan, store, spec, options.run, SweepProgress(len(points), stored, plan.left)):
+    elif not carry_out(plan, store, spec, options.run, SweepProgress(len(points), stored, plan.left)):
         print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return INTERRUPTED
-    code = _report_failures(points, store)
+    code = report_failures(points, store)
     write_report(store, spec)
     return code
-
-
-def _preset(arguments: Sequence[str]) -> str:
-    """Name of the preset, which decides the defaults of all other options."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--preset", default=DEFAULT_PRESET)
-    try:
-        preset = parser.parse_known_args(arguments)[0].preset
-    except argparse.ArgumentError:
-        raise UsageError("--preset needs a name.") from None
-    if preset not in PRESETS:
-        raise UsageError(f"--preset {preset}: there is no such preset; the presets are {', '.join(PRESETS)}.")
-    return preset
-
-
-def _check_axes(spec: SweepSpec, preset: SweepSpec, arguments: Sequence[str]) -> None:
-    """Raise UsageError if another axis than the preset's was asked for, but not its values."""
-    for axis, values in (("temperature", "temperatures"), ("load", "widths" if spec.load == "width" else "densities")):
-        name = getattr(spec, axis)
-        given = any(argument.partition("=")[0] == f"--{values}" for argument in arguments)
-        if name != getattr(preset, axis) and not given:
-            raise UsageError(f"--{axis} {name}: the preset's --{values} are of another axis; give --{values}, too.")
-
-
-def _run(plan: GridPlan, store: Store, spec: SweepSpec, options: RunOptions, progress: SweepProgress) -> bool:
-    """Carry out the plan; False if it was interrupted."""
-    from sweeps.runner import Interrupted, ray_cluster, run
-
-    try:
-        with ray_cluster(options):
-            store.set_spec(spec)  # not before: a sweep that cannot start does not replace the latest one
-            run(plan, store, options, progress)
-    except Interrupted:
-        return False
-    return True
-
-
-def _report_failures(wanted: Sequence[PointStage], store: Store) -> int:
-    """Say which points have no result, and why; give the exit code."""
-    missing = {stage.point.key: stage for stage in missing_points(wanted, store.stored())}
-    if not missing:
-        return OK
-    messages = {
-        row["point"]: row["message"]
-        for row in store.rows("runs", ["point", "status", "message"])
-        if row["status"] == "failed" and row["point"] in missing
-    }
-    print(f"{len(missing)} of {len(wanted)} points failed; the same command tries them again:", file=sys.stderr)
-    for key, stage in list(missing.items())[:SHOWN_FAILURES]:
-        print(f"  {stage}: {messages.get(key, 'not run')}", file=sys.stderr)
-    return SOME_FAILED
 
 
 if __name__ == "__main__":

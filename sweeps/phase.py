@@ -1,38 +1,46 @@
 """The phase table: one row for each temperature and load, with the regime found there."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.schema import PHASE
-from sweeps.spec import SweepSpec
-from sweeps.store import Store
+from sweeps.store import Store, dense_part
 from trainables.stages import PointStage
 
 
-def phase_table(spec: SweepSpec, store: Store) -> pd.DataFrame:
-    """Summarise the stored results of a sweep's points; other results in the folder do not count.
+def phase_table(points: Sequence[PointStage], store: Store, thresholds: Thresholds) -> pd.DataFrame:
+    """Summarise the stored results of these points and of the siblings named there; nothing else is read.
 
     Returns:
         One row for each cell of the grid, missing ones included, by temperature, then load; columns as in
         :data:`sweeps.schema.PHASE`, which also says what they mean.
     """
-    runs, pairs, dense = (store.table(name).to_pandas() for name in ("runs", "pairs", "dense"))
+    keys = [stage.point.key for stage in points]
+    runs, pairs = (store.table(name, parts=keys).to_pandas() for name in ("runs", "pairs"))
+    models = {dense_part(stage.point.dense, stage.point.epoch) for stage in points}
+    dense = store.table("dense", parts=sorted(models)).to_pandas()
     cells: dict[tuple[float, float], list[PointStage]] = {}
-    for stage in spec.points():
+    for stage in points:
         cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
-    runs = runs[runs["retrain_seed"].isin(spec.retrain_seeds)]
-    seeds = pairs[["first_seed", "second_seed"]].isin(spec.retrain_seeds).all(axis=1)
-    pairs = pairs[seeds & pairs["point"].isin(runs["point"])]
+    wanted = {(stage.point.key, seed) for stage in points for seed in stage.seeds}
+    runs = runs[_among(runs, "retrain_seed", wanted)]
+    pairs = pairs[_among(pairs, "first_seed", wanted) & _among(pairs, "second_seed", wanted)]
+    pairs = pairs[pairs["point"].isin(runs["point"])]
     runs_by_point, pairs_by_point = (dict(list(table.groupby("point"))) for table in (runs, pairs))
     dense_errors = dense.set_index(["dense", "epoch"])["validation_error"].to_dict()
     rows = [_cell(stages, runs_by_point, pairs_by_point, dense_errors) for stages in cells.values()]
     table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
     table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
-    return with_regimes(table, spec.thresholds)[PHASE.names]
+    return with_regimes(table, thresholds)[PHASE.names]
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table, by the names of its columns."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
@@ -43,6 +51,12 @@ def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
             regimes_at_load(list(cells["lmc"]), list(cells["cka"]), thresholds), index=cells.index, dtype=object
         )
     return table
+
+
+def _among(table: pd.DataFrame, seed: str, wanted: Collection[tuple[str, int]]) -> "pd.Series[bool]":
+    """Which rows are of a point and a seed that are wanted."""
+    found = [of in wanted for of in zip(table["point"], table[seed], strict=True)]
+    return pd.Series(found, index=table.index, dtype=bool)
 
 
 def _cell(

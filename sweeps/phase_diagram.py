@@ -3,11 +3,10 @@
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
-
-from sweeps.spec import SweepSpec
 
 PANELS = {
     "test_error": "test error",
@@ -26,6 +25,8 @@ UNDEFINED = "–"
 COLORS = "Cividis"  # looks the same with and without red-green colour blindness
 LOW_IS_GOOD = ("test_error", "normalized_test_error")
 NOTHING = "#d9d9d9"
+SEARCH = "#d62728"  # stands out from all of Cividis
+BESIDE = 0.36  # of a cell, from its middle: where a search is drawn
 CELL_HEIGHT, OTHER_HEIGHT = 46, 230
 
 Segment = tuple[float, float, float, float]
@@ -36,6 +37,8 @@ class PhaseDiagram:
     """What the diagram shows.
 
     Attributes:
+        temperature_axis: What the temperature is.
+        load_axis: What the load is.
         temperatures: Labels of the rows, the hottest first.
         loads: Labels of the columns, ascending.
         values: For each panel the values, rows by columns; NaN for nothing.
@@ -45,6 +48,8 @@ class PhaseDiagram:
         hover: Text of each cell.
     """
 
+    temperature_axis: str
+    load_axis: str
     temperatures: list[str]
     loads: list[str]
     values: dict[str, list[list[float]]]
@@ -54,6 +59,21 @@ class PhaseDiagram:
     hover: list[list[str]]
 
 
+@dataclass(frozen=True)
+class Search:
+    """The way of a search along the temperatures of one load.
+
+    Attributes:
+        column: Index of the load.
+        visited: Indices of the temperatures' rows, in the order of the visits.
+        chosen: Index of the row that was chosen, if one was.
+    """
+
+    column: int
+    visited: Sequence[int]
+    chosen: int | None
+
+
 def phase_diagram(table: pd.DataFrame, hot_is_low: bool) -> PhaseDiagram:
     """Arrange a phase table (:func:`sweeps.phase.phase_table`) as rows of temperatures and columns of loads."""
     temperatures = sorted(table["temperature"].unique(), reverse=not hot_is_low)
@@ -61,6 +81,8 @@ def phase_diagram(table: pd.DataFrame, hot_is_low: bool) -> PhaseDiagram:
     cells = {(row["temperature"], row["load"]): row for row in table.to_dict("records")}
     grid = [[cells[temperature, load] for load in loads] for temperature in temperatures]
     return PhaseDiagram(
+        temperature_axis=str(table["temperature_axis"].iloc[0]),
+        load_axis=str(table["load_axis"].iloc[0]),
         temperatures=[f"{value:.12g}" for value in temperatures],
         loads=[f"{value:.12g}" for value in loads],
         values={name: [[cell[name] for cell in row] for row in grid] for name in PANELS},
@@ -90,14 +112,15 @@ def boundaries(regimes: Sequence[Sequence[str | None]]) -> list[Segment]:
     return segments
 
 
-def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
-    """Draw the four panels as one HTML page that needs nothing else."""
+def draw(diagram: PhaseDiagram, title: str, caption: str, searches: Sequence[Search] = ()) -> str:
+    """Draw the four panels as one HTML page that needs nothing else, and over them the way of searches."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     count = len(PANELS)
     figure = make_subplots(1, count, subplot_titles=list(PANELS.values()), shared_yaxes=True, horizontal_spacing=0.055)
     lines: list[dict[str, Any]] = []
+    numbers: list[dict[str, Any]] = []
     for place, (name, values) in enumerate(diagram.values.items(), start=1):
         right = figure.get_subplot(1, place).xaxis.domain[1]
         heatmap = go.Heatmap(
@@ -122,12 +145,16 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
         for x0, y0, x1, y1 in boundaries(diagram.regimes):
             for line in ({"color": "black", "width": 5}, {"color": "white", "width": 2}):
                 lines.append({"type": "line", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "line": line, **axes})
-    figure.update_layout(shapes=lines)  # all at once: plotly copies all of them for each that is added
-    figure.update_xaxes(type="category", title=spec.load, showgrid=False, constrain="domain")
+        for search in searches:
+            lines += [shape | axes for shape in _way(search)]
+            numbers += [number | axes for number in _numbers(search)]
+    # All at once: plotly copies all of them for each that is added.
+    figure.update_layout(shapes=lines, annotations=[*figure.layout.annotations, *numbers])
+    figure.update_xaxes(type="category", title=diagram.load_axis, showgrid=False, constrain="domain")
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    figure.update_yaxes(title=f"{spec.temperature} (hot at the top)", col=1)
+    figure.update_yaxes(title=f"{diagram.temperature_axis} (hot at the top)", col=1)
     figure.update_layout(
-        title={"text": f"Phase diagram: {_what(spec)}", "subtitle": {"text": caption}},
+        title={"text": title, "subtitle": {"text": caption}},
         height=OTHER_HEIGHT + CELL_HEIGHT * len(diagram.temperatures),
         margin={"t": 120, "b": 60, "l": 70, "r": 50},
         plot_bgcolor=NOTHING,
@@ -135,11 +162,22 @@ def draw(diagram: PhaseDiagram, spec: SweepSpec, caption: str) -> str:
     return figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False})
 
 
-def _what(spec: SweepSpec) -> str:
-    """Data, model and pruning in a few words; of what is pinned its name alone."""
-    names = [name.partition("#")[0].rpartition("/")[2] for name in (spec.data, spec.model)]
-    fixed = [] if spec.load == "density" else [f"density {spec.densities[0]:g}"]
-    return ", ".join([*names, spec.pruner, *fixed])
+def _way(search: Search) -> Iterator[dict[str, Any]]:
+    """Lines from visit to visit, and a frame around the choice; shapes of plotly without their axes."""
+    x = search.column + BESIDE
+    for y0, y1 in pairwise(search.visited):
+        yield {"type": "line", "x0": x, "y0": y0, "x1": x, "y1": y1, "line": {"color": SEARCH, "width": 3}}
+    if search.chosen is not None:
+        left, right, top, bottom = (place + side for place in (search.column, search.chosen) for side in (-0.46, 0.46))
+        frame = {"x0": left, "x1": right, "y0": top, "y1": bottom}
+        yield {"type": "rect", **frame, "line": {"color": SEARCH, "width": 4}}
+
+
+def _numbers(search: Search) -> Iterator[dict[str, Any]]:
+    """Numbers of the visits; annotations of plotly without their axes."""
+    for number, row in enumerate(search.visited, start=1):
+        look = {"font": {"size": 10, "color": "white"}, "bgcolor": SEARCH, "borderpad": 1, "showarrow": False}
+        yield {"x": search.column + BESIDE, "y": row, "text": str(number), **look}
 
 
 def _legend(table: pd.DataFrame) -> Iterator[str]:
@@ -161,10 +199,14 @@ def _hover(cell: Mapping[Hashable, Any]) -> str:
     ]
     for name, replicates in (("test_error", "siblings"), ("lmc", "pairs"), ("cka", "pairs")):
         within, between = (cell[f"{name}_{kind}"] for kind in ("se", "se_dense"))
-        lines.append(f"{name} {cell[name]:.4f} ± {within:.4f} over {replicates}, ± {between:.4f} over dense seeds")
+        spread = [(within, replicates), (between, "dense seeds")]
+        known = [f"± {error:.4f} over {what}" for error, what in spread if not math.isnan(error)]
+        lines.append(" ".join([f"{name} {cell[name]:.4f}", ", ".join(known)]))
     for name in ("normalized_test_error", "validation_error", "dense_validation_error"):
-        lines.append(f"{name} {cell[name]:.4f}")
-    lines.append(f"{cell['n_runs']} siblings, {cell['n_pairs']} pairs, {cell['n_dense_seeds']} dense seeds")
+        if not math.isnan(cell[name]):
+            lines.append(f"{name} {cell[name]:.4f}")
+    if not math.isnan(cell["n_runs"]):
+        lines.append(f"{cell['n_runs']} siblings, {cell['n_pairs']} pairs, {cell['n_dense_seeds']} dense seeds")
     return "<br>".join(lines)
 
 

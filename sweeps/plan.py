@@ -36,12 +36,13 @@ def missing_points(points: Sequence[PointStage], stored: Mapping[str, Collection
 
 
 class GridPlan:
-    """All points of a grid that are not stored, each after the dense model it comes from.
+    """Points that are not stored, each after the dense model it comes from; more can be added on the way.
 
     Args:
         points: All points wanted.
         stored: Retrain seeds whose results are stored, by key of the point.
         dense: Dense models that are kept, as pairs of the key of the run and the epoch.
+        candidates: Points that may be wanted later. A training that passes through their dense models keeps them.
     """
 
     def __init__(
@@ -49,23 +50,45 @@ class GridPlan:
         points: Sequence[PointStage],
         stored: Mapping[str, Collection[int]],
         dense: Collection[tuple[str, int]],
+        candidates: Sequence[PointStage] = (),
     ) -> None:
-        # Siblings that are stored already are measured again together with the new ones.
-        self.points = [
-            replace(stage, seeds=tuple(sorted({*stage.seeds, *stored.get(stage.point.key, ())})))
-            for stage in missing_points(points, stored)
-        ]
+        self._stored: dict[str, Collection[int]] = dict(stored)
+        self._kept = set(dense)
+        self._passes: dict[str, set[int]] = {}
+        for stage in candidates:
+            self._passes.setdefault(stage.point.dense.key, set()).add(stage.point.epoch)
         self._waiting: dict[str, list[PointStage]] = {}
-        ready: list[PointStage] = []
-        for stage in self.points:
-            known = (stage.point.dense.key, stage.point.epoch) in dense
-            (ready if known else self._waiting.setdefault(stage.point.dense.key, [])).append(stage)
-        self.dense = [
-            DenseStage(stages[0].point.dense, tuple(sorted({stage.point.epoch for stage in stages})))
-            for stages in self._waiting.values()
+        self._training: set[str] = set()
+        self._ready: deque[Stage] = deque()
+        self._left: dict[Stage, None] = {}
+        added = self.want(points)
+        self.points = [stage for stage in added if isinstance(stage, PointStage)]
+        self.dense = [stage for stage in added if isinstance(stage, DenseStage)]
+
+    def want(self, points: Sequence[PointStage]) -> list[Stage]:
+        """Add points; those stored already do not count. Give what is to be done for them, dense models first."""
+        ready: list[Stage] = []
+        # Siblings that are stored already are measured again together with the new ones.
+        missing = [
+            replace(stage, seeds=tuple(sorted({*stage.seeds, *self._stored.get(stage.point.key, ())})))
+            for stage in missing_points(points, self._stored)
         ]
-        self._ready: deque[Stage] = deque([*self.dense, *ready])
-        self._left: dict[Stage, None] = dict.fromkeys([*self.dense, *self.points])
+        for stage in missing:
+            known = (stage.point.dense.key, stage.point.epoch) in self._kept
+            (ready if known else self._waiting.setdefault(stage.point.dense.key, [])).append(stage)
+        trainings = [self._train(run) for run in self._waiting if run not in self._training]
+        self._ready.extend([*trainings, *ready])
+        self._left |= dict.fromkeys([*trainings, *missing])
+        return [*trainings, *missing]
+
+    def _train(self, run: str) -> DenseStage:
+        """Training that points wait for."""
+        self._training.add(run)
+        needed = {stage.point.epoch for stage in self._waiting[run]}
+        passed = {
+            epoch for epoch in self._passes.get(run, ()) if epoch < max(needed) and (run, epoch) not in self._kept
+        }
+        return DenseStage(self._waiting[run][0].point.dense, tuple(sorted(needed | passed)))
 
     def ask(self) -> Stage | None:
         """Give a stage that can run now: dense models first."""
@@ -75,14 +98,20 @@ class GridPlan:
         """Take an outcome. Points of a dense model can run once it is kept, and never if it failed."""
         del self._left[stage]
         if isinstance(stage, PointStage):
+            if outcome != "failed":
+                self._stored[stage.point.key] = stage.seeds
             return []
         points = self._waiting.pop(stage.run.key)
-        if outcome != "failed":
-            self._ready.extend(points)
-            return []
+        self._training.remove(stage.run.key)
+        if outcome == "failed":
+            for point in points:
+                del self._left[point]
+            return points
+        self._kept.update((stage.run.key, epoch) for epoch in stage.epochs)
         for point in points:
             del self._left[point]
-        return points
+        self.want(points)
+        return []
 
     @property
     def left(self) -> list[Stage]:

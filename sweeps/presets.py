@@ -110,3 +110,5 @@ PRESETS = {
     "paper-sam": PAPER_SAM,
 }
 """Sweeps by the name that ``--preset`` takes."""
+
+DEFAULT_PRESET = "digits"

@@ -19,12 +19,12 @@ class SweepProgress:
     """Counts points and shows them, with the time left.
 
     Args:
-        wanted: Points of the sweep.
+        wanted: Points of the sweep; None if that is found out on the way.
         stored: Those that have a result already.
         left: Stages still to be carried out.
     """
 
-    def __init__(self, wanted: int, stored: int, left: list[Stage]) -> None:
+    def __init__(self, wanted: int | None, stored: int, left: list[Stage]) -> None:
         self.wanted, self.done, self.failed = wanted, stored, 0
         self._running: dict[Stage, float] = {}
         self._work = sum(map(_work, left))
@@ -66,12 +66,12 @@ class SweepProgress:
         elapsed = time.monotonic() - self._started
         worked = self._finished_work + sum(_work(stage) * share for stage, share in self._running.items())
         parts = [
-            f"{self.done} of {self.wanted} points done",
+            f"{self.done} points done" if self.wanted is None else f"{self.done} of {self.wanted} points done",
             f"{len(self._running)} running",
             f"{self.failed} failed",
             f"{_clock(elapsed)} elapsed",
         ]
-        if worked > 0.02 * self._work:
+        if self.wanted is not None and worked > 0.02 * self._work:
             parts.append(f"{_clock(elapsed * (self._work / worked - 1))} left")
         return ", ".join(parts)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,10 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from metrics.regimes import SimilarityRule, Thresholds
+from sweeps.axes import TEMPERATURES
 from sweeps.command import OK, parse, run_command
 from sweeps.errors import UsageError
 from sweeps.phase import phase_table
-from sweeps.phase_diagram import PhaseDiagram, draw, phase_diagram
+from sweeps.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
+from sweeps.presets import PRESETS
+from sweeps.recorded import phase_of, read_table, write_table
 from sweeps.schema import PHASE
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
@@ -34,10 +38,16 @@ class Report:
     """
 
     results: tyro.conf.Positional[str]
-    """Folder that a sweep wrote (its --out)."""
+    """Folder that a sweep wrote (its --out), or a .csv or .parquet file with temperature, density, lmc, test_error."""
 
     out: str | None = None
-    """File of the diagram; phase_diagram.html in the folder if not given."""
+    """File of the diagram; phase_diagram.html in the folder, or here for a file, if not given."""
+
+    table: str | None = None
+    """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
+
+    temperature: Literal["epochs", "batch_size", "rho", "lr"] = "epochs"
+    """Of a file: what its temperature is."""
 
     lmc_threshold: float | None = None
     """Regime I is where LMC lies below this; the sweep's own if not given."""
@@ -63,23 +73,48 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> None:
     Raises:
         UsageError: If a file cannot be written.
     """
-    table = phase_table(spec, store)
+    table = phase_table(spec.points(), store, spec.thresholds)
     diagram = phase_diagram(table, spec.hot_is_low)
-    caption = " ".join(filter(None, (_caption(spec.thresholds), diagram.legend and f"Cells: {diagram.legend}.")))
-    html = draw(diagram, spec, caption).encode()
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
-    path = Path(out) if out else store.folder.path / DIAGRAM
-    if "://" in str(out) or (path.exists() and not path.is_file()):
-        raise UsageError(f"--out {out or path} is not a file on this machine; name one.")
+    path = checked_file("--out", out or str(store.folder.path / DIAGRAM))
     try:
         store.folder.write("phase.parquet", content.getvalue())
         store.folder.write("phase.csv", table.to_csv(index=False).encode())
-        Folder(path.parent).write(path.name, html)
     except OSError as error:
-        raise UsageError(f"{path} or the tables in {store.folder} cannot be written: {error.strerror}.") from None
-    _print_regimes(diagram, spec)
+        raise UsageError(f"the tables in {store.folder} cannot be written: {error.strerror}.") from None
+    write_diagram(path, diagram, spec.title, spec.thresholds)
+    print_regimes(diagram)
     print(f"Phase diagram: {path}")
+
+
+def write_diagram(
+    path: Path, diagram: PhaseDiagram, what: str, thresholds: Thresholds, searches: Sequence[Search] = ()
+) -> None:
+    """Draw a diagram into a file.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    legend = diagram.legend and f"Cells: {diagram.legend}."
+    way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searches else ""
+    caption = " ".join(filter(None, (_caption(thresholds), legend, way)))
+    try:
+        Folder(path.parent).write(path.name, draw(diagram, f"Phase diagram: {what}", caption, searches).encode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def checked_file(option: str, name: str) -> Path:
+    """Path to write to.
+
+    Raises:
+        UsageError: If it is something else than a file.
+    """
+    path = Path(name)
+    if "://" in name or (path.exists() and not path.is_file()):
+        raise UsageError(f"{option} {name} is not a file on this machine; name one.")
+    return path
 
 
 def _caption(thresholds: Thresholds) -> str:
@@ -89,10 +124,11 @@ def _caption(thresholds: Thresholds) -> str:
     return f"Regime I: LMC below {thresholds.lmc:g}. Regime II-B: connected, {similar}. Regime II-A: connected, less."
 
 
-def _print_regimes(diagram: PhaseDiagram, spec: SweepSpec) -> None:
-    print(f"Regimes ({spec.temperature}, hot at the top, over {spec.load}):")
+def print_regimes(diagram: PhaseDiagram) -> None:
+    """Print the regimes as a table."""
+    print(f"Regimes ({diagram.temperature_axis}, hot at the top, over {diagram.load_axis}):")
     table = Table(box=SIMPLE, collapse_padding=True)
-    for heading in (spec.temperature, *diagram.loads):
+    for heading in (diagram.temperature_axis, *diagram.loads):
         table.add_column(heading, justify="right", no_wrap=True)
     for temperature, marks in zip(diagram.temperatures, diagram.marks, strict=True):
         table.add_row(temperature, *marks)
@@ -104,13 +140,40 @@ def _print_regimes(diagram: PhaseDiagram, spec: SweepSpec) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Report, arguments)
+    file = Path(options.results)
+    if file.is_file():
+        _report_file(options)
+        return OK
     store = Store(options.results)
-    spec = store.spec()
-    changed = {name: getattr(options, name) for name in ("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin")}
-    spec = replace(spec, **{name: value for name, value in changed.items() if value is not None})
+    spec = replace(store.spec(), **_changed(options))
     check_thresholds(spec.thresholds)
     write_report(store, spec, options.out)
+    if options.table:
+        write_table(phase_table(spec.points(), store, spec.thresholds), options.table)
     return OK
+
+
+def _changed(options: Report) -> dict[str, Any]:
+    """Boundaries of the regimes that were asked for."""
+    values = {name: getattr(options, name) for name in ("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin")}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _report_file(options: Report) -> None:
+    """Draw a table that somebody recorded."""
+    thresholds = replace(PRESETS["digits"], **_changed(options)).thresholds
+    check_thresholds(thresholds)
+    rows = read_table(options.results)
+    table = phase_of(rows, options.temperature, thresholds)
+    diagram = phase_diagram(table, TEMPERATURES[options.temperature].hot_is_low)
+    path = checked_file("--out", options.out or DIAGRAM)
+    write_diagram(path, diagram, Path(options.results).name, thresholds)
+    print_regimes(diagram)
+    print(f"Phase diagram: {path}")
+    if options.table:
+        regimes = table.set_index(["temperature", "load"])["regime"]
+        cells = zip(rows["temperature"], rows["density"], strict=True)
+        write_table(rows.assign(regime=[regimes[cell] for cell in cells]), options.table)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
 
 import trainables.models
 from metrics.regimes import SimilarityRule, Thresholds
@@ -38,7 +40,7 @@ class SweepSpec:
     load: Literal["density", "width"]
     """Load axis: density, of the weights kept (--densities), or width of the model (--widths)."""
 
-    densities: tuple[float, ...]
+    densities: Annotated[tuple[float, ...], tyro.conf.arg(aliases=["--density"])]
     """Fractions of the prunable weights to keep, in (0, 1]; just one with --load width."""
 
     dense_seeds: tuple[int, ...]
@@ -183,6 +185,13 @@ class SweepSpec:
     def hot_is_low(self) -> bool:
         """Whether small temperatures are the hot ones."""
         return TEMPERATURES[self.temperature].hot_is_low
+
+    @property
+    def title(self) -> str:
+        """Data, model and pruning in a few words; of what is pinned its name alone."""
+        names = [name.partition("#")[0].rpartition("/")[2] for name in (self.data, self.model)]
+        fixed = [] if self.load == "density" else [f"density {self.densities[0]:g}"]
+        return ", ".join([*names, self.pruner, *fixed])
 
     @property
     def _dense_recipe(self) -> Recipe:

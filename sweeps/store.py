@@ -98,7 +98,7 @@ class Store:
         """Store the rows of a stage that was carried out; what was stored of it before is replaced."""
         if isinstance(stage, DenseStage):
             for row in rows["dense"]:
-                self._write("dense", _dense_part(stage.run, row["epoch"]), [_dense_columns(stage.run) | row], device)
+                self._write("dense", dense_part(stage.run, row["epoch"]), [_dense_columns(stage.run) | row], device)
         else:
             for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
                 self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
@@ -110,7 +110,7 @@ class Store:
             failures = [
                 failure | {"dense": stage.run.key, "epoch": epoch}
                 for epoch in stage.epochs
-                if not self._results("dense", _dense_part(stage.run, epoch))
+                if not self._results("dense", dense_part(stage.run, epoch))
             ]
             self.record(stage, {"dense": failures}, device)
             return
@@ -144,18 +144,24 @@ class Store:
         """All rows of a table, or these columns of them."""
         return self.table(table, columns).to_pylist()
 
-    def table(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        """A whole table, with the schema of :data:`sweeps.schema.TABLES`.
+    def table(self, table: str, columns: list[str] | None = None, parts: Iterable[str] | None = None) -> pa.Table:
+        """A table, with the schema of :data:`sweeps.schema.TABLES`.
+
+        Args:
+            table: Its name.
+            columns: Only these columns.
+            parts: Only these of its files; names that there are none of are left out.
 
         Raises:
             UsageError: If a file is not of this schema.
         """
-        parts = [self._read(table, name, columns) for name in self.folder.names(table, ".parquet")]
+        names = self.folder.names(table, ".parquet") if parts is None else parts
+        tables = [self._read(table, name, columns) for name in names]
         schema = TABLES[table]
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
         # A column that was added later is null in older files.
-        found = [schema.empty_table(), *(part for part in parts if part is not None)]
+        found = [schema.empty_table(), *(part for part in tables if part is not None)]
         try:
             return pa.concat_tables(found, promote_options="default").select(schema.names)
         except pa.ArrowException as error:
@@ -187,7 +193,8 @@ class Store:
         self.folder.write(f"{table}/{name}.parquet", content.getvalue())
 
 
-def _dense_part(run: DenseRun, epoch: int) -> str:
+def dense_part(run: DenseRun, epoch: int) -> str:
+    """Name of the file of the table ``dense`` that holds a model."""
     return f"{run.key}-{dense_name(epoch)}"
 
 

@@ -8,11 +8,11 @@ import torch
 
 from trainables import artifacts
 from trainables.artifacts import Folder
-from trainables.attempt import Attempt, Machine, Progress, splits_of
+from trainables.attempt import Attempt, Machine, Progress, Splits, splits_of
 from trainables.measurement import errors
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
 from trainables.siblings import NOT_FINITE, Execution, Rows, Sibling, diverged_point, measure
-from trainables.stages import DenseRun, DenseStage, PointStage, Stage, dense_epoch, dense_name
+from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_epoch, dense_name
 from trainables.training import Training
 
 TEST_EPOCHS = 5
@@ -105,12 +105,7 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
     """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
     point = stage.point
     splits = splits_of(point.dense, machine)
-    stack = splits.stack(point.dense.model, len(seeds))
-    stack.load([dense] * len(seeds))
-    plain = splits.model(point.dense.model)
-    plain.load_state_dict(dense)
-    masks = magnitude_masks(prunable_weights(plain), point.density, point.pruner)
-    training = Training(stack, point.retrain, splits.batches, [("retrain", seed) for seed in seeds], masks)
+    training, masks = retraining(point, seeds, dense, splits)
     name = "-".join(map(str, seeds))
     attempt = Attempt(training, splits, machine, f"training/{point.key}-{name}.pt")
     yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
@@ -125,10 +120,22 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
             "test_error": _mean([epoch[index] for epoch in attempt.test_errors]),
             "seconds": attempt.seconds / len(seeds),
         }
-        for index, (seed, state) in enumerate(zip(seeds, stack.states(), strict=True))
+        for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
     ]
     artifacts.save(machine.folder, f"siblings/{point.key}/{name}.pt", kept)
     attempt.finished()
+
+
+def retraining(
+    point: Point, seeds: Sequence[int], dense: dict[str, Any], splits: Splits
+) -> tuple[Training, dict[str, torch.Tensor]]:
+    """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
+    stack = splits.stack(point.dense.model, len(seeds))
+    stack.load([dense] * len(seeds))
+    plain = splits.model(point.dense.model)
+    plain.load_state_dict(dense)
+    masks = magnitude_masks(prunable_weights(plain), point.density, point.pruner)
+    return Training(stack, point.retrain, splits.batches, [("retrain", seed) for seed in seeds], masks), masks
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -18,6 +18,10 @@ SPEC = replace(
 )
 
 
+def table_of(spec, store):
+    return phase_table(spec.points(), store, spec.thresholds)
+
+
 def cell(table, temperature, load):
     return table[(table["temperature"] == temperature) & (table["load"] == load)].iloc[0]
 
@@ -42,7 +46,7 @@ def filled(store, made_up):
 
 
 def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
-    table = phase_table(SPEC, filled)
+    table = table_of(SPEC, filled)
     assert list(table.columns) == PHASE.names
     ours = cell(table, 3, 0.1)
     assert ours["test_error"] == pytest.approx(0.31)
@@ -54,36 +58,36 @@ def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
 
 
 def test_normalised_error_is_the_distance_from_the_loads_best(filled):
-    table = phase_table(SPEC, filled)
+    table = table_of(SPEC, filled)
     assert cell(table, 3, 0.1)["normalized_test_error"] == pytest.approx(0.2)
     assert cell(table, 10, 0.1)["normalized_test_error"] == 0
     assert cell(table, 3, 0.2)["normalized_test_error"] == 0  # the other one is NaN
 
 
 def test_regimes_and_statuses(filled, store):
-    table = phase_table(SPEC, filled)
+    table = table_of(SPEC, filled)
     assert list(table["regime"]) == ["I", "II-B", "II-A", None]
     assert list(table["status"]) == ["ok", "incomplete", "ok", "diverged"]
     wider = replace(SPEC, densities=(0.1, 0.2, 0.4))
     store.record_failure(wider.points()[2], "died", "")
-    table = phase_table(wider, filled)
+    table = table_of(wider, filled)
     assert cell(table, 3, 0.4)["status"] == "failed"
     assert cell(table, 10, 0.4)["status"] == "missing"
     assert cell(table, 10, 0.4)["regime"] is None
 
 
 def test_results_of_another_configuration_do_not_count(filled):
-    table = phase_table(replace(SPEC, lr=0.01), filled)
+    table = table_of(replace(SPEC, lr=0.01), filled)
     assert set(table["status"]) == {"missing"}
 
 
 def test_only_the_siblings_asked_for_count(filled):
-    table = phase_table(replace(SPEC, retrain_seeds=(1, 3)), filled)
+    table = table_of(replace(SPEC, retrain_seeds=(1, 3)), filled)
     assert (cell(table, 3, 0.1)["n_runs"], cell(table, 3, 0.1)["n_pairs"]) == (4, 2)
 
 
 def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
-    diagram = phase_diagram(phase_table(SPEC, filled), hot_is_low=True)
+    diagram = phase_diagram(table_of(SPEC, filled), hot_is_low=True)
     assert diagram.temperatures == ["3", "10"]
     assert diagram.loads == ["0.1", "0.2"]
     assert diagram.marks == [["I", "II-B…"], ["II-A", "×"]]
@@ -91,7 +95,7 @@ def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
     assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
     assert math.isnan(diagram.values["cka"][1][1])
     assert "lmc -0.3030 ± 0.0013 over pairs, ± 0.0030 over dense seeds" in diagram.hover[0][0]
-    upside_down = phase_diagram(phase_table(SPEC, filled), hot_is_low=False)
+    upside_down = phase_diagram(table_of(SPEC, filled), hot_is_low=False)
     assert upside_down.temperatures == ["10", "3"]
 
 
@@ -103,7 +107,7 @@ def test_boundaries_run_between_different_regimes_only():
 
 
 def test_the_page_needs_nothing_from_outside(filled):
-    page = draw(phase_diagram(phase_table(SPEC, filled), True), SPEC, "caption & more")
+    page = draw(phase_diagram(table_of(SPEC, filled), True), SPEC.title, "caption & more")
     assert "<script src" not in page
     assert "<link" not in page
     for text in (

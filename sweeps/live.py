@@ -1,0 +1,48 @@
+"""Carrying out a plan by training, and saying what came of it."""
+
+import sys
+from collections.abc import Sequence
+
+from sweeps.command import OK, SOME_FAILED
+from sweeps.options import RunOptions
+from sweeps.plan import Plan, missing_points
+from sweeps.progress import SweepProgress
+from sweeps.spec import SweepSpec
+from sweeps.store import Store
+from trainables.stages import PointStage
+
+SHOWN_FAILURES = 10
+
+
+def carry_out(plan: Plan, store: Store, spec: SweepSpec | None, options: RunOptions, progress: SweepProgress) -> bool:
+    """Carry out a plan on Ray, and make its sweep, if it is one, the folder's latest; False if it was interrupted.
+
+    Raises:
+        UsageError: If it cannot start.
+    """
+    from sweeps.runner import Interrupted, ray_cluster, run
+
+    try:
+        with ray_cluster(options):
+            if spec is not None:
+                store.set_spec(spec)  # not before: a sweep that cannot start does not replace the latest one
+            run(plan, store, options, progress)
+    except Interrupted:
+        return False
+    return True
+
+
+def report_failures(wanted: Sequence[PointStage], store: Store) -> int:
+    """Say which points have no result, and why; give the exit code."""
+    missing = {stage.point.key: stage for stage in missing_points(wanted, store.stored())}
+    if not missing:
+        return OK
+    messages = {
+        row["point"]: row["message"]
+        for row in store.rows("runs", ["point", "status", "message"])
+        if row["status"] == "failed" and row["point"] in missing
+    }
+    print(f"{len(missing)} of {len(wanted)} points failed; the same command tries them again:", file=sys.stderr)
+    for key, stage in list(missing.items())[:SHOWN_FAILURES]:
+        print(f"  {stage}: {messages.get(key, 'not run')}", file=sys.stderr)
+    return SOME_FAILED

@@ -1,0 +1,92 @@
+"""A search as a plan: the cells it wants become stages, and their stored results what it is told."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
+from sweeps.plan import GridPlan, Outcome
+from trainables.stages import PointStage, Stage
+
+
+class SearchPlan:
+    """Trains what a search wants, and tells it the results; dense models are shared by all loads.
+
+    Args:
+        search: That decides which cells to evaluate.
+        candidates: All points that it may come to want.
+        stored: Retrain seeds whose results are stored, by key of the point.
+        dense: Dense models that are kept, as pairs of the key of the run and the epoch.
+        summary: Reads what is stored of the points of a cell, in the columns of the phase table.
+    """
+
+    def __init__(
+        self,
+        search: TemperatureTuning,
+        candidates: Sequence[PointStage],
+        stored: Mapping[str, Collection[int]],
+        dense: Collection[tuple[str, int]],
+        summary: Callable[[Sequence[PointStage]], Mapping[str, Any]],
+    ) -> None:
+        self._search, self._summary = search, summary
+        self._points = GridPlan([], stored, dense, candidates)
+        self._settled = {key: set(seeds) for key, seeds in stored.items()}
+        self._cells: dict[tuple[float, float], list[PointStage]] = {}
+        for stage in candidates:
+            self._cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
+        self._asked: set[Request] = set()
+        self._go_on()
+
+    @property
+    def cells(self) -> list[PointStage]:
+        """All candidates, with the siblings that the search wanted of them."""
+        return [stage for stages in self._cells.values() for stage in stages]
+
+    @property
+    def evaluated(self) -> list[PointStage]:
+        """Those that it wanted."""
+        wanted = {(request.temperature, request.load) for request in self._asked}
+        return [stage for cell, stages in self._cells.items() if cell in wanted for stage in stages]
+
+    def ask(self) -> Stage | None:
+        """Give a stage that can run now."""
+        return self._points.ask()
+
+    def tell(self, stage: Stage, outcome: Outcome) -> list[PointStage]:
+        """Take an outcome; where it completes a cell, the search decides what comes next."""
+        lost = self._points.tell(stage, outcome)
+        for point in [stage, *lost] if isinstance(stage, PointStage) else lost:
+            self._settled.setdefault(point.point.key, set()).update(point.seeds)
+        self._go_on()
+        return lost
+
+    @property
+    def left(self) -> list[Stage]:
+        """Stages that were not told of; there may come more."""
+        return self._points.left
+
+    def _go_on(self) -> None:
+        """Tell the search of every cell that is complete, and begin what it wants."""
+        while True:
+            complete = [request for request in self._search.wanted if self._begin(request)]
+            if not complete:
+                return
+            for request in complete:
+                summary = self._summary(self._cells[request.temperature, request.load])
+                self._search.tell(request.load, summary)
+
+    def _begin(self, request: Request) -> bool:
+        """Want a cell, unless it is wanted already; whether all of its points have results or failed."""
+        cell = request.temperature, request.load
+        if request not in self._asked:
+            self._asked.add(request)
+            self._cells[cell] = [
+                replace(stage, seeds=_more_seeds(stage.seeds, request.siblings)) for stage in self._cells[cell]
+            ]
+            self._points.want(self._cells[cell])
+        return all(set(stage.seeds) <= self._settled.get(stage.point.key, set()) for stage in self._cells[cell])
+
+
+def _more_seeds(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """So many seeds: the same ones, and those after the largest."""
+    return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count - len(seeds)))

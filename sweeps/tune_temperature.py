@@ -1,0 +1,222 @@
+"""Find the temperature for a density without a grid: ``python sweeps/tune_temperature.py --density 0.1``."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.case_studies.boundary import Strategy
+from sweeps.case_studies.temperature_tuning import Answer, Choice, TemperatureTuning, Tuning
+from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, preset_of, run_command, value_of
+from sweeps.errors import UsageError
+from sweeps.live import carry_out, report_failures
+from sweeps.options import RunOptions
+from sweeps.phase import phase_table, rows_of
+from sweeps.phase_diagram import Search, phase_diagram
+from sweeps.preflight import check_data, check_models, pinned
+from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.progress import SweepProgress
+from sweeps.recorded import Recorded, open_recorded
+from sweeps.replay import replay
+from sweeps.report import checked_file, write_diagram
+from sweeps.search_plan import SearchPlan
+from sweeps.spec import SweepSpec, check_thresholds
+from sweeps.store import Store
+
+PICTURE = "temperature_tuning.html"
+SELECT_BY = Tuning.select_by
+
+
+@dataclass(frozen=True)
+class TuneTemperature:
+    """Find the temperature at which to train a model that is to be pruned to a density, by Algorithm 1 of the paper.
+
+    Looks for the coldest temperature at which retrained siblings are still connected (LMC not below --lmc-threshold),
+    one search for each density, all at once. What --out holds already is not computed again, of a grid as well; the
+    same command again continues after whatever stopped it.
+    Exit codes: 0 done, 1 some points failed, 2 bad usage, 130 interrupted.
+    """
+
+    spec: SweepSpec
+
+    run: RunOptions
+
+    preset: str = DEFAULT_PRESET
+    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
+
+    out: str | None = None
+    """Folder of the results; results/<preset> if not given."""
+
+    replay: str | None = None
+    """Recorded results to search instead of training: a results folder, or a .csv or .parquet file (see the README)."""
+
+    start: float | None = None
+    """Temperature to begin with; the one nearest to the recipe's own if not given, in a file the coldest."""
+
+    strategy: Strategy = "bisect"
+    """Go temperature by temperature (step), or find the same boundary in about log2 of the steps (bisect)."""
+
+    choose: Choice = "best-visited"
+    """Answer with the boundary, as the paper does, or with the lowest --select-by of the temperatures evaluated."""
+
+    select_by: str = SELECT_BY
+    """Column by which best-visited chooses; where there is none, the boundary is the answer."""
+
+    neighbours: bool = False
+    """Begin each density at the boundary of the next larger one: fewer evaluations, but one density after the other."""
+
+    most_siblings: int = 6
+    """Where LMC is within a standard error of its threshold, siblings are added up to so many; not in a replay."""
+
+    json: str | None = None
+    """File for the answers, one object for each density."""
+
+    picture: str | None = None
+    """File for the way over the phase diagram; temperature_tuning.html in the folder, or here, if not given."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    preset, path = preset_of(arguments), value_of("--replay", arguments)
+    past = None if path is None else open_recorded(path, value_of("--temperature", arguments) or "epochs")
+    start = PRESETS[preset] if past is None else past.spec
+    options = parse(TuneTemperature, arguments, TuneTemperature(start, RunOptions(), preset))
+    spec = options.spec
+    check_axes(spec, start, arguments)
+    _check(options)
+    if past is not None:
+        tuning = _tuning(options)
+        table = past.table(spec.thresholds)
+        _check_recorded(options, past, table)
+        replay(tuning, table)
+        shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
+        default = past.folder / PICTURE if past.folder else Path(PICTURE)
+        _report(options, tuning, shown, default, past.title)
+        return OK
+    spec = pinned(spec)
+    spec.check()
+    options.run.check()
+    return _search(replace(options, spec=spec), Store(options.out or f"results/{preset}"))
+
+
+def _check(options: TuneTemperature) -> None:
+    """Raise UsageError for what no search can do."""
+    spec = options.spec
+    check_thresholds(spec.thresholds)
+    if len(spec.temperatures) < 2:
+        given = " ".join(f"{value:g}" for value in spec.temperatures) or "(nothing)"
+        raise UsageError(f"--temperatures {given}: a search needs at least two.")
+    if not spec.loads:
+        raise UsageError(f"--{spec.load} (nothing): give at least one value.")
+    if options.start is not None and options.start not in spec.temperatures:
+        among = " ".join(f"{value:g}" for value in spec.temperatures)
+        raise UsageError(f"--start {options.start:g}: it is one of the --temperatures {among}.")
+    if options.most_siblings < 0:
+        raise UsageError(f"--most-siblings {options.most_siblings}: it is 0 or more.")
+    for option, name in (("--json", options.json), ("--picture", options.picture)):
+        if name is not None:
+            checked_file(option, name)
+
+
+def _check_recorded(options: TuneTemperature, past: Recorded, table: pd.DataFrame) -> None:
+    """Raise UsageError for what is not in a table."""
+    for option, column, wanted in (
+        ("--densities" if options.spec.load == "density" else "--widths", "load", options.spec.loads),
+        ("--temperatures", "temperature", options.spec.temperatures),
+    ):
+        known = sorted(set(table[column]))
+        for value in wanted:
+            if value not in known:
+                there = " ".join(f"{each:g}" for each in known)
+                raise UsageError(f"{option} {value:g}: {past.path} has {there}.")
+    by = options.select_by
+    if options.choose == "best-visited" and by != SELECT_BY and by not in table.select_dtypes("number"):
+        raise UsageError(f"--select-by {by}: {past.path} has no such column of numbers.")
+
+
+def _tuning(options: TuneTemperature, siblings: int = 0) -> TemperatureTuning:
+    spec = options.spec
+    order = sorted(spec.temperatures, reverse=not spec.hot_is_low)
+    start = options.start
+    if start is None:
+        own = getattr(spec, spec.temperature)  # the recipe's field has the axis's name
+        start = min(order, key=lambda temperature: abs(temperature - own))
+    most = options.most_siblings if siblings else 0
+    how = Tuning(options.strategy, options.choose, options.select_by, options.neighbours, most)
+    return TemperatureTuning(order, spec.loads, start, spec.thresholds, how, siblings)
+
+
+def _search(options: TuneTemperature, store: Store) -> int:
+    """Train what the search wants."""
+    spec = options.spec
+    store.check()
+    candidates = spec.points()
+    tuning = _tuning(options, len(spec.retrain_seeds))
+    plan = SearchPlan(
+        tuning,
+        candidates,
+        store.stored(),
+        store.dense_models(),
+        lambda stages: rows_of(phase_table(stages, store, spec.thresholds))[0],
+    )
+    if plan.left:
+        check_models(candidates)
+        check_data(candidates, options.run.data_folder)
+    store.check_writable()
+    print(f"Searching among {len(tuning.temperatures)} temperatures; results in {store.folder}", flush=True)
+    if not plan.left:
+        store.set_spec(spec)
+    elif not carry_out(plan, store, spec, options.run, SweepProgress(None, 0, [])):
+        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
+        return INTERRUPTED
+    code = report_failures(plan.evaluated, store)
+    table = phase_table(plan.cells, store, spec.thresholds)
+    answers = _report(options, tuning, table, store.folder.path / PICTURE, spec.title)
+    return SOME_FAILED if any(answer.temperature is None for answer in answers) else code
+
+
+def _report(
+    options: TuneTemperature, tuning: TemperatureTuning, table: pd.DataFrame, picture: Path, title: str
+) -> list[Answer]:
+    """Print the answers, and write them and the picture."""
+    spec = options.spec
+    answers = tuning.answers(table)
+    shown = Table(box=SIMPLE, collapse_padding=True)
+    for heading in (spec.load, f"best {spec.temperature}", "regime", "evaluated, in order", "test error", "regret"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for answer in answers:
+        way = " ".join(f"{visit.row['temperature']:g}" for visit in answer.visits)
+        chosen = "none" if answer.temperature is None else f"{answer.temperature:g}"
+        errors = ("" if value is None else f"{value:.4f}" for value in (answer.chosen_error, answer.regret))
+        shown.add_row(f"{answer.load:g}", chosen, answer.regime or "–", way, *errors)
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    for note in dict.fromkeys(answer.note for answer in answers if answer.note):
+        print(f"Note: {note}.")
+    if options.json:
+        text = json.dumps([answer.as_json(spec.load) for answer in answers], indent=2)
+        Path(options.json).write_text(text + "\n")
+        print(f"Answers: {options.json}")
+    diagram = phase_diagram(table, spec.hot_is_low)
+    path = checked_file("--picture", options.picture or str(picture))
+    rows = sorted(spec.temperatures, reverse=not spec.hot_is_low)
+    searches = [
+        Search(
+            sorted(spec.loads).index(answer.load),
+            [rows.index(visit.row["temperature"]) for visit in answer.visits],
+            None if answer.temperature is None else rows.index(answer.temperature),
+        )
+        for answer in answers
+    ]
+    write_diagram(path, diagram, title, spec.thresholds, searches)
+    print(f"Picture: {path}")
+    return answers
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,120 @@
+import math
+
+import pandas as pd
+import pytest
+
+from metrics.regimes import Thresholds
+from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
+from sweeps.errors import UsageError
+from sweeps.phase import phase_table
+from sweeps.presets import PRESETS
+from sweeps.recorded import open_recorded, phase_of, read_table, write_table
+from sweeps.replay import replay
+
+THRESHOLDS = Thresholds(-0.05, 0.98)
+GOOD = "temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n"
+
+
+def written(folder, text, name="table.csv"):
+    file = folder / name
+    file.write_text(text)
+    return str(file)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_of_a_cell_are_averaged(tmp_path, kind):
+    rows = pd.DataFrame(
+        {
+            "temperature": [1, 1, 2],
+            "density": [0.1, 0.1, 0.1],
+            "lmc": [-0.2, -0.1, 0.0],
+            "test_error": [0.4, 0.2, 0.1],
+            "cka": [0.9, 0.8, 0.99],
+            "who": ["a", "b", "c"],
+            "loss": [2.0, 4.0, 1.0],
+        }
+    )
+    write_table(rows, str(tmp_path / f"table.{kind}"))
+    table = phase_of(read_table(str(tmp_path / f"table.{kind}")), "epochs", THRESHOLDS)
+    assert list(table["lmc"]) == pytest.approx([-0.15, 0.0])
+    assert table["lmc_se"][0] == pytest.approx(0.05)
+    assert math.isnan(table["lmc_se"][1])
+    assert list(table["test_error"]) == pytest.approx([0.3, 0.1])
+    assert list(table["loss"]) == pytest.approx([3.0, 1.0])
+    assert list(table["regime"]) == ["I", "II-B"]
+    assert list(table["normalized_test_error"]) == pytest.approx([0.2, 0.0])
+
+
+def test_cells_that_are_not_there_are_missing(tmp_path):
+    table = phase_of(read_table(written(tmp_path, GOOD + "2,0.2,0,0.1\n")), "epochs", THRESHOLDS)
+    assert list(zip(table["temperature"], table["load"], table["status"], strict=True)) == [
+        (1, 0.1, "ok"),
+        (1, 0.2, "missing"),
+        (2, 0.1, "ok"),
+        (2, 0.2, "ok"),
+    ]
+    tuning = TemperatureTuning([1, 2], [0.1, 0.2], 1, THRESHOLDS, Tuning())
+    with pytest.raises(UsageError, match=r"the table has no results of epochs 1 at density 0\.2; record"):
+        replay(tuning, table)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD.replace("0.2\n", "much\n"), "row 2: test_error is much; it has to be a number."),
+        (GOOD.replace("-0.2", ""), "row 1: lmc is nan; it has to be a number."),
+        (GOOD.replace("-0.2", "-inf"), "row 1: lmc is -inf; LMC is in units of error"),
+        (GOOD.replace("-0.2", "-20"), "row 1: lmc is -20.0; LMC is in units of error, in [-1, 1]."),
+        (GOOD.replace("0.3", "30"), "row 1: test_error is 30.0; an error is a fraction in [0, 1]."),
+        (GOOD.replace("1,0.1", "1,10"), "row 1: density is 10.0; a density is a fraction kept, in (0, 1]."),
+        (GOOD.replace("1,0.1", "1,0"), "row 1: density is 0.0; a density"),
+        (GOOD.replace("1,0.1", "warm,0.1"), "row 1: temperature is warm; it has to be a number."),
+        (GOOD.replace("lmc", "density"), "has two columns density; rename or remove one."),
+        (GOOD.replace("lmc", "LMC"), "has no column lmc; it has temperature, density, LMC, test_error."),
+        (GOOD.split("\n")[0] + "\n", "has no rows with results."),
+        (
+            GOOD.replace("error\n", "error,cka\n").replace("0.3\n", "0.3,\n"),
+            "row 1: cka is nan; it has to be a number.",
+        ),
+        ("", "is not a table that can be read: No columns to parse from file."),
+        (GOOD + "1,2,3,4,5,6\n", "is not a table that can be read"),
+    ],
+)
+def test_what_is_no_table_is_said_in_one_sentence(tmp_path, text, said):
+    with pytest.raises(UsageError) as error:
+        read_table(written(tmp_path, text))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_other_files(tmp_path):
+    for name, said in (("table.txt", "neither a .csv nor a .parquet"), ("absent.csv", "cannot be read: No such file")):
+        with pytest.raises(UsageError, match=said):
+            read_table(str(tmp_path / name))
+    with pytest.raises(UsageError, match="is not a table that can be read"):
+        read_table(written(tmp_path, "no parquet", "table.parquet"))
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(UsageError, match="is not a table that can be read"):
+        read_table(str(tmp_path / "binary.csv"))
+
+
+def test_a_phase_table_of_our_own_reads_as_the_folder_it_is_of(tmp_path, store, made_up):
+    spec = PRESETS["smoke"]
+    store.set_spec(spec)
+    for stage in spec.points()[:-1]:
+        store.record(stage, made_up(stage, lmc=-0.3 if stage.label.temperature == 6 else 0.0), "cpu")
+    table = phase_table(spec.points(), store, spec.thresholds)
+    write_table(table, str(tmp_path / "phase.csv"))
+    file = open_recorded(str(tmp_path / "phase.csv"), "epochs")
+    folder = open_recorded(str(store.folder), "epochs")
+    assert (file.spec.temperatures, file.spec.densities, file.spec.epochs) == ((2, 6), (0.05, 0.4), 6)
+    assert folder.spec == spec
+    for column in ("temperature", "load", "status", "regime", "lmc", "lmc_se", "test_error"):
+        pd.testing.assert_series_equal(
+            file.table(spec.thresholds)[column], folder.table(spec.thresholds)[column], check_dtype=False
+        )
+
+
+@pytest.mark.parametrize(("axis", "coldest"), [("epochs", 2), ("batch_size", 2), ("rho", 1.0), ("lr", 1.0)])
+def test_in_a_file_the_default_recipe_is_the_coldest(tmp_path, axis, coldest):
+    assert getattr(open_recorded(written(tmp_path, GOOD), axis).spec, axis) == coldest

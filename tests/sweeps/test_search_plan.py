@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import pytest
+
+from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
+from sweeps.phase import phase_table, rows_of
+from sweeps.presets import PRESETS
+from sweeps.search_plan import SearchPlan
+from trainables.stages import DenseStage
+
+SPEC = replace(PRESETS["digits"], temperatures=(2, 4, 7, 10), densities=(0.1, 0.2), epochs=10, dense_seeds=(1, 2))
+# By density the boundary is at 4 and at 10.
+LMC = {0.1: {2: 0.0, 4: -0.02, 7: -0.2, 10: -0.3}, 0.2: dict.fromkeys((2, 4, 7, 10), 0.0)}
+
+
+@pytest.fixture
+def searching(store):
+    def make(spec=SPEC, **options):
+        how = Tuning(choose="boundary", **options)
+        order = sorted(spec.temperatures)
+        tuning = TemperatureTuning(order, spec.loads, 10, spec.thresholds, how, len(spec.retrain_seeds))
+        summary = lambda stages: rows_of(phase_table(stages, store, spec.thresholds))[0]  # noqa: E731
+        return tuning, SearchPlan(tuning, spec.points(), store.stored(), store.dense_models(), summary)
+
+    return make
+
+
+@pytest.fixture
+def train(store, made_up):
+    def do(
+        plan, count=1000, fails=lambda stage: False, lmc=lambda stage: LMC[stage.label.load][stage.label.temperature]
+    ):
+        done = []
+        while len(done) < count and (stage := plan.ask()) is not None:
+            done.append(stage)
+            if fails(stage):
+                plan.tell(stage, "failed")
+                continue
+            if not isinstance(stage, DenseStage):
+                store.record(stage, made_up(stage, lmc=lmc(stage)), "cpu")
+            plan.tell(stage, "ok")
+        return done
+
+    return do
+
+
+def cells(stages):
+    return [(stage.label.temperature, stage.label.load) for stage in stages if not isinstance(stage, DenseStage)]
+
+
+def chosen(tuning, plan, store):
+    table = phase_table(plan.cells, store, SPEC.thresholds)
+    return {answer.load: answer.temperature for answer in tuning.answers(table)}
+
+
+def test_only_what_the_search_wants_is_trained(searching, train, store):
+    tuning, plan = searching(strategy="step")
+    done = train(plan)
+    assert plan.left == []
+    assert sorted(set(cells(done))) == [(4, 0.1), (7, 0.1), (10, 0.1), (10, 0.2)]
+    assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
+    assert sorted(cells(plan.evaluated)) == sorted(cells(done))
+
+
+def test_one_training_keeps_the_dense_models_of_all_temperatures_it_passes(searching, train):
+    _, plan = searching(strategy="step")
+    dense = [stage for stage in train(plan) if isinstance(stage, DenseStage)]
+    assert [(stage.run.seed, stage.epochs) for stage in dense] == [(1, (2, 4, 7, 10)), (2, (2, 4, 7, 10))]
+
+
+def test_densities_go_on_independently(searching):
+    _, plan = searching()
+    first = [plan.ask(), plan.ask()]
+    for stage in first:
+        plan.tell(stage, "ok")
+    assert {(stage.label.load, stage.point.dense.seed) for stage in (plan.ask() for _ in range(4))} == {
+        (load, seed) for load in (0.1, 0.2) for seed in (1, 2)
+    }
+
+
+def test_what_is_stored_is_not_trained_again_and_the_answer_is_the_same(searching, train, store):
+    tuning, plan = searching(strategy="step")
+    train(plan, count=5)  # and killed
+    tuning, plan = searching(strategy="step")
+    rest = train(plan)
+    assert len(cells(rest)) == 8 - 3
+    assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
+    tuning, plan = searching(strategy="step")
+    assert plan.left == []
+    assert plan.ask() is None
+    assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
+
+
+def test_a_grids_points_are_used(searching, store, made_up):
+    for stage in SPEC.points():
+        store.record(stage, made_up(stage, lmc=LMC[stage.label.load][stage.label.temperature]), "cpu")
+    tuning, plan = searching()
+    assert plan.left == []
+    assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
+
+
+def test_more_siblings_are_trained_for_the_undecided_cell_alone(searching, train, store):
+    _, plan = searching(strategy="step", most_siblings=5)
+    lmcs = {0.1: {10: -0.051, 7: 0.3}, 0.2: {10: 0.3}}
+
+    def lmc(stage):
+        return lmcs[stage.label.load][stage.label.temperature] + {1: 0.02, 2: -0.02}[stage.point.dense.seed]
+
+    done = [stage for stage in train(plan, lmc=lmc) if not isinstance(stage, DenseStage)]
+    more = [stage for stage in done if len(stage.seeds) > 3]
+    assert [(stage.label.temperature, stage.label.load, stage.seeds) for stage in more] == [
+        (10, 0.1, (1, 2, 3, 4, 5))
+    ] * 2
+    cell = phase_table([stage for stage in plan.cells if stage.label.load == 0.1], store, SPEC.thresholds)
+    assert list(cell[cell["temperature"] == 10]["n_runs"]) == [10]
+
+
+def test_a_failed_point_leaves_the_cell_to_the_other_dense_seeds(searching, train, store):
+    tuning, plan = searching(strategy="step")
+    train(plan, fails=lambda stage: not isinstance(stage, DenseStage) and stage.point.dense.seed == 1)
+    assert plan.left == []
+    assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
+
+
+def test_if_everything_fails_there_is_no_answer_but_an_end(searching, train, store):
+    tuning, plan = searching()
+    train(plan, fails=lambda stage: True)
+    assert plan.left == []
+    assert chosen(tuning, plan, store) == {0.1: None, 0.2: None}
