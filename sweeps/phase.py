@@ -31,7 +31,7 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
     pairs = pairs[_among(pairs, "first_seed", wanted) & _among(pairs, "second_seed", wanted)]
     pairs = pairs[pairs["point"].isin(runs["point"])]
     runs_by_point, pairs_by_point = (dict(list(table.groupby("point"))) for table in (runs, pairs))
-    dense_errors = dense.set_index(["dense", "epoch"])["validation_error"].to_dict()
+    dense_errors = dense.set_index(["dense", "epoch"])[["validation_error", "test_error"]].astype(float)
     rows = [_cell(stages, runs_by_point, pairs_by_point, dense_errors) for stages in cells.values()]
     table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
     table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
@@ -63,7 +63,7 @@ def _cell(
     stages: Sequence[PointStage],
     runs_by_point: dict[str, pd.DataFrame],
     pairs_by_point: dict[str, pd.DataFrame],
-    dense_errors: dict[tuple[str, int], float],
+    dense_errors: pd.DataFrame,
 ) -> dict[str, Any]:
     """Summarise one temperature and load over the dense seeds."""
     keys = [stage.point.key for stage in stages]
@@ -85,8 +85,9 @@ def _cell(
         row |= _mean_and_errors(runs, name)
     for name in ("lmc", "cka"):
         row |= _mean_and_errors(pairs, name)
-    errors = [dense_errors.get((stage.point.dense.key, stage.point.epoch), math.nan) for stage in stages]
-    row["dense_validation_error"] = pd.Series(errors).mean()
+    models = dense_errors.reindex([(stage.point.dense.key, stage.point.epoch) for stage in stages])
+    row["dense_validation_error"] = models["validation_error"].mean()
+    row["dense_test_error"] = models["test_error"].mean(skipna=False)
     row["n_runs"] = 0 if runs is None else len(runs)
     row["n_pairs"] = 0 if pairs is None else len(pairs)
     row["n_dense_seeds"] = 0 if runs is None else runs["dense_seed"].nunique()

@@ -18,7 +18,7 @@ def pinned(spec: SweepSpec) -> SweepSpec:
     Raises:
         UsageError: If they are not there.
     """
-    with _told():
+    with told():
         return replace(spec, data=trainables.data.pin(spec.data), model=trainables.models.pin(spec.model))
 
 
@@ -37,7 +37,7 @@ def check_models(points: Sequence[PointStage]) -> None:
         statistics = images % point.measurement.batch_norm_batch_size or point.measurement.batch_norm_batch_size
         batch = min(statistics, _smallest_batch(run.recipe, images), _smallest_batch(point.retrain, images), images)
         smallest[run.model, run.data] = min(batch, smallest.get((run.model, run.data), batch))
-    with _told():
+    with told():
         for (model, data), batch in sorted(smallest.items()):
             check_fit(model, trainables.data.outline(data), batch)
 
@@ -48,7 +48,7 @@ def check_data(points: Sequence[PointStage], data_folder: str) -> None:
     Raises:
         UsageError: If the data cannot be used.
     """
-    with _told():
+    with told():
         for what in {(stage.point.dense.data, stage.point.dense.validation_fraction) for stage in points}:
             trainables.data.load(*what, data_folder)
 
@@ -59,7 +59,8 @@ def _smallest_batch(recipe: Recipe, images: int) -> int:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
+    """Turn what is wrong with a name or a file into a UsageError."""
     try:
         yield
     except ValueError as error:

@@ -71,6 +71,21 @@ def open_recorded(path: str, temperature: str) -> Recorded:
     return Recorded(path, replace(like, temperatures=temperatures, densities=densities, **own), None)
 
 
+def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None:
+    """Raise UsageError for temperatures and loads that a recorded table has not."""
+    for option, column, wanted in (
+        ("--densities" if spec.load == "density" else "--widths", "load", spec.loads),
+        ("--temperatures", "temperature", spec.temperatures),
+    ):
+        known = sorted(set(table[column]))
+        if not wanted:
+            raise UsageError(f"{option} (nothing): give at least one value.")
+        for value in wanted:
+            if value not in known:
+                there = " ".join(f"{each:g}" for each in known)
+                raise UsageError(f"{option} {value:g}: {past.path} has {there}.")
+
+
 class _Range(NamedTuple):
     least: float
     most: float

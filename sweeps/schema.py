@@ -48,6 +48,9 @@ _PROVENANCE = [
 ]
 
 
+_TEST_ERROR = _column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images")
+
+
 def _errors(models: str) -> list[pa.Field]:
     return [
         _column("train_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; unaugmented training images, {models}"),
@@ -56,14 +59,14 @@ def _errors(models: str) -> list[pa.Field]:
 
 
 TABLES = {
-    "dense": pa.schema([*_WHERE, *_STATUS, *_errors("dense model"), *_PROVENANCE], metadata=_VERSION),
+    "dense": pa.schema([*_WHERE, *_STATUS, *_errors("dense model"), _TEST_ERROR, *_PROVENANCE], metadata=_VERSION),
     "runs": pa.schema(
         [
             *_POINT,
             _column("retrain_seed", pa.int64(), "", "seed of the retraining"),
             *_STATUS,
             *_errors("at the end; validation and test error are means over the last 5 epochs"),
-            _column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images"),
+            _TEST_ERROR,
             _column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
             _column("density_by_layer", pa.map_(pa.string(), pa.float64()), _FRACTION, "the same by parameter"),
             _column(
@@ -116,6 +119,7 @@ PHASE = pa.schema(
         _column("cka_se", pa.float64(), "", _SE.format("pairs")),
         _column("cka_se_dense", pa.float64(), "", _SE_DENSE),
         _column("dense_validation_error", pa.float64(), _FRACTION, "mean over the dense models, before pruning"),
+        _column("dense_test_error", pa.float64(), _FRACTION, "the same; NaN if one is of before it was recorded"),
         _column("n_runs", pa.int64(), "", "siblings with status ok"),
         _column("n_pairs", pa.int64(), "", "pairs with status ok"),
         _column("n_dense_seeds", pa.int64(), "", "dense models with a sibling with status ok"),

@@ -22,7 +22,7 @@ from sweeps.phase_diagram import Search, phase_diagram
 from sweeps.preflight import check_data, check_models, pinned
 from sweeps.presets import DEFAULT_PRESET, PRESETS
 from sweeps.progress import SweepProgress
-from sweeps.recorded import Recorded, open_recorded
+from sweeps.recorded import check_recorded, open_recorded
 from sweeps.replay import replay
 from sweeps.report import checked_file, write_diagram
 from sweeps.search_plan import SearchPlan
@@ -93,7 +93,10 @@ def main(arguments: Sequence[str]) -> int:
     if past is not None:
         tuning = _tuning(options)
         table = past.table(spec.thresholds)
-        _check_recorded(options, past, table)
+        check_recorded(spec, past, table)
+        by = options.select_by
+        if options.choose == "best-visited" and by != SELECT_BY and by not in table.select_dtypes("number"):
+            raise UsageError(f"--select-by {by}: {past.path} has no such column of numbers.")
         replay(tuning, table)
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
         default = past.folder / PICTURE if past.folder else Path(PICTURE)
@@ -122,22 +125,6 @@ def _check(options: TuneTemperature) -> None:
     for option, name in (("--json", options.json), ("--picture", options.picture)):
         if name is not None:
             checked_file(option, name)
-
-
-def _check_recorded(options: TuneTemperature, past: Recorded, table: pd.DataFrame) -> None:
-    """Raise UsageError for what is not in a table."""
-    for option, column, wanted in (
-        ("--densities" if options.spec.load == "density" else "--widths", "load", options.spec.loads),
-        ("--temperatures", "temperature", options.spec.temperatures),
-    ):
-        known = sorted(set(table[column]))
-        for value in wanted:
-            if value not in known:
-                there = " ".join(f"{each:g}" for each in known)
-                raise UsageError(f"{option} {value:g}: {past.path} has {there}.")
-    by = options.select_by
-    if options.choose == "best-visited" and by != SELECT_BY and by not in table.select_dtypes("number"):
-        raise UsageError(f"--select-by {by}: {past.path} has no such column of numbers.")
 
 
 def _tuning(options: TuneTemperature, siblings: int = 0) -> TemperatureTuning:

@@ -36,7 +36,7 @@ class StageCosts:
         """Estimate one stage."""
         if isinstance(stage, DenseStage):
             run, sizes = stage.run, _sizes(stage.run)
-            kept = len(stage.epochs) * (sizes.train + sizes.validation) * self._evaluation(run, 1)
+            kept = len(stage.epochs) * (sizes.train + sizes.validation + sizes.test) * self._evaluation(run, 1)
             return _steps(run.recipe, stage.epochs[-1], sizes.train) * self._step(run, run.recipe, 1) + kept
         point, siblings = stage.point, len(stage.seeds)
         run, sizes, measurement = point.dense, _sizes(point.dense), point.measurement

@@ -9,6 +9,7 @@ import torch
 from trainables import artifacts
 from trainables.artifacts import Folder
 from trainables.attempt import Attempt, Machine, Progress, Splits, splits_of
+from trainables.checkpoints import checkpoint_file
 from trainables.measurement import errors
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
 from trainables.siblings import NOT_FINITE, Execution, Rows, Sibling, diverged_point, measure
@@ -50,6 +51,8 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         stack = splits.stack(run.model, 1)
+    if run.checkpoint is not None:
+        stack.load([_needed(machine.folder, checkpoint_file(run.checkpoint))])
     training = Training(stack, run.recipe, splits.batches, [("dense", run.seed)])
     attempt = Attempt(training, splits, machine, f"training/dense-{run.key}.pt")
     rows = []
@@ -59,7 +62,7 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
         if kept is None:
             yield from attempt.run(until=epoch, evaluate_from=run.recipe.epochs)
             kept = attempt.state_dict() | {
-                split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation")
+                split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation", "test")
             }
             artifacts.save(machine.folder, dense_file(run, epoch), kept)
         attempt.load_state_dict(kept)
@@ -72,6 +75,8 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
                 "message": NOT_FINITE.format(diverged, "dense training") if diverged else "",
                 "train_error": kept["train"],
                 "validation_error": kept["validation"],
+                # Files of earlier versions have none.
+                "test_error": kept["test"] if "test" in kept else errors(stack, splits.test)[0],
                 "seconds": kept["seconds"],
             }
         )
@@ -82,9 +87,7 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
 def _execute_point(stage: PointStage, machine: Machine) -> Execution:
     """Siblings of earlier attempts are taken from their files, the missing ones retrained together."""
     point = stage.point
-    dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
-    if dense is None:
-        raise FileNotFoundError(f"the dense model of seed {point.dense.seed} after epoch {point.epoch} is not there")
+    dense = _needed(machine.folder, dense_file(point.dense, point.epoch))
     if diverged := dense["training"]["diverged"][0]:
         return diverged_point(stage, NOT_FINITE.format(diverged, "dense training"))
     siblings = _siblings(machine.folder, point.key)
@@ -93,6 +96,13 @@ def _execute_point(stage: PointStage, machine: Machine) -> Execution:
         yield from _retrain(stage, missing, dense["training"]["stack"], machine)
         siblings = _siblings(machine.folder, point.key)
     return (yield from measure(stage, [siblings[seed] for seed in stage.seeds], machine))
+
+
+def _needed(folder: Folder, name: str) -> Any:
+    content = artifacts.load(folder, name)
+    if content is None:
+        raise FileNotFoundError(f"{folder.path / name} is not there")
+    return content
 
 
 def _siblings(folder: Folder, key: str) -> dict[int, Sibling]:

@@ -14,7 +14,14 @@ Pruner = Literal["magnitude-uniform", "magnitude-global"]
 PROTOCOL = 1
 """Enters every key. Raised when the same configuration begins to mean another computation."""
 
-ADDED = {"crop_padding": None, "flip": None, "iterations": None, "rho": 0.0, "precision": "float32"}
+ADDED = {
+    "crop_padding": None,
+    "flip": None,
+    "iterations": None,
+    "rho": 0.0,
+    "precision": "float32",
+    "checkpoint": None,
+}
 """Fields that came after results had been stored, with what was true before: then they do not enter the key."""
 
 
@@ -30,6 +37,7 @@ class DenseRun:
         seed: Decides the initial weights and the order and augmentation of the batches.
         crop_padding: Pixels of random shift in augmentation; the data set's own if None.
         flip: Whether augmentation mirrors; the data set's own if None.
+        checkpoint: Name of the weights to begin with, of a model that a user trained; its epoch is 0.
     """
 
     data: str
@@ -39,6 +47,7 @@ class DenseRun:
     seed: int
     crop_padding: int | None = None
     flip: bool | None = None
+    checkpoint: str | None = None
 
     @cached_property
     def key(self) -> str:
@@ -113,6 +122,8 @@ class DenseStage:
 
     def __str__(self) -> str:
         recipe = self.run.recipe
+        if self.run.checkpoint is not None:
+            return f"{self.run.model} of checkpoint {self.run.checkpoint}"
         how = f"batch size {recipe.batch_size}, lr {recipe.lr:g}" + f", rho {recipe.rho:g}" * bool(recipe.rho)
         return f"dense {self.run.model} of seed {self.run.seed}, {how}"
 

@@ -1,0 +1,112 @@
+"""Case study 2 of Zhou et al. 2023: which of several trained models to prune. Algorithms 2 and 2.1, as we read them."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metrics.regimes import Thresholds, regimes_at_load
+from sweeps.case_studies.boundary import Row
+
+Chooser = Callable[[Sequence[Row], float], tuple[Row | None, str]]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What one method chooses for one load.
+
+    Attributes:
+        method: Its name.
+        chosen: The candidate, in columns of the phase table; None if the method cannot tell.
+        regime: Regime of its pruned siblings.
+        reason: Why.
+        regret: Test error of its pruned siblings minus the lowest of all candidates; NaN if not known.
+    """
+
+    method: str
+    chosen: Row | None
+    regime: str | None
+    reason: str
+    regret: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; None for what is not known."""
+        chosen = self.chosen or {}
+        names = ("temperature", "dense_test_error", "lmc", "cka", "test_error")
+        values = {name: None if math.isnan(chosen.get(name, math.nan)) else chosen[name] for name in names}
+        regret = None if math.isnan(self.regret) else self.regret
+        return {"method": self.method, **values, "regime": self.regime, "regret": regret, "reason": self.reason}
+
+
+def _least(candidates: Sequence[Row], column: str, words: str) -> tuple[Row | None, str]:
+    known = [row for row in candidates if not math.isnan(row.get(column, math.nan))]
+    if not known or len(known) < len(candidates):
+        return None, f"{column} is not known of all candidates"
+    return min(known, key=lambda row: row[column]), words
+
+
+def _connected(
+    candidates: Sequence[Row], threshold: float, among: Callable[[Sequence[Row]], tuple[Row | None, str]]
+) -> tuple[Row | None, str]:
+    """Choose among the connected candidates; if there are none, the one with the largest LMC."""
+    known = [row for row in candidates if not math.isnan(row["lmc"])]
+    if not known:
+        return None, "LMC is not known of any candidate"
+    connected = [row for row in known if row["lmc"] >= threshold]
+    if not connected:
+        return max(known, key=lambda row: row["lmc"]), "all are in Regime I: the largest LMC"
+    chosen, words = among(connected)
+    return chosen, f"{words} of the {len(connected)} not in Regime I" if chosen is not None else words
+
+
+def _baseline(candidates: Sequence[Row], threshold: float) -> tuple[Row | None, str]:
+    return _least(candidates, "dense_test_error", "lowest dense test error")
+
+
+def _algorithm_2(candidates: Sequence[Row], threshold: float) -> tuple[Row | None, str]:
+    return _connected(candidates, threshold, lambda rows: _baseline(rows, threshold))
+
+
+def _algorithm_2_1(candidates: Sequence[Row], threshold: float) -> tuple[Row | None, str]:
+    def most_similar(rows: Sequence[Row]) -> tuple[Row | None, str]:
+        known = [row for row in rows if not math.isnan(row.get("cka", math.nan))]
+        return (max(known, key=lambda row: row["cka"]), "highest CKA") if known else (None, "cka is not known")
+
+    return _connected(candidates, threshold, most_similar)
+
+
+def _oracle(candidates: Sequence[Row], threshold: float) -> tuple[Row | None, str]:
+    return _least(candidates, "test_error", "lowest test error after pruning")
+
+
+METHODS: dict[str, Chooser] = {
+    "dense error": _baseline,
+    "Algorithm 2": _algorithm_2,
+    "Algorithm 2.1": _algorithm_2_1,
+    "oracle": _oracle,
+}
+"""Ways to choose, given the candidates and the threshold of LMC. The first and the last look at no siblings' LMC."""
+
+
+def select(candidates: Sequence[Row], thresholds: Thresholds) -> list[Selection]:
+    """Choose the model to prune by every method.
+
+    Algorithm 2 drops candidates whose pruned siblings are in Regime I and takes the lowest *dense* test error among the
+    rest; Algorithm 2.1 takes the highest CKA among the rest. If none is left, both take the largest LMC (Zhou et al.
+    2023, section 5.2; our interpretation).
+
+    Args:
+        candidates: Of one load, in columns of the phase table: ``dense_test_error``, and ``lmc``, ``cka`` and
+            ``test_error`` of the siblings pruned from them. NaN is not known.
+        thresholds: Of the regimes.
+    """
+    rows = list(candidates)
+    regimes = regimes_at_load([row["lmc"] for row in rows], [row.get("cka", math.nan) for row in rows], thresholds)
+    best = min((row["test_error"] for row in rows if not math.isnan(row["test_error"])), default=math.nan)
+    selections = []
+    for method, choose in METHODS.items():
+        chosen, reason = choose(rows, thresholds.lmc)
+        regime = None if chosen is None else regimes[rows.index(chosen)]
+        regret = math.nan if chosen is None else chosen["test_error"] - best
+        selections.append(Selection(method, chosen, regime, reason, regret))
+    return selections

@@ -1,0 +1,238 @@
+"""Choose which trained model to prune to a density: ``python sweeps/select_model.py --density 0.1``."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.case_studies.model_selection import Selection, select
+from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command, value_of
+from sweeps.errors import UsageError
+from sweeps.live import carry_out, report_failures
+from sweeps.options import RunOptions
+from sweeps.phase import phase_table, rows_of
+from sweeps.plan import GridPlan
+from sweeps.preflight import check_data, check_models, pinned, told
+from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.progress import SweepProgress
+from sweeps.recorded import check_recorded, lacking_cells, open_recorded
+from sweeps.report import checked_file
+from sweeps.spec import SweepSpec, check_thresholds
+from sweeps.store import Store
+from trainables.stages import DenseRun, DenseStage, Label, PointStage
+
+
+@dataclass(frozen=True)
+class SelectModel:
+    """Choose, of several trained models, the one to prune to a density.
+
+    Candidates are the dense models of a sweep, one for each temperature (figures are means over its dense seeds), or
+    files of yours. Each is pruned, and siblings are retrained from it; what --out holds already is not computed again.
+    Shown are the choices of the lowest dense test error, of the paper's Algorithms 2 and 2.1, and of an oracle.
+    Exit codes: 0 done, 1 some points failed, 2 bad usage, 130 interrupted.
+    """
+
+    spec: SweepSpec
+
+    run: RunOptions
+
+    preset: str = DEFAULT_PRESET
+    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
+
+    out: str | None = None
+    """Folder of the results; results/<preset> if not given."""
+
+    replay: str | None = None
+    """Recorded results to choose from instead of training: a results folder, or a .csv or .parquet file."""
+
+    checkpoints: tuple[str, ...] = ()
+    """Candidates of your own: files of torch.save with the weights of --model; instead of --temperatures."""
+
+    json: str | None = None
+    """File for the choices, one object for each density."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    preset, path = preset_of(arguments), value_of("--replay", arguments)
+    past = None if path is None else open_recorded(path, value_of("--temperature", arguments) or "epochs")
+    start = PRESETS[preset] if past is None else past.spec
+    options = parse(SelectModel, arguments, SelectModel(start, RunOptions(), preset))
+    spec = options.spec
+    check_axes(spec, start, arguments)
+    check_thresholds(spec.thresholds)
+    if options.json is not None:
+        checked_file("--json", options.json)
+    if past is not None:
+        if options.checkpoints:
+            raise UsageError("--checkpoints: with --replay nothing is trained; leave one of them out.")
+        if past.folder:
+            _measure_dense(past.spec, Store(past.folder), options.run)
+        table = past.table(spec.thresholds)
+        check_recorded(spec, past, table)
+        if lacking := lacking_cells(table, spec.temperatures, spec.loads):
+            raise UsageError(f"--replay: {path} has no results of {', '.join(lacking)}; leave them out.")
+        _report(options, table)
+        return OK
+    spec = pinned(spec)
+    spec.check()
+    options.run.check()
+    return _train(replace(options, spec=spec), Store(options.out or f"results/{preset}"))
+
+
+def _train(options: SelectModel, store: Store) -> int:
+    """Prune every candidate, and retrain its siblings."""
+    spec = options.spec
+    store.check()
+    points = spec.points()
+    if options.checkpoints:
+        store.check_writable()
+        points = _points_of_checkpoints(options, store)
+    plan = GridPlan(points, store.stored(), store.dense_models())
+    stored = len(points) - len(plan.points)
+    if plan.points:
+        check_models(points)
+        check_data(points, options.run.data_folder)
+    store.check_writable()
+    print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
+    sweep = None if options.checkpoints else spec
+    progress = SweepProgress(len(points), stored, plan.left)
+    if plan.left and not carry_out(plan, store, sweep, options.run, progress):
+        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
+        return INTERRUPTED
+    if sweep is not None:
+        store.set_spec(sweep)
+        _measure_dense(spec, store, options.run)
+    code = report_failures(points, store)
+    _report(options, phase_table(points, store, spec.thresholds))
+    return code
+
+
+def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStage]:
+    """Points whose dense models are the user's; in place of the temperature there is the number of the file."""
+    from trainables.checkpoints import keep_checkpoint
+    from trainables.data import outline
+    from trainables.models import build
+
+    spec = options.spec
+    shape = outline(spec.data)
+    like = {stage.label.load: stage for stage in spec.points()}
+    points: list[PointStage] = []
+    names: dict[str, str] = {}
+    for number, path in enumerate(options.checkpoints, start=1):
+        for load, stage in like.items():
+            run = stage.point.dense
+            with told():
+                model = build(run.model, shape.channels, shape.classes)
+                checkpoint = keep_checkpoint(path, model, store.artifacts)
+            if names.setdefault(checkpoint, path) != path or options.checkpoints.count(path) > 1:
+                raise UsageError(f"--checkpoints {path}: it is the same as {names[checkpoint]}; give each model once.")
+            dense = DenseRun(
+                run.data,
+                run.validation_fraction,
+                run.model,
+                replace(run.recipe, epochs=0),
+                seed=0,
+                crop_padding=run.crop_padding,
+                flip=run.flip,
+                checkpoint=checkpoint,
+            )
+            point = replace(stage.point, dense=dense, epoch=0)
+            points.append(PointStage(point, stage.seeds, Label("checkpoint", number, spec.load, load)))
+    return points
+
+
+def _measure_dense(spec: SweepSpec, store: Store, options: RunOptions) -> None:
+    """Measure the test error of dense models that were stored before it was recorded; nothing is trained."""
+    known = {
+        (row["dense"], row["epoch"])
+        for row in store.rows("dense", ["dense", "epoch", "test_error"])
+        if row["test_error"] is not None
+    }
+    models = {(stage.point.dense, stage.point.epoch) for stage in spec.points()}
+    missing: dict[DenseRun, list[int]] = {}
+    for run, epoch in sorted(models, key=lambda model: (model[0].key, model[1])):
+        if (run.key, epoch) in store.dense_models() and (run.key, epoch) not in known:
+            missing.setdefault(run, []).append(epoch)
+    if not missing:
+        return
+    import torch
+
+    from trainables.attempt import Machine
+    from trainables.execution import execute, finish
+
+    print(f"Measuring the test error of {sum(map(len, missing.values()))} dense models", flush=True)
+    machine = Machine(store.artifacts, torch.device("cpu"), data_folder=options.data_folder)
+    with told():
+        for run, epochs in missing.items():
+            stage = DenseStage(run, tuple(epochs))
+            store.record(stage, finish(execute(stage, machine)), f"cpu, {torch.get_num_threads()} threads")
+
+
+def _report(options: SelectModel, table: pd.DataFrame) -> None:
+    """Print the choices, and write them."""
+    spec = options.spec
+    table = table[table["load"].isin(spec.loads)]
+    if not options.checkpoints:
+        table = table[table["temperature"].isin(spec.temperatures)]
+    candidate = "checkpoint" if options.checkpoints else spec.temperature
+    shown = Table(box=SIMPLE, collapse_padding=True)
+    headings = (
+        spec.load,
+        "chosen by",
+        candidate,
+        "regime",
+        "dense error",
+        "LMC",
+        "CKA",
+        "test error",
+        "regret",
+        "reason",
+    )
+    for heading in headings:
+        shown.add_column(heading, justify="left" if heading in ("chosen by", "reason") else "right", no_wrap=True)
+    answers: list[dict[str, Any]] = []
+    for load in sorted(spec.loads):
+        choices = select(rows_of(table[table["load"] == load]), spec.thresholds)
+        answers.append({spec.load: load, "selections": [_as_json(choice, options) for choice in choices]})
+        for first, choice in enumerate(choices):
+            shown.add_row("" if first else f"{load:g}", *_cells(choice))
+        shown.add_section()
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    for number, path in enumerate(options.checkpoints, start=1):
+        print(f"Checkpoint {number}: {path}")
+    if options.json:
+        Path(options.json).write_text(json.dumps(answers, indent=2) + "\n")
+        print(f"Choices: {options.json}")
+
+
+def _cells(choice: Selection) -> list[str]:
+    values = choice.as_json()
+    numbers = [values[name] for name in ("dense_test_error", "lmc", "cka", "test_error", "regret")]
+    chosen = "–" if values["temperature"] is None else f"{values['temperature']:g}"
+    return [
+        choice.method,
+        chosen,
+        choice.regime or "–",
+        *("–" if number is None else f"{number:.4f}" for number in numbers),
+        choice.reason,
+    ]
+
+
+def _as_json(choice: Selection, options: SelectModel) -> dict[str, Any]:
+    values = choice.as_json()
+    if options.checkpoints:
+        number = values.pop("temperature")
+        values["checkpoint"] = None if number is None else options.checkpoints[round(number) - 1]
+    return values
+
+
+if __name__ == "__main__":
+    run_command(main)

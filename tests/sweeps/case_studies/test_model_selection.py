@@ -1,0 +1,62 @@
+import math
+
+import pytest
+
+from metrics.regimes import Thresholds
+from sweeps.case_studies.model_selection import select
+
+THRESHOLDS = Thresholds(-0.05, 0.98)
+
+
+def candidate(temperature, dense, lmc, cka, test):
+    return {"temperature": temperature, "dense_test_error": dense, "lmc": lmc, "cka": cka, "test_error": test}
+
+
+CANDIDATES = [
+    candidate(10, 0.20, -0.01, 0.95, 0.30),
+    candidate(20, 0.10, -0.04, 0.97, 0.25),
+    candidate(40, 0.05, -0.20, 0.99, 0.40),
+    candidate(30, 0.09, -0.06, 0.90, 0.24),
+]
+
+
+def chosen(candidates, column="temperature"):
+    return {each.method: each.chosen and each.chosen[column] for each in select(candidates, THRESHOLDS)}
+
+
+def test_each_method_on_a_case_by_hand():
+    assert chosen(CANDIDATES) == {"dense error": 40, "Algorithm 2": 20, "Algorithm 2.1": 20, "oracle": 30}
+    regrets = {each.method: each.regret for each in select(CANDIDATES, THRESHOLDS)}
+    assert regrets == pytest.approx({"dense error": 0.16, "Algorithm 2": 0.01, "Algorithm 2.1": 0.01, "oracle": 0.0})
+    assert {each.method: each.regime for each in select(CANDIDATES, THRESHOLDS)}["dense error"] == "I"
+
+
+def test_the_algorithms_differ_where_error_and_similarity_do():
+    similar = [CANDIDATES[0] | {"cka": 0.985}, *CANDIDATES[1:]]
+    assert chosen(similar) == {"dense error": 40, "Algorithm 2": 20, "Algorithm 2.1": 10, "oracle": 30}
+
+
+def test_if_all_are_in_regime_one_the_largest_lmc_is_taken():
+    barriers = [row | {"lmc": row["lmc"] - 0.5} for row in CANDIDATES]
+    found = {each.method: each for each in select(barriers, THRESHOLDS)}
+    for method in ("Algorithm 2", "Algorithm 2.1"):
+        assert found[method].chosen["temperature"] == 10
+        assert found[method].reason == "all are in Regime I: the largest LMC"
+
+
+def test_the_threshold_itself_is_connected():
+    exactly = [CANDIDATES[0], candidate(40, 0.05, -0.05, 0.99, 0.40)]
+    assert chosen(exactly)["Algorithm 2"] == 40
+
+
+def test_what_is_not_known_is_not_guessed():
+    blind = [row | {"dense_test_error": math.nan} for row in CANDIDATES]
+    assert chosen(blind) == {"dense error": None, "Algorithm 2": None, "Algorithm 2.1": 20, "oracle": 30}
+    assert {each.reason for each in select(blind, THRESHOLDS)[:2]} == {
+        "dense_test_error is not known of all candidates"
+    }
+    dissimilar = [row | {"cka": math.nan} for row in CANDIDATES]
+    assert chosen(dissimilar)["Algorithm 2.1"] is None
+    diverged = [CANDIDATES[0], candidate(80, 0.01, math.nan, math.nan, math.nan)]
+    assert chosen(diverged) == {"dense error": 80, "Algorithm 2": 10, "Algorithm 2.1": 10, "oracle": None}
+    assert select(diverged, THRESHOLDS)[0].as_json()["test_error"] is None
