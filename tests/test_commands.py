@@ -2,9 +2,12 @@
 
 import fcntl
 import io
+import json
+import math
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +24,7 @@ import torch
 from sweeps.presets import PRESETS
 from sweeps.store import Store
 from trainables.data import CACHE, load
+from trainables.models import build
 
 ROOT = Path(__file__).parent.parent
 SMOKE = PRESETS["smoke"]
@@ -221,6 +225,154 @@ def test_report_draws_stored_results(undisturbed, tmp_path, without_ray_and_torc
     phase = pd.read_parquet(out / "phase.parquet")
     assert ((phase["regime"] == "I") == (phase["lmc"] < -1e-9)).all()
     assert run("report", out).returncode == 0  # and with the sweep's own again
+
+
+def answers_of(file):
+    return json.loads(Path(file).read_text())
+
+
+def test_a_search_trains_what_it_wants_and_decides_as_a_replay_of_the_grid(
+    undisturbed, tmp_path, without_ray_and_torch
+):
+    """Live, again with nothing to do, and killed in between; the grid's table knows what should come out."""
+    out, _ = undisturbed
+    expected = run("tune_temperature", "--replay", out, "--json", tmp_path / "replay.json", env=without_ray_and_torch)
+    assert expected.returncode == 0, expected.stderr
+    assert (out / "temperature_tuning.html").stat().st_size > 1_000_000
+    search = ["--preset", "smoke", "--out", tmp_path / "live", "--most-siblings", "0", "--json"]
+    process = subprocess.Popen(
+        command("tune_temperature", *search, tmp_path / "x"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    until(lambda: list((tmp_path / "live" / "runs").glob("*.parquet")), process)
+    process.kill()
+    process.communicate()
+    done = run("tune_temperature", *search, tmp_path / "live.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = run("tune_temperature", *search, tmp_path / "again.json", env=without_ray_and_torch)
+    assert again.returncode == 0, again.stdout + again.stderr
+    live, replayed = answers_of(tmp_path / "live.json"), answers_of(tmp_path / "replay.json")
+    assert live == answers_of(tmp_path / "again.json")
+    for answer in (*live, *replayed):
+        for name in ("best_temperature", "best_error", "regret"):  # the grid knows more
+            answer.pop(name)
+        for visit in answer["visited"]:
+            assert (visit.pop("siblings"), math.isnan(visit["lmc"])) in ((2, False), (None, False))
+    assert live == replayed
+    points = len(pd.read_parquet(tmp_path / "live" / "runs")["point"].unique())
+    assert points == sum(answer["evaluations"] for answer in live)
+    completed = grid(tmp_path / "live")
+    assert f"4 points wanted, {points} stored" in completed.stdout
+    assert_same(tmp_path / "live", out)
+
+
+def test_more_siblings_are_trained_where_one_pair_leaves_it_open(undisturbed, tmp_path):
+    out = tmp_path / "results"
+    shutil.copytree(undisturbed[0], out)
+    search = ["--preset", "smoke", "--density", "0.4", "--most-siblings", "3", "--out", out, "--json", out / "a.json"]
+    done = run("tune_temperature", *search)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (answer,) = answers_of(out / "a.json")
+    assert {visit["siblings"] for visit in answer["visited"]} == {3}
+    assert "with 2 siblings was undecided; " in answer["visited"][0]["reason"]
+    runs = pd.read_parquet(out / "runs")
+    assert sorted(runs[runs["load"] == 0.4]["retrain_seed"]) == [1, 1, 2, 2, 3, 3][: 4 + answer["evaluations"]]
+
+
+def test_selecting_a_model_of_a_grid_and_of_ones_own(undisturbed, tmp_path, without_ray_and_torch):
+    out, _ = undisturbed
+    done = run("select_model", "--replay", out, "--json", tmp_path / "a.json", env=without_ray_and_torch)
+    assert done.returncode == 0, done.stderr
+    for answer in answers_of(tmp_path / "a.json"):
+        methods = {each["method"]: each for each in answer["selections"]}
+        assert list(methods) == ["dense error", "Algorithm 2", "Algorithm 2.1", "oracle"]
+        assert methods["oracle"]["regret"] == 0
+        assert methods["dense error"]["dense_test_error"] <= methods["oracle"]["dense_test_error"]
+    stored = run("select_model", "--preset", "smoke", "--out", out, env=without_ray_and_torch)
+    assert stored.returncode == 0, stored.stderr
+    assert "4 points wanted, 4 stored" in stored.stdout
+    files = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        files.append(tmp_path / f"{seed}.pt")
+        torch.save(build(SMOKE.model, 1, 10).state_dict(), files[-1])
+    own = ["--preset", "smoke", "--density", "0.4", "--out", tmp_path / "own", "--checkpoints", *files]
+    done = run("select_model", *own, "--json", tmp_path / "b.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (answer,) = answers_of(tmp_path / "b.json")
+    assert {each["checkpoint"] for each in answer["selections"]} <= set(map(str, files))
+    assert f"Checkpoint 2: {files[1]}" in done.stdout
+
+
+TABLE = "temperature,density,lmc,test_error,cka\n1,0.1,-0.01,0.3,0.9\n2,0.1,-0.2,0.2,0.9\n2,0.1,-0.4,0.4,0.9\n"
+
+
+def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_torch):
+    (tmp_path / "table.csv").write_text(TABLE)
+    here = {"cwd": tmp_path, "env": without_ray_and_torch}
+    report = run("report", "table.csv", "--table", "regimes.parquet", **here)
+    assert report.returncode == 0, report.stderr
+    assert "Phase diagram: table.csv" in (tmp_path / "phase_diagram.html").read_text()
+    back = pd.read_parquet(tmp_path / "regimes.parquet")
+    assert list(back.columns) == ["temperature", "density", "lmc", "test_error", "cka", "regime"]
+    assert list(back["regime"]) == ["II-A", "I", "I"]
+    search = run("tune_temperature", "--replay", "table.csv", "--json", "a.json", **here)
+    assert search.returncode == 0, search.stderr
+    assert "no validation_error is known, so this is the boundary" in search.stdout
+    (answer,) = answers_of(tmp_path / "a.json")
+    assert [answer[name] for name in ("density", "chosen_temperature", "regime", "regret")] == [0.1, 1, "II-A", 0]
+    select = run("select_model", "--replay", "table.csv", **here)
+    assert select.returncode == 0, select.stderr
+    assert "dense_test_error is not known of all candidates" in select.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--density", "1.5"], "--densities 1.5: a density is a fraction kept, in (0, 1]."),
+        (["--density"], "--density (nothing): give at least one value."),
+        (["--temperatures"], "--temperatures (nothing): a search needs at least two."),
+        (["--temperatures", "2"], "--temperatures 2: a search needs at least two."),
+        (["--start", "3"], "--start 3: it is one of the --temperatures 2 6."),
+        (["--lmc-threshold", "0"], "--lmc-threshold 0.0: it is a negative number"),
+        (["--lmc-threshold", "0.05"], "--lmc-threshold 0.05: it is a negative number"),
+        (["--most-siblings", "-1"], "--most-siblings -1: it is 0 or more."),
+        (["--json", "."], "--json . is not a file on this machine; name one."),
+        (["--strategy", "guess"], "guess"),
+        (["--replay"], "--replay needs a value."),
+        (["--replay", "absent.csv"], "absent.csv cannot be read: No such file or directory."),
+        (["--replay", "."], "holds no results of a sweep"),
+        (["--replay", "table.csv", "--density", "0.2"], "--densities 0.2: table.csv has 0.1."),
+        (["--replay", "table.csv", "--temperatures", "1", "3"], "--temperatures 3: table.csv has 1 2."),
+        (["--replay", "table.csv", "--start", "3"], "--start 3: it is one of the --temperatures 1 2."),
+        (
+            ["--replay", "table.csv", "--select-by", "loss"],
+            "--select-by loss: table.csv has no such column of numbers.",
+        ),
+        (["--replay", "table.csv", "--temperature", "heat"], "--temperature heat"),
+        (["--replay", "table.csv", "--lmc-threshold", "0"], "--lmc-threshold 0.0: it is a negative number"),
+        (["--replay", "nan.csv"], "nan.csv, row 1: test_error is nan; it has to be a number."),
+        (["--replay", "text.csv"], "text.csv, row 1: test_error is good; it has to be a number."),
+        (["--replay", "twice.csv"], "twice.csv has two columns lmc; rename or remove one."),
+        (["--replay", "gap.csv"], "--replay: the table has no results of epochs 2 at density 0.2; record them"),
+    ],
+)
+def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path):
+    for name, old, new in (
+        ("table", "", ""),
+        ("nan", "0.3", ""),
+        ("text", "0.3", "good"),
+        ("twice", "cka", "lmc"),
+        ("gap", "2,0.1,-0.4", "1,0.2,-0.4"),
+    ):
+        (tmp_path / f"{name}.csv").write_text(TABLE.replace(old, new, 1))
+    done = run("tune_temperature", "--preset", "smoke", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(
