@@ -6,33 +6,22 @@ from dataclasses import dataclass
 from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
 from sweeps.estimate import estimate
 from sweeps.live import carry_out, report_failures
-from sweeps.options import RunOptions
+from sweeps.options import RunOptions, SweepOptions
 from sweeps.plan import GridPlan
 from sweeps.preflight import check_data, check_models, pinned
-from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.report import write_report
-from sweeps.spec import SweepSpec
 from sweeps.store import Store
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(SweepOptions):
     """Train, prune and retrain a model for every temperature and load, and draw the phase diagram.
 
     Only what is not stored in --out yet is computed: the same command again continues after whatever stopped it.
     Exit codes: 0 all points stored, 1 some points failed, 2 bad usage, 130 interrupted.
     """
-
-    spec: SweepSpec
-
-    run: RunOptions
-
-    preset: str = DEFAULT_PRESET
-    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
-
-    out: str | None = None
-    """Folder of the results; results/<preset> if not given."""
 
     dry_run: bool = False
     """Print what is wanted, stored and to do, and start nothing; data and models are not tried."""
@@ -49,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     spec = pinned(options.spec)
     spec.check()
     options.run.check()
-    store = Store(f"results/{preset}" if options.out is None else options.out)
+    store = Store(options.results)
     store.check()
     points = spec.points()
     kept = store.dense_models()

@@ -5,12 +5,34 @@ import os
 from dataclasses import dataclass
 
 from sweeps.errors import UsageError
+from sweeps.presets import DEFAULT_PRESET
+from sweeps.spec import SweepSpec
 from trainables.data import CACHE
 
 
 def machine_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What all commands that train have in common."""
+
+    spec: SweepSpec
+
+    run: "RunOptions"
+
+    preset: str = DEFAULT_PRESET
+    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
+
+    out: str | None = None
+    """Folder of the results; results/<preset> if not given."""
+
+    @property
+    def results(self) -> str:
+        """Folder of the results."""
+        return f"results/{self.preset}" if self.out is None else self.out
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from metrics.regimes import Thresholds
 from sweeps.axes import TEMPERATURES
+from sweeps.command import value_of
 from sweeps.errors import UsageError
 from sweeps.phase import phase_table, with_regimes
 from sweeps.presets import DEFAULT_PRESET, PRESETS
@@ -69,6 +70,16 @@ def open_recorded(path: str, temperature: str) -> Recorded:
     like = PRESETS[DEFAULT_PRESET]
     own: dict[str, Any] = {"temperature": temperature, temperature: type(getattr(like, temperature))(coldest)}
     return Recorded(path, replace(like, temperatures=temperatures, densities=densities, **own), None)
+
+
+def replayed(arguments: Sequence[str]) -> Recorded | None:
+    """Open what ``--replay`` names, if it was given: it decides the defaults of all other options.
+
+    Raises:
+        UsageError: If it cannot be opened.
+    """
+    path = value_of("--replay", arguments)
+    return None if path is None else open_recorded(path, value_of("--temperature", arguments) or "epochs")
 
 
 def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None:

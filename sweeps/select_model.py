@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.case_studies.model_selection import Selection, select
-from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command, value_of
+from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
-from sweeps.options import RunOptions
+from sweeps.options import RunOptions, SweepOptions
 from sweeps.phase import phase_table, rows_of
 from sweeps.plan import GridPlan
 from sweeps.preflight import check_data, check_models, pinned, told
-from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
-from sweeps.recorded import check_recorded, lacking_cells, open_recorded
+from sweeps.recorded import check_recorded, lacking_cells, replayed
 from sweeps.report import checked_file
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
@@ -30,7 +30,7 @@ from trainables.stages import DenseRun, DenseStage, Label, PointStage
 
 
 @dataclass(frozen=True)
-class SelectModel:
+class SelectModel(SweepOptions):
     """Choose, of several trained models, the one to prune to a density.
 
     Candidates are the dense models of a sweep, one for each temperature (figures are means over its dense seeds), or
@@ -38,16 +38,6 @@ class SelectModel:
     Shown are the choices of the lowest dense test error, of the paper's Algorithms 2 and 2.1, and of an oracle.
     Exit codes: 0 done, 1 some points failed, 2 bad usage, 130 interrupted.
     """
-
-    spec: SweepSpec
-
-    run: RunOptions
-
-    preset: str = DEFAULT_PRESET
-    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
-
-    out: str | None = None
-    """Folder of the results; results/<preset> if not given."""
 
     replay: str | None = None
     """Recorded results to choose from instead of training: a results folder, or a .csv or .parquet file."""
@@ -61,8 +51,7 @@ class SelectModel:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    preset, path = preset_of(arguments), value_of("--replay", arguments)
-    past = None if path is None else open_recorded(path, value_of("--temperature", arguments) or "epochs")
+    preset, past = preset_of(arguments), replayed(arguments)
     start = PRESETS[preset] if past is None else past.spec
     options = parse(SelectModel, arguments, SelectModel(start, RunOptions(), preset))
     spec = options.spec
@@ -78,13 +67,13 @@ def main(arguments: Sequence[str]) -> int:
         table = past.table(spec.thresholds)
         check_recorded(spec, past, table)
         if lacking := lacking_cells(table, spec.temperatures, spec.loads):
-            raise UsageError(f"--replay: {path} has no results of {', '.join(lacking)}; leave them out.")
+            raise UsageError(f"--replay: {past.path} has no results of {', '.join(lacking)}; leave them out.")
         _report(options, table)
         return OK
     spec = pinned(spec)
     spec.check()
     options.run.check()
-    return _train(replace(options, spec=spec), Store(options.out or f"results/{preset}"))
+    return _train(replace(options, spec=spec), Store(options.results))
 
 
 def _train(options: SelectModel, store: Store) -> int:

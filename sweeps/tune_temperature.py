@@ -13,20 +13,20 @@ from rich.table import Table
 
 from sweeps.case_studies.boundary import Strategy
 from sweeps.case_studies.temperature_tuning import Answer, Choice, TemperatureTuning, Tuning
-from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, preset_of, run_command, value_of
+from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, preset_of, run_command
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
-from sweeps.options import RunOptions
+from sweeps.options import RunOptions, SweepOptions
 from sweeps.phase import phase_table, rows_of
 from sweeps.phase_diagram import Search, phase_diagram
 from sweeps.preflight import check_data, check_models, pinned
-from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
-from sweeps.recorded import check_recorded, open_recorded
+from sweeps.recorded import check_recorded, replayed
 from sweeps.replay import replay
 from sweeps.report import checked_file, write_diagram
 from sweeps.search_plan import SearchPlan
-from sweeps.spec import SweepSpec, check_thresholds
+from sweeps.spec import check_thresholds
 from sweeps.store import Store
 
 PICTURE = "temperature_tuning.html"
@@ -34,7 +34,7 @@ SELECT_BY = Tuning.select_by
 
 
 @dataclass(frozen=True)
-class TuneTemperature:
+class TuneTemperature(SweepOptions):
     """Find the temperature at which to train a model that is to be pruned to a density, by Algorithm 1 of the paper.
 
     Looks for the coldest temperature at which retrained siblings are still connected (LMC not below --lmc-threshold),
@@ -42,16 +42,6 @@ class TuneTemperature:
     same command again continues after whatever stopped it.
     Exit codes: 0 done, 1 some points failed, 2 bad usage, 130 interrupted.
     """
-
-    spec: SweepSpec
-
-    run: RunOptions
-
-    preset: str = DEFAULT_PRESET
-    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
-
-    out: str | None = None
-    """Folder of the results; results/<preset> if not given."""
 
     replay: str | None = None
     """Recorded results to search instead of training: a results folder, or a .csv or .parquet file (see the README)."""
@@ -83,8 +73,7 @@ class TuneTemperature:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    preset, path = preset_of(arguments), value_of("--replay", arguments)
-    past = None if path is None else open_recorded(path, value_of("--temperature", arguments) or "epochs")
+    preset, past = preset_of(arguments), replayed(arguments)
     start = PRESETS[preset] if past is None else past.spec
     options = parse(TuneTemperature, arguments, TuneTemperature(start, RunOptions(), preset))
     spec = options.spec
@@ -105,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     spec = pinned(spec)
     spec.check()
     options.run.check()
-    return _search(replace(options, spec=spec), Store(options.out or f"results/{preset}"))
+    return _search(replace(options, spec=spec), Store(options.results))
 
 
 def _check(options: TuneTemperature) -> None:
