@@ -52,7 +52,7 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
         torch.manual_seed(run.seed)
         stack = splits.stack(run.model, 1)
     if run.checkpoint is not None:
-        stack.load([_needed(machine.folder, checkpoint_file(run.checkpoint))])
+        stack.load([_needed(machine.folder, checkpoint_file(run.checkpoint), str(stage))])
     training = Training(stack, run.recipe, splits.batches, [("dense", run.seed)])
     attempt = Attempt(training, splits, machine, f"training/dense-{run.key}.pt")
     rows = []
@@ -87,7 +87,8 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
 def _execute_point(stage: PointStage, machine: Machine) -> Execution:
     """Siblings of earlier attempts are taken from their files, the missing ones retrained together."""
     point = stage.point
-    dense = _needed(machine.folder, dense_file(point.dense, point.epoch))
+    what = f"the dense model of seed {point.dense.seed} after epoch {point.epoch}"
+    dense = _needed(machine.folder, dense_file(point.dense, point.epoch), what)
     if diverged := dense["training"]["diverged"][0]:
         return diverged_point(stage, NOT_FINITE.format(diverged, "dense training"))
     siblings = _siblings(machine.folder, point.key)
@@ -98,10 +99,10 @@ def _execute_point(stage: PointStage, machine: Machine) -> Execution:
     return (yield from measure(stage, [siblings[seed] for seed in stage.seeds], machine))
 
 
-def _needed(folder: Folder, name: str) -> Any:
+def _needed(folder: Folder, name: str, what: str) -> Any:
     content = artifacts.load(folder, name)
     if content is None:
-        raise FileNotFoundError(f"{folder.path / name} is not there")
+        raise FileNotFoundError(f"{what} is not there")
     return content
 
 
