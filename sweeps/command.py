@@ -45,7 +45,7 @@ def preset_of(arguments: Sequence[str]) -> str:
 
 def check_axes(spec: SweepSpec, start: SweepSpec, arguments: Sequence[str]) -> None:
     """Raise UsageError if another axis than that of the sweep to start from was asked for, but not its values."""
-    for axis, values in (("temperature", "temperatures"), ("load", "widths" if spec.load == "width" else "densities")):
+    for axis, values in (("temperature", "temperatures"), ("load", spec.load_values)):
         name = getattr(spec, axis)
         options = {f"--{values}", "--density"} if values == "densities" else {f"--{values}"}
         given = any(argument.partition("=")[0] in options for argument in arguments)

@@ -20,7 +20,7 @@ from sweeps.errors import UsageError
 from sweeps.phase import phase_table, with_regimes
 from sweeps.presets import DEFAULT_PRESET, PRESETS
 from sweeps.schema import PHASE
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, check_list
 from sweeps.store import Store
 
 NEEDED = ("temperature", "density", "lmc", "test_error")
@@ -84,17 +84,16 @@ def replayed(arguments: Sequence[str]) -> Recorded | None:
 
 def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None:
     """Raise UsageError for temperatures and loads that a recorded table has not."""
-    for option, column, wanted in (
-        ("--densities" if spec.load == "density" else "--widths", "load", spec.loads),
-        ("--temperatures", "temperature", spec.temperatures),
+    for name, column, wanted in (
+        (spec.load_values, "load", spec.loads),
+        ("temperatures", "temperature", spec.temperatures),
     ):
+        check_list(name, wanted)
         known = sorted(set(table[column]))
-        if not wanted:
-            raise UsageError(f"{option} (nothing): give at least one value.")
         for value in wanted:
             if value not in known:
                 there = " ".join(f"{each:g}" for each in known)
-                raise UsageError(f"{option} {value:g}: {past.path} has {there}.")
+                raise UsageError(f"--{name} {value:g}: {past.path} has {there}.")
 
 
 class _Range(NamedTuple):

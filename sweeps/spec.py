@@ -119,7 +119,7 @@ class SweepSpec:
             rule = f"it is a whole number from 1 to {MOST}"
             _require(value is None or 1 <= value <= MOST, _option(name), value, rule)
         for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds"):
-            _check_list(name, getattr(self, name))
+            check_list(name, getattr(self, name))
         for density in self.densities:
             _require(0 < density <= 1, "--densities", density, "a density is a fraction kept, in (0, 1]")
         self._check_load()
@@ -152,7 +152,7 @@ class SweepSpec:
 
     def _check_load(self) -> None:
         if self.load == "width":
-            _check_list("widths", self.widths)
+            check_list("widths", self.widths)
             for width in self.widths:
                 _require(0 < width < math.inf, "--widths", width, "a width is a positive factor")
             rule = "with --load width all models are pruned to the same density, so give one"
@@ -180,6 +180,11 @@ class SweepSpec:
     def loads(self) -> tuple[float, ...]:
         """Values on the load axis."""
         return self.widths if self.load == "width" else self.densities
+
+    @property
+    def load_values(self) -> str:
+        """Name of the field that holds the values on the load axis."""
+        return "widths" if self.load == "width" else "densities"
 
     @property
     def hot_is_low(self) -> bool:
@@ -255,7 +260,8 @@ def check_thresholds(thresholds: Thresholds) -> None:
     _require(0 <= thresholds.margin <= 1, "--cka-margin", thresholds.margin, "it is in [0, 1]")
 
 
-def _check_list(name: str, values: Sequence[float]) -> None:
+def check_list(name: str, values: Sequence[float]) -> None:
+    """Raise UsageError unless there is a value, and none twice."""
     _require(len(values) > 0, _option(name), "(nothing)", "give at least one value")
     repeated = [value for index, value in enumerate(values) if value in values[:index]]
     _require(not repeated, _option(name), _words(repeated), "each value is given once")

@@ -26,7 +26,7 @@ from sweeps.recorded import check_recorded, replayed
 from sweeps.replay import replay
 from sweeps.report import checked_file, write_diagram
 from sweeps.search_plan import SearchPlan
-from sweeps.spec import check_thresholds
+from sweeps.spec import check_list, check_thresholds
 from sweeps.store import Store
 
 PICTURE = "temperature_tuning.html"
@@ -104,8 +104,8 @@ def _check(options: TuneTemperature) -> None:
     if len(spec.temperatures) < 2:
         given = " ".join(f"{value:g}" for value in spec.temperatures) or "(nothing)"
         raise UsageError(f"--temperatures {given}: a search needs at least two.")
-    if not spec.loads:
-        raise UsageError(f"--{spec.load} (nothing): give at least one value.")
+    check_list("temperatures", spec.temperatures)
+    check_list(spec.load_values, spec.loads)
     if options.start is not None and options.start not in spec.temperatures:
         among = " ".join(f"{value:g}" for value in spec.temperatures)
         raise UsageError(f"--start {options.start:g}: it is one of the --temperatures {among}.")

@@ -332,7 +332,7 @@ def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_to
     ("arguments", "said"),
     [
         (["--density", "1.5"], "--densities 1.5: a density is a fraction kept, in (0, 1]."),
-        (["--density"], "--density (nothing): give at least one value."),
+        (["--density"], "--densities (nothing): give at least one value."),
         (["--temperatures"], "--temperatures (nothing): a search needs at least two."),
         (["--temperatures", "2"], "--temperatures 2: a search needs at least two."),
         (["--start", "3"], "--start 3: it is one of the --temperatures 2 6."),
