@@ -61,9 +61,10 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)
-    elif not carry_out(plan, store, spec, options.run, SweepProgress(len(points), stored, plan.left)):
-        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
-        return INTERRUPTED
+    else:
+        progress = SweepProgress(len(points), stored, plan.left)
+        if not carry_out(plan, store, lambda: store.set_spec(spec), options.run, progress):
+            return INTERRUPTED
     code = report_failures(points, store)
     write_report(store, spec)
     return code

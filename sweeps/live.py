@@ -1,21 +1,29 @@
 """Carrying out a plan by training, and saying what came of it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sweeps.command import OK, SOME_FAILED
 from sweeps.options import RunOptions
 from sweeps.plan import Plan, missing_points
 from sweeps.progress import SweepProgress
-from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from trainables.stages import PointStage
 
 SHOWN_FAILURES = 10
 
 
-def carry_out(plan: Plan, store: Store, spec: SweepSpec | None, options: RunOptions, progress: SweepProgress) -> bool:
-    """Carry out a plan on Ray, and make its sweep, if it is one, the folder's latest; False if it was interrupted.
+def carry_out(
+    plan: Plan, store: Store, started: Callable[[], object], options: RunOptions, progress: SweepProgress
+) -> bool:
+    """Carry out a plan on Ray; False if it was interrupted, which a person is told.
+
+    Args:
+        plan: What to do.
+        store: Where results go.
+        started: Called when Ray has started: a sweep that cannot start does not replace the latest one.
+        options: Where and how it runs.
+        progress: Shows it.
 
     Raises:
         UsageError: If it cannot start.
@@ -24,10 +32,10 @@ def carry_out(plan: Plan, store: Store, spec: SweepSpec | None, options: RunOpti
 
     try:
         with ray_cluster(options):
-            if spec is not None:
-                store.set_spec(spec)  # not before: a sweep that cannot start does not replace the latest one
+            started()
             run(plan, store, options, progress)
     except Interrupted:
+        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return False
     return True
 

@@ -1,7 +1,7 @@
 """The phase table: one row for each temperature and load, with the regime found there."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -41,6 +41,11 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a table, by the names of its columns."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def none_if_nan(value: float) -> float | None:
+    """The value for JSON, which has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
@@ -85,6 +90,7 @@ def _cell(
         row |= _mean_and_errors(runs, name)
     for name in ("lmc", "cka"):
         row |= _mean_and_errors(pairs, name)
+        row[f"{name}_se"] = math.nan if pairs is None else _jackknife(pairs, name)
     models = dense_errors.reindex([(stage.point.dense.key, stage.point.epoch) for stage in stages])
     row["dense_validation_error"] = models["validation_error"].mean()
     row["dense_test_error"] = models["test_error"].mean(skipna=False)
@@ -114,6 +120,25 @@ def _mean_and_errors(table: pd.DataFrame | None, column: str) -> dict[str, float
     values = table[column].astype(float)
     dense = values.groupby(table["dense_seed"]).mean()
     return {column: float(values.mean()), f"{column}_se": _error(values), f"{column}_se_dense": _error(dense)}
+
+
+def _jackknife(pairs: pd.DataFrame, column: str) -> float:
+    """Standard error of the mean over pairs, leaving out one sibling at a time: pairs share siblings."""
+    pairs = pairs[pairs[column].notna()]
+    siblings = {(seed, sibling) for end in ("first", "second") for seed, sibling in _siblings(pairs, end)}
+    means = []
+    for seed, sibling in siblings:
+        of_it = (pairs["dense_seed"] == seed) & ((pairs["first_seed"] == sibling) | (pairs["second_seed"] == sibling))
+        means.append(pairs.loc[~of_it, column].mean())
+    values = pd.Series(means, dtype=float)
+    count = len(values)
+    if count < 3 or values.isna().any():
+        return math.nan
+    return math.sqrt((count - 1) / count * float(((values - values.mean()) ** 2).sum()))
+
+
+def _siblings(pairs: pd.DataFrame, end: str) -> Iterable[tuple[int, int]]:
+    return zip(pairs["dense_seed"], pairs[f"{end}_seed"], strict=True)
 
 
 def _error(values: "pd.Series[float]") -> float:

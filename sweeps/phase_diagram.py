@@ -197,9 +197,8 @@ def _hover(cell: Mapping[Hashable, Any]) -> str:
         f"<b>{cell['temperature_axis']} {cell['temperature']:g}, {cell['load_axis']} {cell['load']:g}</b>",
         f"regime {_none_if_missing(cell['regime']) or 'undefined'}, status {cell['status']}",
     ]
-    for name, replicates in (("test_error", "siblings"), ("lmc", "pairs"), ("cka", "pairs")):
-        within, between = (cell[f"{name}_{kind}"] for kind in ("se", "se_dense"))
-        spread = [(within, replicates), (between, "dense seeds")]
+    for name in ("test_error", "lmc", "cka"):
+        spread = [(cell[f"{name}_se"], "siblings"), (cell[f"{name}_se_dense"], "dense seeds")]
         known = [f"± {error:.4f} over {what}" for error, what in spread if not math.isnan(error)]
         lines.append(" ".join([f"{name} {cell[name]:.4f}", ", ".join(known)]))
     for name in ("normalized_test_error", "validation_error", "dense_validation_error"):

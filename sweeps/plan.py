@@ -43,6 +43,11 @@ class GridPlan:
         stored: Retrain seeds whose results are stored, by key of the point.
         dense: Dense models that are kept, as pairs of the key of the run and the epoch.
         candidates: Points that may be wanted later. A training that passes through their dense models keeps them.
+
+    Attributes:
+        points: Of those wanted at first, the ones to be carried out.
+        dense: Trainings that they need.
+        failed: Keys of trainings that failed.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class GridPlan:
             self._passes.setdefault(stage.point.dense.key, set()).add(stage.point.epoch)
         self._waiting: dict[str, list[PointStage]] = {}
         self._training: set[str] = set()
+        self.failed: set[str] = set()
         self._ready: deque[Stage] = deque()
         self._left: dict[Stage, None] = {}
         added = self.want(points)
@@ -104,6 +110,7 @@ class GridPlan:
         points = self._waiting.pop(stage.run.key)
         self._training.remove(stage.run.key)
         if outcome == "failed":
+            self.failed.add(stage.run.key)
             for point in points:
                 del self._left[point]
             return points

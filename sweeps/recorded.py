@@ -1,9 +1,9 @@
 """Tables that somebody recorded, with whatever tool: a row for each measurement at a temperature and a density."""
 
+import io
 import math
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +22,11 @@ from sweeps.presets import DEFAULT_PRESET, PRESETS
 from sweeps.schema import PHASE
 from sweeps.spec import SweepSpec, check_list
 from sweeps.store import Store
+from trainables.artifacts import Folder
 
 NEEDED = ("temperature", "density", "lmc", "test_error")
-USABLE = ("ok", "incomplete")
-"""Values of a column ``status``, if there is one, whose rows count."""
+MOST_CELLS = 1_000_000
+"""Temperatures times densities of a table."""
 
 
 @dataclass(frozen=True)
@@ -35,41 +36,59 @@ class Recorded:
     Attributes:
         path: Where they are.
         spec: The sweep; of a file what is known of it, with the coldest temperature as that of the default recipe.
-        folder: The results folder, or None for a file.
+        rows: Of a file; None for a results folder.
     """
 
     path: str
     spec: SweepSpec
-    folder: Path | None
+    rows: pd.DataFrame | None = None
 
     def table(self, thresholds: Thresholds) -> pd.DataFrame:
         """Phase table of all of it."""
-        if self.folder:
-            return phase_table(self.spec.points(), Store(self.folder), thresholds)
-        return phase_of(read_table(self.path), self.spec.temperature, thresholds)
+        if self.rows is not None:
+            return phase_of(self.rows, self.spec.temperature, thresholds)
+        store = Store(self.path)
+        return phase_table(store.with_added_siblings(self.spec.points()), store, thresholds)
 
     @property
     def title(self) -> str:
         """What it is of, in a few words."""
-        return self.spec.title if self.folder else Path(self.path).name
+        return self.spec.title if self.rows is None else Path(self.path).name
 
 
-def open_recorded(path: str, temperature: str) -> Recorded:
-    """Open a results folder, or a file whose temperature is that of this axis.
+def open_recorded(path: str, temperature: str | None) -> Recorded:
+    """Open a results folder, or a file.
+
+    Args:
+        path: Where it is.
+        temperature: Axis of a file's temperatures; if None, what the file itself says, or epochs.
 
     Raises:
-        UsageError: If it is neither.
+        UsageError: If it is neither, or of another axis.
     """
     if Path(path).is_dir():
-        return Recorded(path, Store(path).spec(), Path(path))
-    if temperature not in TEMPERATURES:
-        raise UsageError(f"--temperature {temperature}: the axes are {', '.join(TEMPERATURES)}.")
+        return Recorded(path, Store(path).spec())
     rows = read_table(path)
+    axis = axis_of(rows, path, temperature)
     temperatures, densities = (tuple(sorted(set(rows[name]))) for name in ("temperature", "density"))
-    coldest = temperatures[-1 if TEMPERATURES[temperature].hot_is_low else 0]
+    coldest = temperatures[-1 if TEMPERATURES[axis].hot_is_low else 0]
     like = PRESETS[DEFAULT_PRESET]
-    own: dict[str, Any] = {"temperature": temperature, temperature: type(getattr(like, temperature))(coldest)}
-    return Recorded(path, replace(like, temperatures=temperatures, densities=densities, **own), None)
+    own: dict[str, Any] = {"temperature": axis, axis: type(getattr(like, axis))(coldest)}
+    return Recorded(path, replace(like, temperatures=temperatures, densities=densities, **own), rows)
+
+
+def axis_of(rows: pd.DataFrame, path: str, temperature: str | None) -> str:
+    """Axis of a file's temperatures.
+
+    Raises:
+        UsageError: If the file says something else than what was asked for.
+    """
+    if temperature is not None and temperature not in TEMPERATURES:
+        raise UsageError(f"--temperature {temperature}: the axes are {', '.join(TEMPERATURES)}.")
+    own = {str(axis) for axis in rows.get("temperature_axis", ())} & {*TEMPERATURES}
+    if own and temperature not in (None, *own):
+        raise UsageError(f"--temperature {temperature}: {path} is of {' and '.join(sorted(own))}; leave it out.")
+    return temperature or min(own, default="epochs")
 
 
 def replayed(arguments: Sequence[str]) -> Recorded | None:
@@ -79,11 +98,17 @@ def replayed(arguments: Sequence[str]) -> Recorded | None:
         UsageError: If it cannot be opened.
     """
     path = value_of("--replay", arguments)
-    return None if path is None else open_recorded(path, value_of("--temperature", arguments) or "epochs")
+    return None if path is None else open_recorded(path, value_of("--temperature", arguments))
 
 
 def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None:
-    """Raise UsageError for temperatures and loads that a recorded table has not."""
+    """Raise UsageError for what is not recorded: temperatures, loads, and any other setting."""
+    free = {"temperatures", "densities", "widths", "lmc_threshold", "cka_threshold", "cka_rule", "cka_margin"}
+    for field in fields(spec):
+        value, recorded = getattr(spec, field.name), getattr(past.spec, field.name)
+        if field.name not in free and value != recorded:
+            option = f"--{field.name.replace('_', '-')}"
+            raise UsageError(f"{option} {value}: what is replayed has {recorded}; leave it out.")
     for name, column, wanted in (
         (spec.load_values, "load", spec.loads),
         ("temperatures", "temperature", spec.temperatures),
@@ -121,20 +146,28 @@ def read_table(path: str) -> pd.DataFrame:
         UsageError: If it cannot be read, or its numbers are none, or out of range.
     """
     table = _read(Path(path))
-    if "load" in table and set(table.get("load_axis", ())) == {"density"}:
+    ours = "load_axis" in table and "status" in table
+    if ours:
+        axes = ", ".join(sorted(set(table["load_axis"])))
+        if axes != "density":
+            raise UsageError(f"{path} is over {axes}, not density; give its results folder.")
         table = table.assign(density=table["load"])  # there the column density is what was really kept
-    if "status" in table:
-        table = table[table["status"].isin(USABLE)]
     lacking = [name for name in NEEDED if name not in table]
     if lacking:
-        raise UsageError(
-            f"{path} has no column {' and no column '.join(lacking)}; it has {', '.join(map(str, table))}."
-        )
-    if table.empty:
+        there = ", ".join(map(str, table))
+        raise UsageError(f"{path} has no column {' and no column '.join(lacking)}; it has {there}.")
+    # NaN is for cells without results; of those the diverged are known not to have any.
+    known = table["lmc"].notna() | (table["status"] == "diverged") if ours else pd.Series(True, index=table.index)
+    if not known.any():
         raise UsageError(f"{path} has no rows with results.")
-    ours = "status" in table  # then NaN has its meaning, but where rows with results always have numbers
-    numbers = {name: _numbers(table[name], path, ours and name not in NEEDED) for name in {*NEEDED, *RANGES} & {*table}}
-    return table.assign(**numbers).reset_index(drop=True)
+    numbers = {
+        name: _numbers(table[name], path, ours and name not in ("temperature", "density"))
+        for name in (*NEEDED, *RANGES)
+        if name in table
+    }
+    for name in ("temperature", "density"):  # 0.1 + 0.2 is the density 0.3
+        numbers[name] = numbers[name].map(lambda value: float(f"{value:.12g}"))
+    return table.assign(**numbers).loc[known].reset_index(drop=True)
 
 
 def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) -> pd.DataFrame:
@@ -150,10 +183,13 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     for name in ("lmc", "cka", "test_error", "validation_error"):
         if name in table and f"{name}_se" not in table:
             table[f"{name}_se"] = cells[name].std() / np.sqrt(counts)
+    if rows["temperature"].nunique() * rows["density"].nunique() > MOST_CELLS:
+        raise UsageError(f"the table has more than {MOST_CELLS:,} cells; round its numbers to a grid.")
     everything = pd.MultiIndex.from_product([sorted(set(rows["temperature"])), sorted(set(rows["density"]))])
     table = table.reindex(everything.set_names(["temperature", "load"]))
     table["density"] = table.index.get_level_values("load")
-    table["status"] = np.where(table["lmc"].isna(), "missing", "ok")
+    known = np.where(table["lmc"].isna(), "diverged", "ok")
+    table["status"] = np.where(table.index.isin(counts.index), known, "missing")
     table = table.reset_index().assign(temperature_axis=temperature_axis, load_axis="density")
     table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
     table = table.reindex(columns=[*PHASE.names, *(name for name in table if name not in PHASE.names)])
@@ -162,7 +198,7 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
 
 def lacking_cells(table: pd.DataFrame, temperatures: Sequence[float], loads: Sequence[float]) -> list[str]:
     """Names of the cells of which a phase table knows nothing, for a person."""
-    known = table[~table["status"].isin(["missing", "failed"])]
+    known = table[table["lmc"].notna() | (table["status"] == "diverged")]
     there = set(zip(known["temperature"], known["load"], strict=True))
     axes = table["temperature_axis"].iloc[0], table["load_axis"].iloc[0]
     return [
@@ -178,53 +214,66 @@ def write_table(table: pd.DataFrame, path: str) -> None:
     Raises:
         UsageError: If it cannot be written.
     """
+    content = io.BytesIO()
     try:
-        if _kind(Path(path)) == "csv":
-            table.to_csv(path, index=False)
+        if table_kind(path) == "csv":
+            table.to_csv(content, index=False)
         else:
-            table.to_parquet(path, index=False)
+            table.to_parquet(content, index=False)
+        Folder(Path(path).parent).write(Path(path).name, content.getvalue())
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from None
+    except pa.ArrowException as error:
+        said = str(error).strip().splitlines()[0]
+        raise UsageError(f"{path} cannot be written ({said}); name a .csv file.") from None
 
 
-def _kind(path: Path) -> str:
-    kind = path.suffix.lower().removeprefix(".")
+def table_kind(name: str) -> str:
+    """Kind of a table by the end of its name: csv or parquet.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    kind = Path(name).suffix.lower().removeprefix(".")
     if kind not in ("csv", "parquet"):
-        raise UsageError(f"{path} is neither a .csv nor a .parquet file; its name has to end so.")
+        raise UsageError(f"{name} is neither a .csv nor a .parquet file; its name has to end so.")
     return kind
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        if _kind(path) == "csv":
-            header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
-            names = [str(name).strip() for name in header]
+        if table_kind(str(path)) == "csv":
+            lines = pd.read_csv(path, header=None, dtype=str, skipinitialspace=True, encoding="utf-8-sig")
+            names = [str(name).strip() for name in lines.iloc[0]]
+            table = lines[1:].reset_index(drop=True).set_axis(names, axis=1)
         else:
             names = pq.read_schema(path).names
+            table = pd.DataFrame()
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise UsageError(f"{path} has two columns {', '.join(twice)}; rename or remove one.")
-        if _kind(path) == "parquet":
-            return pq.read_table(path).to_pandas()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, header=None, skiprows=1, names=names, index_col=False)
+        if table_kind(str(path)) == "parquet":
+            return pq.read_table(path).to_pandas(ignore_metadata=True)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, pa.ArrowException, pd.errors.ParserWarning) as error:
+    except (ValueError, pa.ArrowException) as error:
         raise UsageError(f"{path} is not a table that can be read: {str(error).strip().splitlines()[0]}.") from None
+    for name in names:  # a column is of numbers if all that is in it are
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if not (numbers.isna() & table[name].notna()).any():
+            table[name] = numbers
+    return table
 
 
 def _numbers(column: "pd.Series[float]", path: str, gaps: bool) -> "pd.Series[float]":
     """The column as floats, if all of it are numbers in their range, or NaN where there may be gaps."""
     name = str(column.name)
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    proper = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    numbers = pd.to_numeric(column if proper else column.astype(str), errors="coerce").astype(float)
     allowed = RANGES.get(name, _Range(-math.inf, math.inf, "it is a finite number"))
     bad = ~(numbers.between(allowed.least, allowed.most) & np.isfinite(numbers)) & ~(gaps & column.isna())
     if bad.any():
         row = int(np.argmax(bad.to_numpy()))
-        value, index = column.iloc[row], column.index[row]
-        is_number = not math.isnan(numbers.iloc[row])
-        rule = allowed.words if is_number else "it has to be a number"
-        raise UsageError(f"{path}, row {index + 1}: {name} is {value!s}; {rule}.")
+        rule = "it has to be a number" if math.isnan(numbers.iloc[row]) else allowed.words
+        raise UsageError(f"{path}, row {row + 1}: {name} is {column.iloc[row]}; {rule}.")
     return numbers

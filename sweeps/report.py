@@ -1,6 +1,7 @@
 """Draw the phase diagram of stored results: ``python sweeps/report.py RESULTS``. No Ray, no training."""
 
 import io
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +21,8 @@ from sweeps.command import OK, parse, run_command
 from sweeps.errors import UsageError
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
-from sweeps.presets import PRESETS
-from sweeps.recorded import phase_of, read_table, write_table
+from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.recorded import axis_of, phase_of, read_table, table_kind, write_table
 from sweeps.schema import PHASE
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
@@ -46,8 +47,8 @@ class Report:
     table: str | None = None
     """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
 
-    temperature: Literal["epochs", "batch_size", "rho", "lr"] = "epochs"
-    """Of a file: what its temperature is."""
+    temperature: Literal["epochs", "batch_size", "rho", "lr"] | None = None
+    """Of a file: what its temperature is; if not given what the file itself says, or epochs."""
 
     lmc_threshold: float | None = None
     """Regime I is where LMC lies below this; the sweep's own if not given."""
@@ -73,7 +74,7 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> None:
     Raises:
         UsageError: If a file cannot be written.
     """
-    table = phase_table(spec.points(), store, spec.thresholds)
+    table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
     diagram = phase_diagram(table, spec.hot_is_low)
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
@@ -132,7 +133,7 @@ def print_regimes(diagram: PhaseDiagram) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for temperature, marks in zip(diagram.temperatures, diagram.marks, strict=True):
         table.add_row(temperature, *marks)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print_table(table)
     if diagram.legend:
         print(diagram.legend)
 
@@ -141,6 +142,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Report, arguments)
     file = Path(options.results)
+    if options.table:
+        table_kind(options.table)
     if file.is_file():
         _report_file(options)
         return OK
@@ -149,8 +152,25 @@ def main(arguments: Sequence[str]) -> int:
     check_thresholds(spec.thresholds)
     write_report(store, spec, options.out)
     if options.table:
-        write_table(phase_table(spec.points(), store, spec.thresholds), options.table)
+        write_table(phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds), options.table)
     return OK
+
+
+def print_table(table: Table) -> None:
+    """Print a table, as wide as it is where there is no terminal."""
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def write_json(path: str, content: object) -> None:
+    """Write plain data as JSON.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    try:
+        Folder(Path(path).parent).write(Path(path).name, (json.dumps(content, indent=2) + "\n").encode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _changed(options: Report) -> dict[str, Any]:
@@ -161,11 +181,12 @@ def _changed(options: Report) -> dict[str, Any]:
 
 def _report_file(options: Report) -> None:
     """Draw a table that somebody recorded."""
-    thresholds = replace(PRESETS["digits"], **_changed(options)).thresholds
+    thresholds = replace(PRESETS[DEFAULT_PRESET], **_changed(options)).thresholds
     check_thresholds(thresholds)
     rows = read_table(options.results)
-    table = phase_of(rows, options.temperature, thresholds)
-    diagram = phase_diagram(table, TEMPERATURES[options.temperature].hot_is_low)
+    axis = axis_of(rows, options.results, options.temperature)
+    table = phase_of(rows, axis, thresholds)
+    diagram = phase_diagram(table, TEMPERATURES[axis].hot_is_low)
     path = checked_file("--out", options.out or DIAGRAM)
     write_diagram(path, diagram, Path(options.results).name, thresholds)
     print_regimes(diagram)

@@ -98,6 +98,7 @@ TABLES = {
 """Schemas of the tables: a row of ``dense`` is a dense model, of ``runs`` a sibling, of ``pairs`` two siblings."""
 
 _SE = "its standard error over {0}, as if they were independent: too small, since a dense model's are not; NaN below 2"
+_SE_PAIRS = "its standard error: jackknife over siblings, which pairs share; NaN for one pair"
 _SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer than two"
 PHASE = pa.schema(
     [
@@ -113,10 +114,10 @@ PHASE = pa.schema(
         _column("validation_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         _column("train_error", pa.float64(), _FRACTION, "mean, as test_error"),
         _column("lmc", pa.float64(), "error, in [-1, 1]", "mean over the pairs with status ok; NaN without any"),
-        _column("lmc_se", pa.float64(), "error", _SE.format("pairs")),
+        _column("lmc_se", pa.float64(), "error", _SE_PAIRS),
         _column("lmc_se_dense", pa.float64(), "error", _SE_DENSE),
         _column("cka", pa.float64(), "in [0, 1]", "mean over the pairs where it is defined"),
-        _column("cka_se", pa.float64(), "", _SE.format("pairs")),
+        _column("cka_se", pa.float64(), "", _SE_PAIRS),
         _column("cka_se_dense", pa.float64(), "", _SE_DENSE),
         _column("dense_validation_error", pa.float64(), _FRACTION, "mean over the dense models, before pruning"),
         _column("dense_test_error", pa.float64(), _FRACTION, "the same; NaN if one is of before it was recorded"),

@@ -18,6 +18,7 @@ class SearchPlan:
         stored: Retrain seeds whose results are stored, by key of the point.
         dense: Dense models that are kept, as pairs of the key of the run and the epoch.
         summary: Reads what is stored of the points of a cell, in the columns of the phase table.
+        added: Told of points that siblings are added to.
     """
 
     def __init__(
@@ -27,14 +28,16 @@ class SearchPlan:
         stored: Mapping[str, Collection[int]],
         dense: Collection[tuple[str, int]],
         summary: Callable[[Sequence[PointStage]], Mapping[str, Any]],
+        added: Callable[[Sequence[PointStage]], None],
     ) -> None:
-        self._search, self._summary = search, summary
+        self._search, self._summary, self._added = search, summary, added
         self._points = GridPlan([], stored, dense, candidates)
         self._settled = {key: set(seeds) for key, seeds in stored.items()}
         self._cells: dict[tuple[float, float], list[PointStage]] = {}
         for stage in candidates:
             self._cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
         self._asked: set[Request] = set()
+        self._lost: list[PointStage] = []
         self._go_on()
 
     @property
@@ -54,11 +57,14 @@ class SearchPlan:
 
     def tell(self, stage: Stage, outcome: Outcome) -> list[PointStage]:
         """Take an outcome; where it completes a cell, the search decides what comes next."""
-        lost = self._points.tell(stage, outcome)
-        for point in [stage, *lost] if isinstance(stage, PointStage) else lost:
-            self._settled.setdefault(point.point.key, set()).update(point.seeds)
+        self._lost = self._points.tell(stage, outcome)
+        for point in [stage] if isinstance(stage, PointStage) else self._lost:
+            self._settle(point)
         self._go_on()
-        return lost
+        return self._lost
+
+    def _settle(self, stage: PointStage) -> None:
+        self._settled.setdefault(stage.point.key, set()).update(stage.seeds)
 
     @property
     def left(self) -> list[Stage]:
@@ -80,11 +86,20 @@ class SearchPlan:
         cell = request.temperature, request.load
         if request not in self._asked:
             self._asked.add(request)
-            self._cells[cell] = [
-                replace(stage, seeds=_more_seeds(stage.seeds, request.siblings)) for stage in self._cells[cell]
-            ]
-            self._points.want(self._cells[cell])
-        return all(set(stage.seeds) <= self._settled.get(stage.point.key, set()) for stage in self._cells[cell])
+            stages = [replace(stage, seeds=_more_seeds(stage.seeds, request.siblings)) for stage in self._cells[cell]]
+            if stages != self._cells[cell]:
+                self._added(stages)
+            self._cells[cell] = stages
+            hopeless = [stage for stage in stages if stage.point.dense.key in self._points.failed]
+            self._points.want([stage for stage in stages if stage not in hopeless])
+            for stage in hopeless:
+                if not self._is_settled(stage):
+                    self._lost.append(stage)
+                    self._settle(stage)
+        return all(map(self._is_settled, self._cells[cell]))
+
+    def _is_settled(self, stage: PointStage) -> bool:
+        return set(stage.seeds) <= self._settled.get(stage.point.key, set())
 
 
 def _more_seeds(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:

@@ -1,15 +1,11 @@
 """Choose which trained model to prune to a density: ``python sweeps/select_model.py --density 0.1``."""
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from sweeps.case_studies.model_selection import Selection, select
@@ -23,10 +19,10 @@ from sweeps.preflight import check_data, check_models, pinned, told
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, lacking_cells, replayed
-from sweeps.report import checked_file
+from sweeps.report import checked_file, print_table, write_json
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
-from trainables.stages import DenseRun, DenseStage, Label, PointStage
+from trainables.stages import DenseRun, Label, PointStage
 
 
 @dataclass(frozen=True)
@@ -62,12 +58,12 @@ def main(arguments: Sequence[str]) -> int:
     if past is not None:
         if options.checkpoints:
             raise UsageError("--checkpoints: with --replay nothing is trained; leave one of them out.")
-        if past.folder:
-            _measure_dense(past.spec, Store(past.folder), options.run)
         table = past.table(spec.thresholds)
         check_recorded(spec, past, table)
         if lacking := lacking_cells(table, spec.temperatures, spec.loads):
             raise UsageError(f"--replay: {past.path} has no results of {', '.join(lacking)}; leave them out.")
+        if past.rows is None and _measure_dense(spec, Store(past.path), options.run):
+            table = past.table(spec.thresholds)
         _report(options, table)
         return OK
     spec = pinned(spec)
@@ -91,16 +87,14 @@ def _train(options: SelectModel, store: Store) -> int:
         check_data(points, options.run.data_folder)
     store.check_writable()
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
-    sweep = None if options.checkpoints else spec
     progress = SweepProgress(len(points), stored, plan.left)
-    if plan.left and not carry_out(plan, store, sweep, options.run, progress):
-        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
+    if plan.left and not carry_out(plan, store, lambda: None, options.run, progress):
         return INTERRUPTED
-    if sweep is not None:
-        store.set_spec(sweep)
+    if not options.checkpoints:
+        store.show(spec)
         _measure_dense(spec, store, options.run)
     code = report_failures(points, store)
-    _report(options, phase_table(points, store, spec.thresholds))
+    _report(options, phase_table(store.with_added_siblings(points), store, spec.thresholds))
     return code
 
 
@@ -113,21 +107,23 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     spec = options.spec
     shape = outline(spec.data)
     like = {stage.label.load: stage for stage in spec.points()}
+    runs = {stage.point.dense.model: stage.point.dense for stage in like.values()}
     points: list[PointStage] = []
     names: dict[str, str] = {}
     for number, path in enumerate(options.checkpoints, start=1):
+        with told():
+            models = [build(model, shape.channels, shape.classes) for model in runs]
+            checkpoint = keep_checkpoint(path, models, store.artifacts)
+        if checkpoint in names:
+            raise UsageError(f"--checkpoints {path}: it is the same as {names[checkpoint]}; give each model once.")
+        names[checkpoint] = path
         for load, stage in like.items():
             run = stage.point.dense
-            with told():
-                model = build(run.model, shape.channels, shape.classes)
-                checkpoint = keep_checkpoint(path, model, store.artifacts)
-            if names.setdefault(checkpoint, path) != path or options.checkpoints.count(path) > 1:
-                raise UsageError(f"--checkpoints {path}: it is the same as {names[checkpoint]}; give each model once.")
             dense = DenseRun(
                 run.data,
                 run.validation_fraction,
                 run.model,
-                replace(run.recipe, epochs=0),
+                replace(spec.dense_recipe, epochs=0),
                 seed=0,
                 crop_padding=run.crop_padding,
                 flip=run.flip,
@@ -138,31 +134,28 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     return points
 
 
-def _measure_dense(spec: SweepSpec, store: Store, options: RunOptions) -> None:
-    """Measure the test error of dense models that were stored before it was recorded; nothing is trained."""
-    known = {
+def _measure_dense(spec: SweepSpec, store: Store, options: RunOptions) -> bool:
+    """Measure the test error of dense models that were stored before it was recorded; whether there were some."""
+    unknown = {
         (row["dense"], row["epoch"])
-        for row in store.rows("dense", ["dense", "epoch", "test_error"])
-        if row["test_error"] is not None
-    }
+        for row in store.rows("dense", ["dense", "epoch", "test_error", "status"])
+        if row["test_error"] is None and row["status"] == "ok"
+    } & store.dense_models()
     models = {(stage.point.dense, stage.point.epoch) for stage in spec.points()}
-    missing: dict[DenseRun, list[int]] = {}
-    for run, epoch in sorted(models, key=lambda model: (model[0].key, model[1])):
-        if (run.key, epoch) in store.dense_models() and (run.key, epoch) not in known:
-            missing.setdefault(run, []).append(epoch)
+    missing = [(run, epoch) for run, epoch in models if (run.key, epoch) in unknown]
     if not missing:
-        return
+        return False
     import torch
 
     from trainables.attempt import Machine
-    from trainables.execution import execute, finish
+    from trainables.execution import dense_test_error
 
-    print(f"Measuring the test error of {sum(map(len, missing.values()))} dense models", flush=True)
+    print(f"Measuring the test error of {len(missing)} dense models", flush=True)
     machine = Machine(store.artifacts, torch.device("cpu"), data_folder=options.data_folder)
     with told():
-        for run, epochs in missing.items():
-            stage = DenseStage(run, tuple(epochs))
-            store.record(stage, finish(execute(stage, machine)), f"cpu, {torch.get_num_threads()} threads")
+        for run, epoch in missing:
+            store.record_test_error(run, epoch, dense_test_error(run, epoch, machine))
+    return True
 
 
 def _report(options: SelectModel, table: pd.DataFrame) -> None:
@@ -186,7 +179,8 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         "reason",
     )
     for heading in headings:
-        shown.add_column(heading, justify="left" if heading in ("chosen by", "reason") else "right", no_wrap=True)
+        words = heading in ("chosen by", "reason")
+        shown.add_column(heading, justify="left" if words else "right", no_wrap=heading != "reason")
     answers: list[dict[str, Any]] = []
     for load in sorted(spec.loads):
         choices = select(rows_of(table[table["load"] == load]), spec.thresholds)
@@ -194,11 +188,11 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         for first, choice in enumerate(choices):
             shown.add_row("" if first else f"{load:g}", *_cells(choice))
         shown.add_section()
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    print_table(shown)
     for number, path in enumerate(options.checkpoints, start=1):
         print(f"Checkpoint {number}: {path}")
     if options.json:
-        Path(options.json).write_text(json.dumps(answers, indent=2) + "\n")
+        write_json(options.json, answers)
         print(f"Choices: {options.json}")
 
 

@@ -162,9 +162,9 @@ class SweepSpec:
 
     def _check_temperatures(self, images: int) -> None:
         axis = TEMPERATURES[self.temperature]
-        rule = axis.rule.format(recipe=self._dense_recipe, images=images)
+        rule = axis.rule.format(recipe=self.dense_recipe, images=images)
         for value in self.temperatures:
-            _require(axis.allowed(value, self._dense_recipe, images), "--temperatures", value, rule)
+            _require(axis.allowed(value, self.dense_recipe, images), "--temperatures", value, rule)
         if self.temperature == "batch_size":  # all in whole batches
             for name in ("batch_size", "retrain_batch_size"):
                 value = getattr(self, name)
@@ -192,6 +192,17 @@ class SweepSpec:
         return TEMPERATURES[self.temperature].hot_is_low
 
     @property
+    def hot_to_cold(self) -> list[float]:
+        """Temperatures, the hottest first."""
+        return sorted(self.temperatures, reverse=not self.hot_is_low)
+
+    @property
+    def default_temperature(self) -> float:
+        """The one nearest to the recipe's own; of two as near the hotter."""
+        own = getattr(self, self.temperature)  # the recipe's field has the axis's name
+        return min(self.hot_to_cold, key=lambda temperature: abs(temperature - own))
+
+    @property
     def title(self) -> str:
         """Data, model and pruning in a few words; of what is pinned its name alone."""
         names = [name.partition("#")[0].rpartition("/")[2] for name in (self.data, self.model)]
@@ -199,7 +210,7 @@ class SweepSpec:
         return ", ".join([*names, self.pruner, *fixed])
 
     @property
-    def _dense_recipe(self) -> Recipe:
+    def dense_recipe(self) -> Recipe:
         """Recipe of the dense models but for the temperature."""
         return Recipe(
             self.epochs,
@@ -215,7 +226,7 @@ class SweepSpec:
         """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
         axis, images = TEMPERATURES[self.temperature], training_images(self.data, self.validation_fraction)
         own = replace(
-            self._dense_recipe,
+            self.dense_recipe,
             epochs=self.retrain_epochs or self.epochs,
             batch_size=self.retrain_batch_size or self.batch_size,
             lr=self.retrain_lr or self.lr,
@@ -224,7 +235,7 @@ class SweepSpec:
         retrain = axis.retrain(own, images)
         points = []
         for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
-            recipe, epoch = axis.dense(self._dense_recipe, temperature, images)
+            recipe, epoch = axis.dense(self.dense_recipe, temperature, images)
             model, density = LOADS[self.load](self.model, self.densities[0], load)
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, self.crop_padding, self.flip)
             point = Point(run, epoch, density, self.pruner, retrain, Measurement())

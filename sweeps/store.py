@@ -7,7 +7,7 @@ import platform
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +24,7 @@ from trainables.artifacts import Folder
 from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_name
 
 SPEC = "sweep.json"
+ADDED = "added_siblings"
 
 Row = dict[str, Any]
 
@@ -50,6 +51,29 @@ class Store:
     def set_spec(self, spec: SweepSpec) -> None:
         """Make this the folder's latest sweep, the one a report shows."""
         self.folder.write(SPEC, spec.to_json().encode())
+
+    def show(self, spec: SweepSpec) -> None:
+        """Make this the latest sweep, unless that has all of its points: a part of a grid does not hide the grid."""
+        try:
+            shown = {stage.point.key for stage in self.spec().points()}
+        except UsageError:
+            shown = set()
+        if not shown.issuperset(stage.point.key for stage in spec.points()):
+            self.set_spec(spec)
+
+    def add_siblings(self, points: Iterable[PointStage]) -> None:
+        """Note that a search wanted these siblings: from then on they count wherever their points are shown."""
+        for stage in points:
+            content = json.dumps(stage.seeds).encode()
+            if self.folder.read(_added(stage.point.key)) != content:
+                self.folder.write(_added(stage.point.key), content)
+
+    def with_added_siblings(self, points: Iterable[PointStage]) -> list[PointStage]:
+        """Points with the siblings that searches added to them."""
+        added = {key: json.loads(self.folder.read(_added(key)) or b"[]") for key in self.folder.names(ADDED, ".json")}
+        return [
+            replace(stage, seeds=tuple(sorted({*stage.seeds, *added.get(stage.point.key, ())}))) for stage in points
+        ]
 
     def check(self) -> None:
         """Raise UsageError unless the folder is new, empty or holds results."""
@@ -102,6 +126,11 @@ class Store:
         else:
             for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
                 self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
+
+    def record_test_error(self, run: DenseRun, epoch: int, error: float) -> None:
+        """Add the test error of a dense model that was stored before it was measured."""
+        rows = [row | {"test_error": error} for row in self._results("dense", dense_part(run, epoch))]
+        self._write("dense", dense_part(run, epoch), rows, rows[0]["device"])
 
     def record_failure(self, stage: Stage, message: str, device: str) -> None:
         """Store that a stage failed; results that are stored stay."""
@@ -196,6 +225,10 @@ class Store:
 def dense_part(run: DenseRun, epoch: int) -> str:
     """Name of the file of the table ``dense`` that holds a model."""
     return f"{run.key}-{dense_name(epoch)}"
+
+
+def _added(key: str) -> str:
+    return f"{ADDED}/{key}.json"
 
 
 def _dense_columns(run: DenseRun) -> Row:

@@ -1,14 +1,12 @@
 """Find the temperature for a density without a grid: ``python sweeps/tune_temperature.py --density 0.1``."""
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from sweeps.case_studies.boundary import Strategy
@@ -24,7 +22,8 @@ from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, replayed
 from sweeps.replay import replay
-from sweeps.report import checked_file, write_diagram
+from sweeps.report import checked_file, print_table, write_diagram, write_json
+from sweeps.schema import PHASE
 from sweeps.search_plan import SearchPlan
 from sweeps.spec import check_list, check_thresholds
 from sweeps.store import Store
@@ -62,7 +61,7 @@ class TuneTemperature(SweepOptions):
     """Begin each density at the boundary of the next larger one: fewer evaluations, but one density after the other."""
 
     most_siblings: int = 6
-    """Where LMC is within a standard error of its threshold, siblings are added up to so many; not in a replay."""
+    """Siblings are added up to so many where LMC is within a standard error of its threshold, or of one pair only."""
 
     json: str | None = None
     """File for the answers, one object for each density."""
@@ -80,21 +79,27 @@ def main(arguments: Sequence[str]) -> int:
     check_axes(spec, start, arguments)
     _check(options)
     if past is not None:
-        tuning = _tuning(options)
         table = past.table(spec.thresholds)
         check_recorded(spec, past, table)
-        by = options.select_by
-        if options.choose == "best-visited" and by != SELECT_BY and by not in table.select_dtypes("number"):
-            raise UsageError(f"--select-by {by}: {past.path} has no such column of numbers.")
+        _check_selection(options, [str(name) for name in table.select_dtypes("number")])
+        tuning = _tuning(options)
         replay(tuning, table)
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
-        default = past.folder / PICTURE if past.folder else Path(PICTURE)
-        _report(options, tuning, shown, default, past.title)
+        folder = Path() if past.rows is not None else Path(past.path)
+        _report(options, tuning, shown, folder / PICTURE, past.title)
         return OK
     spec = pinned(spec)
     spec.check()
     options.run.check()
+    _check_selection(options, [field.name for field in PHASE if pa.types.is_floating(field.type)])
     return _search(replace(options, spec=spec), Store(options.results))
+
+
+def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
+    """Raise UsageError for a column to select by that there is not; the default may be missing."""
+    if options.choose == "best-visited" and options.select_by not in (SELECT_BY, *columns):
+        known = ", ".join(name for name in columns if name.endswith("error"))
+        raise UsageError(f"--select-by {options.select_by}: there is no such column of numbers; errors are {known}.")
 
 
 def _check(options: TuneTemperature) -> None:
@@ -118,14 +123,10 @@ def _check(options: TuneTemperature) -> None:
 
 def _tuning(options: TuneTemperature, siblings: int = 0) -> TemperatureTuning:
     spec = options.spec
-    order = sorted(spec.temperatures, reverse=not spec.hot_is_low)
-    start = options.start
-    if start is None:
-        own = getattr(spec, spec.temperature)  # the recipe's field has the axis's name
-        start = min(order, key=lambda temperature: abs(temperature - own))
+    start = spec.default_temperature if options.start is None else options.start
     most = options.most_siblings if siblings else 0
     how = Tuning(options.strategy, options.choose, options.select_by, options.neighbours, most)
-    return TemperatureTuning(order, spec.loads, start, spec.thresholds, how, siblings)
+    return TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, siblings)
 
 
 def _search(options: TuneTemperature, store: Store) -> int:
@@ -140,6 +141,7 @@ def _search(options: TuneTemperature, store: Store) -> int:
         store.stored(),
         store.dense_models(),
         lambda stages: rows_of(phase_table(stages, store, spec.thresholds))[0],
+        store.add_siblings,
     )
     if plan.left:
         check_models(candidates)
@@ -147,9 +149,8 @@ def _search(options: TuneTemperature, store: Store) -> int:
     store.check_writable()
     print(f"Searching among {len(tuning.temperatures)} temperatures; results in {store.folder}", flush=True)
     if not plan.left:
-        store.set_spec(spec)
-    elif not carry_out(plan, store, spec, options.run, SweepProgress(None, 0, [])):
-        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
+        store.show(spec)
+    elif not carry_out(plan, store, lambda: store.show(spec), options.run, SweepProgress(None, 0, [])):
         return INTERRUPTED
     code = report_failures(plan.evaluated, store)
     table = phase_table(plan.cells, store, spec.thresholds)
@@ -163,24 +164,25 @@ def _report(
     """Print the answers, and write them and the picture."""
     spec = options.spec
     answers = tuning.answers(table)
+    if options.json:
+        write_json(options.json, [answer.as_json(spec.load) for answer in answers])
     shown = Table(box=SIMPLE, collapse_padding=True)
     for heading in (spec.load, f"best {spec.temperature}", "regime", "evaluated, in order", "test error", "regret"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+        shown.add_column(heading, justify="right", no_wrap=heading != "evaluated, in order")
     for answer in answers:
         way = " ".join(f"{visit.row['temperature']:g}" for visit in answer.visits)
         chosen = "none" if answer.temperature is None else f"{answer.temperature:g}"
         errors = ("" if value is None else f"{value:.4f}" for value in (answer.chosen_error, answer.regret))
         shown.add_row(f"{answer.load:g}", chosen, answer.regime or "–", way, *errors)
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    print_table(shown)
     for note in dict.fromkeys(answer.note for answer in answers if answer.note):
-        print(f"Note: {note}.")
+        loads = " ".join(f"{answer.load:g}" for answer in answers if answer.note == note)
+        print(f"Note on {spec.load} {loads}: {note}.")
     if options.json:
-        text = json.dumps([answer.as_json(spec.load) for answer in answers], indent=2)
-        Path(options.json).write_text(text + "\n")
         print(f"Answers: {options.json}")
     diagram = phase_diagram(table, spec.hot_is_low)
     path = checked_file("--picture", options.picture or str(picture))
-    rows = sorted(spec.temperatures, reverse=not spec.hot_is_low)
+    rows = spec.hot_to_cold
     searches = [
         Search(
             sorted(spec.loads).index(answer.load),

@@ -1,8 +1,10 @@
 """Models that users trained themselves: files of weights, of which no code is ever executed."""
 
 import hashlib
+import io
+import pickle
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +21,13 @@ def checkpoint_file(name: str) -> str:
     return f"checkpoints/{name}.pt"
 
 
-def keep_checkpoint(path: str, model: nn.Module, folder: Folder) -> str:
-    """Copy the weights of a user's file, if they are the model's, to where every worker finds them.
+def keep_checkpoint(path: str, models: Sequence[nn.Module], folder: Folder) -> str:
+    """Copy the weights of a user's file, if they are the models', to where every worker finds them.
 
     Args:
         path: File that ``torch.save`` wrote: a state dictionary, alone or under one of :data:`WRAPPERS`, also one of
             ``DataParallel``.
-        model: A plain model of the architecture.
+        models: Plain models, each of an architecture that it is to be used as.
         folder: Of the artifacts.
 
     Returns:
@@ -40,28 +42,42 @@ def keep_checkpoint(path: str, model: nn.Module, folder: Folder) -> str:
     except OSError as error:
         raise ValueError(f"checkpoint {path} cannot be read: {error.strerror}") from None
     try:
-        state = artifacts.load(Folder(file.parent), file.name)
-    except ValueError:
-        raise ValueError(
-            f"checkpoint {path} holds other things than tensors and plain data; save the weights alone"
-        ) from None
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "nsupported" in str(error):
+            said = "holds other things than tensors and plain data; save the weights alone"
+            raise ValueError(f"checkpoint {path} {said}") from None
+        raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
+    except Exception:  # torch raises many kinds, by what it finds in the file
+        raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
     for wrapper in WRAPPERS:
         state = state.get(wrapper, state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    ):
         raise ValueError(f"checkpoint {path} holds no state dictionary, alone or under {', '.join(WRAPPERS)}")
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    _check_suits(path, state, model)
+    for model in models:
+        _check_suits(path, state, model)
     name = hashlib.blake2b(content, digest_size=10).hexdigest()
     artifacts.save(folder, checkpoint_file(name), state)
     return name
 
 
-def _check_suits(path: str, state: dict[str, Any], model: nn.Module) -> None:
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+def _check_suits(path: str, state: dict[str, Tensor], model: nn.Module) -> None:
+    wanted = {name: _kind(tensor) for name, tensor in model.state_dict().items()}
+    found = {name: _kind(tensor) for name, tensor in state.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
-            there, here = (f"of shape {each[name]}" if name in each else "not there" for each in (found, wanted))
+            there, here = (each.get(name, "not there") for each in (found, wanted))
             raise ValueError(f"checkpoint {path} is of another model: {name} is {there}, in the model it is {here}")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise ValueError(f"checkpoint {path} holds values that are not finite")
+
+
+def _kind(tensor: Tensor) -> str:
+    """Shape and kind of numbers; other precisions of floats will do."""
+    usual = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+    common = tensor.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
+    kind = "floats" if tensor.is_floating_point() else "whole numbers"
+    return f"of shape {tuple(tensor.shape)}, {kind if usual and common else tensor.dtype}"

@@ -12,8 +12,8 @@ Row = Mapping[str, Any]
 UNDECIDED_ERRORS = 1.0
 """LMC is undecided within so many standard errors of its threshold."""
 
-TREND_ERRORS = 2.0
-"""LMC falls with heat, against the model, if it does by more than so many standard errors of the difference."""
+CLEAR_ERRORS = 2.0
+"""A difference of more than so many standard errors is taken for real."""
 
 
 @dataclass
@@ -22,14 +22,12 @@ class Visit:
 
     Attributes:
         row: What was measured, in the columns of the phase table.
-        siblings: Siblings of each dense model.
         connected: Whether LMC is not below its threshold; None if it is undefined.
         decision: Where the search went from here.
         reason: Why.
     """
 
     row: Row
-    siblings: int
     connected: bool | None
     decision: Decision = "stop"
     reason: str = ""
@@ -41,10 +39,11 @@ class BoundarySearch:
     The paper describes: in Regime I raise the temperature step by step until LMC is close to zero; in Regime II lower
     it as long as LMC stays there. ``step`` does that. ``bisect`` evaluates the temperature that is as near to the start
     as at most ceil(log2 n) + 1 evaluations for n temperatures allow, and finds the same where connectivity only grows
-    with heat. Where a hotter temperature turns out to be less connected than a colder one it goes on as ``step``.
+    with heat. Where that is in doubt, because a barrier is clearly deeper than one at a colder temperature that may be
+    none, it goes on as ``step`` and may need more.
 
     Both ends of the list are answers, too; if none is connected, the hottest is. A temperature whose LMC is undefined
-    is left out of the list.
+    is left out of the list; at one that failed the search ends without an answer.
 
     Args:
         temperatures: From hot to cold, at least one.
@@ -66,6 +65,8 @@ class BoundarySearch:
         most_siblings: int = 0,
     ) -> None:
         self.temperatures, self.visits = list(temperatures), list[Visit]()
+        self.failed = False
+        self._ranks = {temperature: rank for rank, temperature in enumerate(temperatures)}  # 0 is the hottest
         self._start, self._strategy, self._threshold = start, strategy, lmc_threshold
         self._siblings, self._most = siblings, most_siblings
         self._more: tuple[int, str] | None = None
@@ -80,53 +81,61 @@ class BoundarySearch:
 
     @property
     def boundary(self) -> float | None:
-        """The coldest connected temperature, or the hottest; None before the end, or if LMC was never defined."""
+        """The coldest connected temperature, or the hottest; None before the end, or if there is no answer."""
         return self._end
 
     def tell(self, row: Row) -> None:
-        """Take what was measured where :attr:`wanted` said: columns ``lmc``, and ``lmc_se`` if it is known."""
+        """Take what was measured where :attr:`wanted` said.
+
+        Args:
+            row: Columns of the phase table: ``temperature``, ``lmc``, and, if they are known, ``lmc_se``,
+                ``lmc_se_dense`` and ``status``.
+        """
         assert self._wanted is not None
         here, (siblings, before) = self._wanted, self._more or (self._siblings, "")
         self._more = None
-        lmc, error = row["lmc"], row.get("lmc_se", math.nan)
+        lmc, error = float(row["lmc"]), float(row.get("lmc_se", math.nan))
         text = before + (f"LMC {lmc:.3f}" if math.isnan(error) else f"LMC {lmc:.3f} ± {error:.3f}")
         undecided = not abs(lmc - self._threshold) > UNDECIDED_ERRORS * error  # also if the error is NaN
         if undecided and not math.isnan(lmc) and siblings < self._most:
             self._more = min(2 * siblings, self._most), f"{text} with {siblings} siblings was undecided; "
             return
-        visit = Visit(row, siblings, None if math.isnan(lmc) else lmc >= self._threshold)
+        visit = Visit(row, None if math.isnan(lmc) else lmc >= self._threshold)
         self.visits.append(visit)
+        if visit.connected is None and row.get("status") == "failed":
+            self._wanted, self.failed = None, True
+            visit.reason = "it failed"
+            return
         self._wanted, self._end = self._next()
         visit.decision, because = self._decision(here)
+        visit.reason = f"{self._found(visit, text, error)}; {because}"
+
+    def _found(self, visit: Visit, text: str, error: float) -> str:
         if visit.connected is None:
-            found = f"LMC is undefined ({row.get('status', 'no value')}): left out"
-        elif visit.connected:
-            found = f"{text} is not below {self._threshold:g}: connected"
-        else:
-            found = f"{text} is below {self._threshold:g}: Regime I"
-        if undecided and visit.connected is not None and not math.isnan(error):
-            found += ", though within its standard error"
-        visit.reason = f"{found}; {because}"
+            return f"LMC is undefined ({visit.row.get('status', 'no value')}): left out"
+        distance = abs(visit.row["lmc"] - self._threshold)
+        found = f"{text} is not below" if visit.connected else f"{text} is below"
+        found += f" {self._threshold:g}: {'connected' if visit.connected else 'Regime I'}"
+        if distance <= UNDECIDED_ERRORS * error:
+            return found + ", though within its standard error"
+        if distance <= visit.row.get("lmc_se_dense", math.nan):
+            return found + ", though dense seeds differ by more"
+        return found
 
     def _decision(self, here: float) -> tuple[Decision, str]:
         if self._wanted is not None:
-            order = self.temperatures
-            to: Decision = "hotter" if order.index(self._wanted) < order.index(here) else "colder"
-            stepping = self._strategy == "bisect" and not self._monotone()
-            return to, f"{to}, to {self._wanted:g}" + ", by steps, since LMC falls with heat" * stepping
+            to: Decision = "hotter" if self._ranks[self._wanted] < self._ranks[here] else "colder"
+            doubt = self._strategy == "bisect" and not self._monotone()
+            return to, f"{to}, to {self._wanted:g}" + ", by steps, since LMC falls with heat" * doubt
         if self._end is None:
             return "stop", "no temperature is left"
         known = self._known()
         if not known[self._end].connected:
             return "stop", "none is connected: the hottest is the answer"
-        colder = [each for each in known if self._rank(each) > self._rank(self._end)]
+        colder = [each for each in known if self._ranks[each] > self._ranks[self._end]]
         if not colder:
             return "stop", f"{self._end:g}, the coldest, is connected"
-        return "stop", f"{self._end:g} is connected, {min(colder, key=self._rank):g} is not"
-
-    def _rank(self, temperature: float) -> int:
-        """0 for the hottest."""
-        return self.temperatures.index(temperature)
+        return "stop", f"{self._end:g} is connected, {min(colder, key=self._ranks.__getitem__):g} is not"
 
     def _known(self) -> dict[float, Visit]:
         """Visits with an LMC."""
@@ -138,7 +147,8 @@ class BoundarySearch:
         order = [temperature for temperature in self.temperatures if temperature not in left_out]
         if not order:
             return None, None
-        start = min(range(len(order)), key=lambda index: abs(self._rank(order[index]) - self._rank(self._start)))
+        rank = self._ranks[self._start]
+        start = min(range(len(order)), key=lambda index: abs(self._ranks[order[index]] - rank))
         known = self._known()
         marks = [known[temperature].connected if temperature in known else None for temperature in order]
         look = bisect if self._strategy == "bisect" and self._monotone() else step
@@ -146,16 +156,22 @@ class BoundarySearch:
         return (order[probe], None) if probe is not None else (None, order[boundary])
 
     def _monotone(self) -> bool:
-        """Whether nothing speaks against connectivity growing with heat."""
-        known = self._known()
-        for hot in (visit for visit in known.values() if not visit.connected):
-            for cold in known.values():
-                if self._rank(hot.row["temperature"]) < self._rank(cold.row["temperature"]):
-                    error = math.hypot(hot.row.get("lmc_se", math.nan), cold.row.get("lmc_se", math.nan))
-                    falls = hot.row["lmc"] + TREND_ERRORS * error < cold.row["lmc"]  # False if the error is NaN
-                    if cold.connected or falls:
-                        return False
+        """Whether nothing speaks against connectivity growing with heat.
+
+        What does: a connected temperature colder than one that is not; or a barrier clearly deeper than one at a colder
+        temperature that may be none, for all that noise allows.
+        """
+        known = self._known().values()
+        for hot in (visit for visit in known if not visit.connected):
+            for cold in (visit for visit in known if self._rank(visit) > self._rank(hot)):
+                errors = [float(visit.row.get("lmc_se", math.nan)) for visit in (hot, cold)]
+                falls = hot.row["lmc"] + CLEAR_ERRORS * math.hypot(*errors) < cold.row["lmc"]  # not if one is NaN
+                if cold.connected or (falls and cold.row["lmc"] + CLEAR_ERRORS * errors[1] >= self._threshold):
+                    return False
         return True
+
+    def _rank(self, visit: Visit) -> int:
+        return self._ranks[visit.row["temperature"]]
 
 
 def step(connected: Sequence[bool | None], start: int) -> tuple[int | None, int]:

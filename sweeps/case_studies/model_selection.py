@@ -7,6 +7,7 @@ from typing import Any
 
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.case_studies.boundary import Row
+from sweeps.phase import none_if_nan
 
 Chooser = Callable[[Sequence[Row], float], tuple[Row | None, str]]
 
@@ -33,8 +34,8 @@ class Selection:
         """Plain data; None for what is not known."""
         chosen = self.chosen or {}
         names = ("temperature", "dense_test_error", "lmc", "cka", "test_error")
-        values = {name: None if math.isnan(chosen.get(name, math.nan)) else chosen[name] for name in names}
-        regret = None if math.isnan(self.regret) else self.regret
+        values = {name: none_if_nan(chosen.get(name, math.nan)) for name in names}
+        regret = none_if_nan(self.regret)
         return {"method": self.method, **values, "regime": self.regime, "regret": regret, "reason": self.reason}
 
 
@@ -76,7 +77,8 @@ def _algorithm_2_1(candidates: Sequence[Row], threshold: float) -> tuple[Row | N
 
 
 def _oracle(candidates: Sequence[Row], threshold: float) -> tuple[Row | None, str]:
-    return _least(candidates, "test_error", "lowest test error after pruning")
+    known = [row for row in candidates if not math.isnan(row["test_error"])]
+    return _least(known, "test_error", "lowest test error after pruning")
 
 
 METHODS: dict[str, Chooser] = {

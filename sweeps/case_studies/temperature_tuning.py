@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from metrics.regimes import Thresholds, regimes_at_load
+from metrics.regimes import Thresholds
 from sweeps.case_studies.boundary import BoundarySearch, Row, Strategy, Visit
-from sweeps.phase import rows_of
+from sweeps.phase import none_if_nan, rows_of
 
 Choice = Literal["best-visited", "boundary"]
 
@@ -88,7 +88,7 @@ class TemperatureTuning:
         """Give one answer for each load.
 
         Args:
-            table: All that is known, in columns of the phase table: for what the best would have been.
+            table: All that is known, in columns of the phase table, the visited cells among it.
         """
         return [self._answer(load, search, table) for load, search in sorted(self._searches.items())]
 
@@ -112,25 +112,33 @@ class TemperatureTuning:
                 start = search.boundary if search.boundary is not None else start
 
     def _answer(self, load: float, search: BoundarySearch, table: pd.DataFrame) -> "Answer":
-        visits = search.visits
-        rows = [visit.row for visit in visits]
-        regimes = regimes_at_load([row["lmc"] for row in rows], [row["cka"] for row in rows], self.thresholds)
+        cells = {row["temperature"]: row for row in rows_of(table) if row["load"] == load}
+        regimes = [cells[visit.row["temperature"]]["regime"] for visit in search.visits]
+        usable = [visit.row for visit in search.visits if visit.connected is not None]
         chosen, note = search.boundary, ""
         if chosen is None:
-            note = "no temperature could be evaluated"
+            note = "a point failed" if search.failed else "no temperature could be evaluated"
         elif self._tuning.choose == "best-visited":
             by = self._tuning.select_by
-            found = [(row[by], -index) for index, row in enumerate(rows) if not math.isnan(row.get(by, math.nan))]
-            if found:  # of equals the one visited last: it is nearer to the boundary
-                chosen = rows[-min(found)[1]]["temperature"]
+            known = [row for row in reversed(usable) if not math.isnan(row.get(by, math.nan))]
+            if known:  # of equals the one visited last: it is nearer to the boundary
+                chosen = min(known, key=lambda row: row[by])["temperature"]
             else:
                 note = f"no {by} is known, so this is the boundary"
-        best, best_error, chosen_error = _hindsight(table, load, self.temperatures, chosen)
-        for row in rows:
-            if row["temperature"] == chosen and chosen_error is None:
-                chosen_error = _number(row.get("test_error", math.nan))
-        regime = next((found for row, found in zip(rows, regimes, strict=True) if row["temperature"] == chosen), None)
-        return Answer(load, chosen, regime, note, visits, regimes, best, best_error, chosen_error)
+        errors = {temperature: row["test_error"] for temperature, row in cells.items()}
+        complete = not any(math.isnan(errors.get(temperature, math.nan)) for temperature in self.temperatures)
+        best = min(self.temperatures, key=errors.__getitem__) if complete else None
+        return Answer(
+            load,
+            chosen,
+            None if chosen is None else cells[chosen]["regime"],
+            note,
+            search.visits,
+            regimes,
+            best,
+            None if best is None else errors[best],
+            None if chosen is None else none_if_nan(errors[chosen]),
+        )
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,7 @@ class Answer:
 
     Attributes:
         load: The load.
-        temperature: The answer; None if no temperature could be evaluated.
+        temperature: The answer; None if there is none, see the note.
         regime: Regime there.
         note: What else there is to say.
         visits: The temperatures evaluated, in order.
@@ -176,11 +184,11 @@ class Answer:
             "visited": [
                 {
                     "temperature": visit.row["temperature"],
-                    "lmc": _number(visit.row["lmc"]),
-                    "lmc_se": _number(visit.row.get("lmc_se", math.nan)),
-                    "cka": _number(visit.row["cka"]),
+                    "lmc": none_if_nan(visit.row["lmc"]),
+                    "lmc_se": none_if_nan(visit.row.get("lmc_se", math.nan)),
+                    "cka": none_if_nan(visit.row["cka"]),
                     "regime": regime,
-                    "siblings": visit.siblings or None,
+                    "siblings": none_if_nan(visit.row.get("n_runs", math.nan)),
                     "decision": visit.decision,
                     "reason": visit.reason,
                 }
@@ -192,18 +200,3 @@ class Answer:
             "chosen_error": self.chosen_error,
             "regret": self.regret,
         }
-
-
-def _hindsight(
-    table: pd.DataFrame, load: float, temperatures: Sequence[float], chosen: float | None
-) -> tuple[float | None, float | None, float | None]:
-    """Best temperature of a load and its test error, and the chosen one's; None unless all are known."""
-    errors = {row["temperature"]: row["test_error"] for row in rows_of(table) if row["load"] == load}
-    if any(math.isnan(errors.get(temperature, math.nan)) for temperature in temperatures):
-        return None, None, None
-    best = min(temperatures, key=errors.__getitem__)
-    return best, errors[best], None if chosen is None else errors[chosen]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

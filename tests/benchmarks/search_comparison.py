@@ -123,8 +123,7 @@ def asha(cells: Cells) -> tuple[float, float]:
 
 def cells_of(spec: SweepSpec, table: pd.DataFrame, early: pd.DataFrame | None) -> dict[float, Cells]:
     """Cells of a table by density."""
-    order = sorted(spec.temperatures, reverse=not spec.hot_is_low)
-    start = min(order, key=lambda temperature: abs(temperature - getattr(spec, spec.temperature)))
+    order = spec.hot_to_cold
     found = {}
     for load in spec.loads:
         rows = {row["temperature"]: row for row in rows_of(table) if row["load"] == load}
@@ -135,17 +134,15 @@ def cells_of(spec: SweepSpec, table: pd.DataFrame, early: pd.DataFrame | None) -
             means = at.groupby("temperature")["validation_error"].mean()
             percents[percent] = [float(means[temperature]) for temperature in order]
         select, test = ([float(rows[each][name]) for each in order] for name in ("validation_error", "test_error"))
-        found[load] = Cells(select, test, order.index(start), percents)
+        found[load] = Cells(select, test, order.index(spec.default_temperature), percents)
     return found
 
 
 def searches(spec: SweepSpec, table: pd.DataFrame) -> Iterator[tuple[str, float, int, float]]:
     """Every variant of the search: name, density, evaluations, regret."""
-    order = sorted(spec.temperatures, reverse=not spec.hot_is_low)
-    start = min(order, key=lambda temperature: abs(temperature - getattr(spec, spec.temperature)))
     for strategy, neighbours, choose in product(("step", "bisect"), (False, True), ("boundary", "best-visited")):
         how = Tuning(strategy, choose, neighbours=neighbours)  # type: ignore[arg-type]
-        tuning = TemperatureTuning(order, spec.loads, start, spec.thresholds, how)
+        tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, spec.default_temperature, spec.thresholds, how)
         replay(tuning, table)
         name = f"{strategy}{', neighbours' * neighbours}, {choose}"
         for answer in tuning.answers(table):
@@ -155,7 +152,7 @@ def searches(spec: SweepSpec, table: pd.DataFrame) -> Iterator[tuple[str, float,
 
 def compare(folder: str) -> pd.DataFrame:
     """One row for each method, density and number of evaluations."""
-    past = open_recorded(folder, "epochs")
+    past = open_recorded(folder, None)
     table = past.table(past.spec.thresholds)
     recorded = Path(folder) / "early.csv"
     early = pd.read_csv(recorded) if recorded.exists() else None
@@ -202,7 +199,9 @@ def draw(rows: pd.DataFrame) -> go.Figure:
         some = rows[(rows["method"] == method) & (rows["evaluations"] <= shortest)]
         curve = some.groupby("evaluations")["regret"].mean()
         figure.add_scatter(x=list(curve.index), y=list(curve), name=method, mode="lines+markers")
-    points = rows[~rows["method"].isin([*CURVES, "ASHA"])]
+    asha = rows["method"] == "ASHA"
+    where = " and ".join(rows[asha]["grid"].unique())
+    points = rows[~rows["method"].isin(CURVES)].assign(method=rows["method"].where(~asha, f"ASHA, {where} only"))
     symbols = cycle(["square", "x", "circle", "circle-open", "diamond", "diamond-open", "star", "star-open"])
     means = points.groupby("method", sort=False)[["evaluations", "regret"]].mean()
     for (method, mean), symbol in zip(means.iterrows(), symbols, strict=False):

@@ -66,14 +66,15 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
 
 
 def run(method: str, spec: SweepSpec, load: float, folder: str) -> list[dict[str, Any]]:
-    """Results of the trials of one method at one density."""
+    """Results of the trials of one method at one density, each density with a seed of its own."""
+    seed = spec.loads.index(load)
     count = len(spec.temperatures)
     space: dict[str, Any] = {"load": load, "index": tune.randint(0, count)}
     scheduler: TrialScheduler = FIFOScheduler()
-    search: Any = BasicVariantGenerator(random_state=1, max_concurrent=machine_cores())
+    search: Any = BasicVariantGenerator(random_state=seed, max_concurrent=machine_cores())
     samples = EVALUATIONS
     if method == "TPE":
-        search = OptunaSearch(sampler=optuna.samplers.TPESampler(seed=1))
+        search = OptunaSearch(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=1))
     if method == "ASHA":
         space["index"], samples = tune.grid_search(list(range(count))), 1
         scheduler = ASHAScheduler("percent", max_t=100, grace_period=RUNGS[0], reduction_factor=2)

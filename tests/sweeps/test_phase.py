@@ -51,10 +51,23 @@ def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
     ours = cell(table, 3, 0.1)
     assert ours["test_error"] == pytest.approx(0.31)
     assert ours["lmc"] == pytest.approx(-0.303)
-    assert ours["lmc_se"] == pytest.approx(0.003 * math.sqrt(6 / 5) / math.sqrt(6))  # three of each of two values
+    assert ours["lmc_se"] == pytest.approx(0.0015 * math.sqrt(5))  # each of six siblings left out moves it so far
     assert ours["lmc_se_dense"] == pytest.approx(0.003)  # of the two means -0.300 and -0.306
     assert (ours["n_runs"], ours["n_pairs"], ours["n_dense_seeds"]) == (6, 6, 2)
     assert ours["seconds"] == 12
+
+
+def test_the_standard_error_of_lmc_is_the_jackknife_over_siblings(store, made_up):
+    stage = SPEC.points()[0]
+    rows = made_up(stage)
+    lmcs = [-0.1, -0.2, -0.4]
+    rows["pairs"] = [row | {"lmc": lmc} for row, lmc in zip(rows["pairs"], lmcs, strict=True)]
+    store.record(stage, rows, "cpu")
+    ours = cell(table_of(SPEC, store), 3, 0.1)
+    mean = sum(lmcs) / 3  # leaving one sibling out leaves one pair
+    assert ours["lmc_se"] == pytest.approx(math.sqrt(2 / 3 * sum((lmc - mean) ** 2 for lmc in lmcs)))
+    two = replace(SPEC, retrain_seeds=(1, 2), dense_seeds=(1,))
+    assert math.isnan(cell(table_of(two, store), 3, 0.1)["lmc_se"])
 
 
 def test_normalised_error_is_the_distance_from_the_loads_best(filled):
@@ -94,7 +107,7 @@ def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
     assert diagram.legend == "… incomplete, × diverged"
     assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
     assert math.isnan(diagram.values["cka"][1][1])
-    assert "lmc -0.3030 ± 0.0013 over pairs, ± 0.0030 over dense seeds" in diagram.hover[0][0]
+    assert "lmc -0.3030 ± 0.0034 over siblings, ± 0.0030 over dense seeds" in diagram.hover[0][0]
     upside_down = phase_diagram(table_of(SPEC, filled), hot_is_low=False)
     assert upside_down.temperatures == ["10", "3"]
 

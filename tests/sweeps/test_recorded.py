@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.errors import UsageError
 from sweeps.phase import phase_table
 from sweeps.presets import PRESETS
-from sweeps.recorded import open_recorded, phase_of, read_table, write_table
+from sweeps.recorded import check_recorded, open_recorded, phase_of, read_table, write_table
 from sweeps.replay import replay
 
 THRESHOLDS = Thresholds(-0.05, 0.98)
@@ -113,6 +114,66 @@ def test_a_phase_table_of_our_own_reads_as_the_folder_it_is_of(tmp_path, store, 
         pd.testing.assert_series_equal(
             file.table(spec.thresholds)[column], folder.table(spec.thresholds)[column], check_dtype=False
         )
+
+
+def test_a_phase_table_of_our_own_knows_its_axes(tmp_path, store, made_up):
+    spec = replace(PRESETS["smoke"], temperature="rho", temperatures=(0.1, 0.4))
+    for stage in spec.points():
+        store.record(stage, made_up(stage, status="diverged" if stage.label.temperature == 0.4 else "ok"), "cpu")
+    write_table(phase_table(spec.points(), store, spec.thresholds), str(tmp_path / "phase.csv"))
+    file = open_recorded(str(tmp_path / "phase.csv"), None)
+    assert (file.spec.temperature, file.spec.rho, file.spec.hot_to_cold) == ("rho", 0.1, [0.4, 0.1])
+    assert list(file.table(THRESHOLDS)["status"]) == ["ok", "ok", "diverged", "diverged"]
+    with pytest.raises(UsageError, match=r"--temperature epochs: .* is of rho; leave it out"):
+        open_recorded(str(tmp_path / "phase.csv"), "epochs")
+    wide = replace(spec, load="width", widths=(0.5, 1), model="preresnet8", densities=(0.2,))
+    write_table(phase_table(wide.points(), store, spec.thresholds), str(tmp_path / "wide.csv"))
+    with pytest.raises(UsageError, match="is over width, not density; give its results folder"):
+        open_recorded(str(tmp_path / "wide.csv"), None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"temperature": "rho"}, "--temperature rho: what is replayed has epochs; leave it out."),
+        ({"lr": -4.0}, "--lr -4.0: what is replayed has 0.1; leave it out."),
+        ({"temperatures": (1, 1)}, "--temperatures 1: each value is given once."),
+        ({"densities": (0.3,)}, "--densities 0.3: "),
+    ],
+)
+def test_what_is_not_recorded_cannot_be_replayed(tmp_path, change, said):
+    past = open_recorded(written(tmp_path, GOOD), None)
+    check_recorded(past.spec, past, past.table(THRESHOLDS))
+    with pytest.raises(UsageError) as error:
+        check_recorded(replace(past.spec, **change), past, past.table(THRESHOLDS))
+    assert str(error.value).startswith(said)
+
+
+def test_numbers_are_matched_as_people_write_them(tmp_path):
+    past = open_recorded(written(tmp_path, GOOD.replace("0.1,", "0.30000000000000004,")), None)
+    assert past.spec.densities == (0.3,)
+
+
+def test_parquet_with_an_index_or_what_only_looks_like_numbers(tmp_path):
+    rows = pd.read_csv(written(tmp_path, GOOD))
+    rows.set_index(["temperature", "density"]).to_parquet(tmp_path / "indexed.parquet")
+    assert list(read_table(str(tmp_path / "indexed.parquet"))["temperature"]) == [1, 2]
+    rows.set_index("test_error").assign(test_error=[True, False]).to_parquet(tmp_path / "bool.parquet", index=False)
+    with pytest.raises(UsageError, match="row 1: test_error is True; it has to be a number"):
+        read_table(str(tmp_path / "bool.parquet"))
+    rows.assign(temperature=pd.Timestamp(0)).to_parquet(tmp_path / "date.parquet")
+    with pytest.raises(UsageError, match="row 1: temperature is 1970-01-01 00:00:00; it has to be a number"):
+        read_table(str(tmp_path / "date.parquet"))
+
+
+def test_excel_writes_a_mark_before_the_first_column(tmp_path):
+    assert len(read_table(written(tmp_path, "\ufeff" + GOOD))) == 2
+
+
+def test_too_many_cells_to_draw_are_said(tmp_path):
+    many = pd.DataFrame({"temperature": range(1, 2001), "density": [(n + 1) / 2000 for n in range(2000)]})
+    with pytest.raises(UsageError, match="more than 1,000,000 cells"):
+        phase_of(many.assign(lmc=0.0, test_error=0.1), "epochs", THRESHOLDS)
 
 
 @pytest.mark.parametrize(("axis", "coldest"), [("epochs", 2), ("batch_size", 2), ("rho", 1.0), ("lr", 1.0)])

@@ -20,7 +20,9 @@ def searching(store):
         order = sorted(spec.temperatures)
         tuning = TemperatureTuning(order, spec.loads, 10, spec.thresholds, how, len(spec.retrain_seeds))
         summary = lambda stages: rows_of(phase_table(stages, store, spec.thresholds))[0]  # noqa: E731
-        return tuning, SearchPlan(tuning, spec.points(), store.stored(), store.dense_models(), summary)
+        return tuning, SearchPlan(
+            tuning, spec.points(), store.stored(), store.dense_models(), summary, store.add_siblings
+        )
 
     return make
 
@@ -113,6 +115,21 @@ def test_more_siblings_are_trained_for_the_undecided_cell_alone(searching, train
     ] * 2
     cell = phase_table([stage for stage in plan.cells if stage.label.load == 0.1], store, SPEC.thresholds)
     assert list(cell[cell["temperature"] == 10]["n_runs"]) == [10]
+
+
+def test_a_training_that_failed_is_not_tried_for_every_temperature(searching, train):
+    _, plan = searching(strategy="step")
+    done = train(plan, fails=lambda stage: isinstance(stage, DenseStage) and stage.run.seed == 1)
+    assert len([stage for stage in done if isinstance(stage, DenseStage)]) == 2
+    assert {stage.point.dense.seed for stage in done if not isinstance(stage, DenseStage)} == {2}
+
+
+def test_added_siblings_count_where_their_points_are_shown(searching, train, store):
+    _, plan = searching(strategy="step", most_siblings=6)
+    train(plan, lmc=lambda stage: -0.05 + {1: 0.02, 2: -0.02}[stage.point.dense.seed])
+    shown = phase_table(store.with_added_siblings(SPEC.points()), store, SPEC.thresholds)
+    assert set(shown[shown["status"] == "ok"]["n_runs"]) == {12}
+    assert len(store.with_added_siblings(SPEC.points())) == len(SPEC.points())
 
 
 def test_a_failed_point_leaves_the_cell_to_the_other_dense_seeds(searching, train, store):

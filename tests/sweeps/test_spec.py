@@ -108,3 +108,11 @@ def test_points_are_the_whole_grid_and_share_one_dense_training_for_each_seed():
 def test_retraining_takes_what_is_not_given_from_the_dense_recipe():
     retrain = replace(DIGITS, retrain_lr=0.01, batch_size=32).points()[0].point.retrain
     assert (retrain.lr, retrain.batch_size, retrain.epochs) == (0.01, 32, DIGITS.epochs)
+
+
+def test_the_default_temperature_is_the_recipes_own_or_the_nearest():
+    epochs = PRESETS["digits"]
+    assert (epochs.hot_to_cold[0], epochs.default_temperature) == (2, 20)
+    rho = PRESETS["fashion-sam"]
+    assert (rho.hot_to_cold[0], rho.default_temperature) == (0.8, 0.05)
+    assert PRESETS["fashion-batch-size"].default_temperature == 64

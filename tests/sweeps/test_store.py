@@ -178,3 +178,13 @@ def test_a_point_without_its_pairs_is_not_stored(store, made_up):
     store.record(STAGE, made_up(STAGE), "cpu")
     store.folder.delete(f"pairs/{STAGE.point.key}.parquet")
     assert store.stored() == {}
+
+
+def test_a_part_of_a_grid_does_not_hide_the_grid(store):
+    grid = PRESETS["digits"]
+    store.show(grid)
+    store.show(replace(grid, densities=(0.1,), temperatures=(20,)))
+    assert store.spec() == grid
+    other = replace(grid, densities=(0.1, 0.15))
+    store.show(other)
+    assert store.spec() == other

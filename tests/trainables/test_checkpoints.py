@@ -34,7 +34,7 @@ def test_weights_are_kept_however_they_were_saved(tmp_path, wrap):
     state = model().state_dict()
     torch.save(wrap(state), tmp_path / "mine.pt")
     folder = Folder(tmp_path / "artifacts")
-    name = keep_checkpoint(str(tmp_path / "mine.pt"), model(1), folder)
+    name = keep_checkpoint(str(tmp_path / "mine.pt"), [model(1)], folder)
     kept = torch.load(folder.path / checkpoint_file(name), weights_only=True)
     assert kept.keys() == state.keys()
     assert all(torch.equal(kept[key], state[key]) for key in state)
@@ -52,18 +52,26 @@ def test_what_is_no_checkpoint_is_said_in_one_sentence_and_never_run(tmp_path):
     torch.save(Evil(tmp_path / "owned"), tmp_path / "evil.pt")
     torch.save(model(name="preresnet8").state_dict(), tmp_path / "wide.pt")
     torch.save([1, 2], tmp_path / "list.pt")
-    torch.save({name: tensor * float("nan") for name, tensor in model().state_dict().items()}, tmp_path / "diverged.pt")
+    torch.save({1: torch.zeros(2)}, tmp_path / "numbered.pt")
+    torch.save({name: tensor.long() for name, tensor in model().state_dict().items()}, tmp_path / "whole.pt")
+    torch.save({name: tensor.to_sparse() for name, tensor in model().state_dict().items()}, tmp_path / "sparse.pt")
+    diverged = model()
+    torch.nn.init.constant_(diverged.get_parameter("linear.bias"), float("nan"))
+    torch.save(diverged.state_dict(), tmp_path / "diverged.pt")
     (tmp_path / "junk.pt").write_bytes(b"junk")
     for name, said in {
         "evil": "holds other things than tensors",
-        "junk": "holds other things than tensors",
+        "junk": "is damaged, or no file of torch.save",
         "list": "holds no state dictionary",
-        "wide": r"is of another model: blocks.0.conv1.weight is of shape \(16, 16, 3, 3\), in the model it is of",
+        "numbered": "holds no state dictionary",
+        "whole": "is of another model: .*, whole numbers, in the model it is of shape .*, floats",
+        "sparse": "is of another model: ",
+        "wide": r"is of another model: blocks.0.conv1.weight is of shape \(16, 16, 3, 3\), floats, in",
         "diverged": "holds values that are not finite",
         "absent": "cannot be read: No such file",
     }.items():
         with pytest.raises(ValueError, match=f"checkpoint .*{name}.pt {said}"):
-            keep_checkpoint(str(tmp_path / f"{name}.pt"), model(), Folder(tmp_path / "artifacts"))
+            keep_checkpoint(str(tmp_path / f"{name}.pt"), [model()], Folder(tmp_path / "artifacts"))
     assert not (tmp_path / "owned").exists()
     assert not (tmp_path / "artifacts").exists()
 
@@ -71,7 +79,7 @@ def test_what_is_no_checkpoint_is_said_in_one_sentence_and_never_run(tmp_path):
 def test_a_users_model_is_measured_pruned_and_retrained(tmp_path):
     machine = Machine(Folder(tmp_path / "artifacts"), torch.device("cpu"))
     torch.save(model(7).state_dict(), tmp_path / "mine.pt")
-    name = keep_checkpoint(str(tmp_path / "mine.pt"), model(), machine.folder)
+    name = keep_checkpoint(str(tmp_path / "mine.pt"), [model()], machine.folder)
     run = DenseRun("digits", 0.7, NAME, replace(RECIPE, epochs=0), 0, checkpoint=name)
     assert replace(run, checkpoint=None).key != run.key
     (row,) = finish(execute(DenseStage(run, (0,)), machine))["dense"]

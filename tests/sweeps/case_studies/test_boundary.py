@@ -1,5 +1,6 @@
 import math
 from itertools import product
+from random import Random
 
 import pytest
 
@@ -77,19 +78,38 @@ def test_without_order_the_answer_is_still_a_border_or_an_end(strategy):
                 assert here == 0
 
 
-def test_where_lmc_falls_with_heat_bisect_goes_on_by_steps():
-    lmcs = [-0.4, -0.3, -0.3, -0.01, -0.06, -0.1]
-    clear, noisy = [0.001] * 6, [0.5] * 6
-    assert visited(search(lmcs, 5, "bisect", noisy)) == [5, 3, 4]
-    lmcs[3] = -0.2
-    assert visited(search(lmcs, 5, "bisect", noisy)) == [5, 3, 1, 0]
-    found = search(lmcs, 5, "bisect", clear)
-    assert visited(found) == [5, 3, 4, 2, 1, 0]  # 3 has a deeper barrier than 5
-    assert found.boundary == search(lmcs, 5, "step", clear).boundary
+def test_where_lmc_falls_with_heat_and_a_barrier_may_be_none_bisect_goes_on_by_steps():
+    lmcs = [-0.4, -0.3, -0.3, -0.2, -0.01, -0.06]
+    doubtful, clear, unknown = [0.006] * 6, [0.001] * 6, None
+    found = search(lmcs, 5, "bisect", doubtful)  # 3 has a clearly deeper barrier than 5, which may be none
+    assert visited(found) == [5, 3, 4]
+    assert found.boundary == search(lmcs, 5, "step", doubtful).boundary == 4
     assert "by steps, since LMC falls with heat" in found.visits[1].reason
-    lmcs[4] = -0.01
-    assert search(lmcs, 5, "bisect", clear).boundary == 4  # without the steps it would have gone past it
-    assert search(lmcs, 5, "bisect", noisy).boundary == 0
+    for errors in (clear, unknown):
+        assert visited(search(lmcs, 5, "bisect", errors)) == [5, 3, 1, 0]
+
+
+def test_the_bound_holds_where_barriers_are_clear_however_deep():
+    random = Random(1)
+    for lmcs, start in MONOTONE:
+        deep = [lmc if lmc == CONNECTED else -random.uniform(0.1, 0.9) for lmc in lmcs]
+        found = search(deep, start, "bisect", [0.01] * len(lmcs))
+        assert len(found.visits) <= math.ceil(math.log2(len(lmcs))) + 1
+        assert found.boundary == search(lmcs, start, "step").boundary
+
+
+def test_a_failed_point_ends_the_search_without_an_answer():
+    found = BoundarySearch([1, 2, 3], 3, "bisect", THRESHOLD)
+    found.tell({"temperature": 3, "lmc": BARRIER})
+    found.tell({"temperature": found.wanted[0], "lmc": math.nan, "status": "failed"})
+    assert (found.wanted, found.boundary, found.failed) == (None, None, True)
+    assert found.visits[-1].reason == "it failed"
+
+
+def test_dense_seeds_that_differ_are_mentioned():
+    found = BoundarySearch([1], 1, "step", THRESHOLD)
+    found.tell({"temperature": 1, "lmc": -0.06, "lmc_se": 0.001, "lmc_se_dense": 0.04})
+    assert "Regime I, though dense seeds differ by more" in found.visits[0].reason
 
 
 def test_what_is_undefined_is_left_out():
@@ -115,7 +135,7 @@ def test_more_siblings_only_where_noise_leaves_it_undecided():
     assert ask(found, -0.2, 0.1) == (1, 3)
     assert found.wanted is None
     first, second = found.visits
-    assert (first.siblings, first.connected, second.siblings, second.connected) == (8, False, 3, False)
+    assert (first.connected, second.connected) == (False, False)
     assert first.reason == (
         "LMC -0.048 ± 0.010 with 3 siblings was undecided; LMC -0.055 ± 0.008 with 6 siblings was undecided; "
         "LMC -0.051 ± 0.002 is below -0.05: Regime I, though within its standard error; hotter, to 1"

@@ -58,5 +58,5 @@ def test_what_is_not_known_is_not_guessed():
     dissimilar = [row | {"cka": math.nan} for row in CANDIDATES]
     assert chosen(dissimilar)["Algorithm 2.1"] is None
     diverged = [CANDIDATES[0], candidate(80, 0.01, math.nan, math.nan, math.nan)]
-    assert chosen(diverged) == {"dense error": 80, "Algorithm 2": 10, "Algorithm 2.1": 10, "oracle": None}
+    assert chosen(diverged) == {"dense error": 80, "Algorithm 2": 10, "Algorithm 2.1": 10, "oracle": 10}
     assert select(diverged, THRESHOLDS)[0].as_json()["test_error"] is None
