@@ -1,6 +1,7 @@
 """What all commands share: exit codes, and mistakes told in one sentence."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -55,6 +56,8 @@ def check_axes(spec: SweepSpec, start: SweepSpec, arguments: Sequence[str]) -> N
 
 def run_command(main: Callable[[Sequence[str]], int]) -> None:
     """Run a command with this process's arguments and exit with its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where it cannot print a sign
     try:
         code = main(sys.argv[1:])
     except UsageError as error:

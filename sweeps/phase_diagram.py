@@ -113,15 +113,16 @@ def boundaries(regimes: Sequence[Sequence[str | None]]) -> list[Segment]:
 
 
 def draw(diagram: PhaseDiagram, title: str, caption: str, searches: Sequence[Search] = ()) -> str:
-    """Draw the four panels as one HTML page that needs nothing else, and over them the way of searches."""
+    """Draw the panels of what is known as one HTML page that needs nothing else, over them the way of searches."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    count = len(PANELS)
-    figure = make_subplots(1, count, subplot_titles=list(PANELS.values()), shared_yaxes=True, horizontal_spacing=0.055)
+    known = {name: values for name, values in diagram.values.items() if not _all_nan(values)} or diagram.values
+    titles = [PANELS[name] for name in known]
+    figure = make_subplots(1, len(known), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.055)
     lines: list[dict[str, Any]] = []
     numbers: list[dict[str, Any]] = []
-    for place, (name, values) in enumerate(diagram.values.items(), start=1):
+    for place, (name, values) in enumerate(known.items(), start=1):
         right = figure.get_subplot(1, place).xaxis.domain[1]
         heatmap = go.Heatmap(
             z=values,
@@ -211,6 +212,10 @@ def _hover(cell: Mapping[Hashable, Any]) -> str:
 
 def _none_if_missing(regime: object) -> str | None:
     return regime if isinstance(regime, str) else None
+
+
+def _all_nan(values: list[list[float]]) -> bool:
+    return all(math.isnan(value) for row in values for value in row)
 
 
 def _largest(values: list[list[float]]) -> float:

@@ -25,7 +25,7 @@ from sweeps.store import Store
 from trainables.artifacts import Folder
 
 NEEDED = ("temperature", "density", "lmc", "test_error")
-MOST_CELLS = 1_000_000
+MOST_CELLS = 100_000
 """Temperatures times densities of a table."""
 
 
@@ -66,6 +66,8 @@ def open_recorded(path: str, temperature: str | None) -> Recorded:
     Raises:
         UsageError: If it is neither, or of another axis.
     """
+    if not path or not Path(path).exists():
+        raise UsageError(f"{path or '(nothing)'} is not there; name a results folder, or a .csv or .parquet file.")
     if Path(path).is_dir():
         return Recorded(path, Store(path).spec())
     rows = read_table(path)
@@ -117,7 +119,7 @@ def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None
         known = sorted(set(table[column]))
         for value in wanted:
             if value not in known:
-                there = " ".join(f"{each:g}" for each in known)
+                there = " ".join(f"{each:g}" for each in known[:MOST_NAMED]) + " ..." * (len(known) > MOST_NAMED)
                 raise UsageError(f"--{name} {value:g}: {past.path} has {there}.")
 
 
@@ -128,6 +130,12 @@ class _Range(NamedTuple):
 
 
 _ERROR = _Range(0, 1, "an error is a fraction in [0, 1]")
+CLEARLY_POSITIVE = 0.05
+"""No LMC but that of a barrier with the other sign."""
+
+MOST_NAMED = 20
+"""Values in a message."""
+
 RANGES = {
     "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
@@ -165,13 +173,17 @@ def read_table(path: str) -> pd.DataFrame:
         for name in (*NEEDED, *RANGES)
         if name in table
     }
+    if not (numbers["lmc"] < 0).any() and (numbers["lmc"] > CLEARLY_POSITIVE).any():
+        raise UsageError(
+            f"{path}: lmc is never negative and up to {numbers['lmc'].max():g}; a barrier is negative here."
+        )
     for name in ("temperature", "density"):  # 0.1 + 0.2 is the density 0.3
         numbers[name] = numbers[name].map(lambda value: float(f"{value:.12g}"))
     return table.assign(**numbers).loc[known].reset_index(drop=True)
 
 
 def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) -> pd.DataFrame:
-    """Average the rows of each cell, and tell its regime.
+    """Average the rows of each cell, and tell its regime: without a column ``cka`` only I or II.
 
     Returns:
         A row for each temperature and density, also for those that have none, in columns of
@@ -193,7 +205,10 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     table = table.reset_index().assign(temperature_axis=temperature_axis, load_axis="density")
     table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
     table = table.reindex(columns=[*PHASE.names, *(name for name in table if name not in PHASE.names)])
-    return with_regimes(table, thresholds)
+    table = with_regimes(table, thresholds)
+    if "cka" not in rows:  # then there is no telling II-A from II-B
+        table["regime"] = table["regime"].where(~(table["lmc"] >= thresholds.lmc), "II")
+    return table
 
 
 def lacking_cells(table: pd.DataFrame, temperatures: Sequence[float], loads: Sequence[float]) -> list[str]:

@@ -2,8 +2,9 @@
 
 import io
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -110,12 +111,23 @@ def checked_file(option: str, name: str) -> Path:
     """Path to write to.
 
     Raises:
-        UsageError: If it is something else than a file.
+        UsageError: If it is something else than a file, or its folder cannot be written.
     """
     path = Path(name)
     if "://" in name or (path.exists() and not path.is_file()):
         raise UsageError(f"{option} {name} is not a file on this machine; name one.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UsageError(f"{option} {name}: {there} is not a folder that can be written.")
     return path
+
+
+def check_distinct(files: Mapping[str, str | None]) -> None:
+    """Raise UsageError if two options name the same file."""
+    named: dict[Path, str] = {}
+    for option, name in files.items():
+        if name is not None and (other := named.setdefault(Path(name).resolve(), option)) != option:
+            raise UsageError(f"{option} {name} is the file of {other}, too; name another.")
 
 
 def _caption(thresholds: Thresholds) -> str:
@@ -144,6 +156,10 @@ def main(arguments: Sequence[str]) -> int:
     file = Path(options.results)
     if options.table:
         table_kind(options.table)
+        checked_file("--table", options.table)
+    check_distinct({"RESULTS": options.results, "--out": options.out, "--table": options.table})
+    if not file.exists():
+        raise UsageError(f"{file} is not there; name a results folder, or a .csv or .parquet file.")
     if file.is_file():
         _report_file(options)
         return OK

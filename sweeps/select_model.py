@@ -19,7 +19,7 @@ from sweeps.preflight import check_data, check_models, pinned, told
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, lacking_cells, replayed
-from sweeps.report import checked_file, print_table, write_json
+from sweeps.report import check_distinct, checked_file, print_table, write_json
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
 from trainables.stages import DenseRun, Label, PointStage
@@ -38,7 +38,7 @@ class SelectModel(SweepOptions):
     replay: str | None = None
     """Recorded results to choose from instead of training: a results folder, or a .csv or .parquet file."""
 
-    checkpoints: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] | None = None
     """Candidates of your own: files of torch.save with the weights of --model; instead of --temperatures."""
 
     json: str | None = None
@@ -55,6 +55,9 @@ def main(arguments: Sequence[str]) -> int:
     check_thresholds(spec.thresholds)
     if options.json is not None:
         checked_file("--json", options.json)
+        check_distinct({"--replay": options.replay, "--json": options.json})
+    if options.checkpoints == ():
+        raise UsageError("--checkpoints (nothing): give at least one file.")
     if past is not None:
         if options.checkpoints:
             raise UsageError("--checkpoints: with --replay nothing is trained; leave one of them out.")
@@ -110,7 +113,7 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     runs = {stage.point.dense.model: stage.point.dense for stage in like.values()}
     points: list[PointStage] = []
     names: dict[str, str] = {}
-    for number, path in enumerate(options.checkpoints, start=1):
+    for number, path in enumerate(options.checkpoints or (), start=1):
         with told():
             models = [build(model, shape.channels, shape.classes) for model in runs]
             checkpoint = keep_checkpoint(path, models, store.artifacts)
@@ -154,7 +157,11 @@ def _measure_dense(spec: SweepSpec, store: Store, options: RunOptions) -> bool:
     machine = Machine(store.artifacts, torch.device("cpu"), data_folder=options.data_folder)
     with told():
         for run, epoch in missing:
-            store.record_test_error(run, epoch, dense_test_error(run, epoch, machine))
+            error = dense_test_error(run, epoch, machine)
+            try:
+                store.record_test_error(run, epoch, error)
+            except OSError as problem:
+                raise UsageError(f"{store.folder} cannot be written: {problem.strerror}; copy it.") from None
     return True
 
 
@@ -189,8 +196,10 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
             shown.add_row("" if first else f"{load:g}", *_cells(choice))
         shown.add_section()
     print_table(shown)
-    for number, path in enumerate(options.checkpoints, start=1):
+    for number, path in enumerate(options.checkpoints or (), start=1):
         print(f"Checkpoint {number}: {path}")
+    if (table["status"] == "incomplete").any():
+        print("Note: some cells lack a part of their results; what there is was taken.")
     if options.json:
         write_json(options.json, answers)
         print(f"Choices: {options.json}")

@@ -1,5 +1,6 @@
 """Find the temperature for a density without a grid: ``python sweeps/tune_temperature.py --density 0.1``."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, replayed
 from sweeps.replay import replay
-from sweeps.report import checked_file, print_table, write_diagram, write_json
+from sweeps.report import check_distinct, checked_file, print_table, write_diagram, write_json
 from sweeps.schema import PHASE
 from sweeps.search_plan import SearchPlan
 from sweeps.spec import check_list, check_thresholds
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         tuning = _tuning(options)
         replay(tuning, table)
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
-        folder = Path() if past.rows is not None else Path(past.path)
+        folder = Path(past.path) if past.rows is None and os.access(past.path, os.W_OK) else Path()
         _report(options, tuning, shown, folder / PICTURE, past.title)
         return OK
     spec = pinned(spec)
@@ -97,9 +98,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
     """Raise UsageError for a column to select by that there is not; the default may be missing."""
-    if options.choose == "best-visited" and options.select_by not in (SELECT_BY, *columns):
-        known = ", ".join(name for name in columns if name.endswith("error"))
-        raise UsageError(f"--select-by {options.select_by}: there is no such column of numbers; errors are {known}.")
+    known = [name for name in columns if name.endswith("_error") or name not in (*PHASE.names, "lmc_se", "cka_se")]
+    if options.choose == "best-visited" and options.select_by not in (SELECT_BY, *known):
+        said = f"there is no such column of errors; there are {', '.join(known)}"
+        raise UsageError(f"--select-by {options.select_by}: {said}.")
 
 
 def _check(options: TuneTemperature) -> None:
@@ -116,9 +118,11 @@ def _check(options: TuneTemperature) -> None:
         raise UsageError(f"--start {options.start:g}: it is one of the --temperatures {among}.")
     if options.most_siblings < 0:
         raise UsageError(f"--most-siblings {options.most_siblings}: it is 0 or more.")
-    for option, name in (("--json", options.json), ("--picture", options.picture)):
+    files = {"--json": options.json, "--picture": options.picture}
+    for option, name in files.items():
         if name is not None:
             checked_file(option, name)
+    check_distinct({"--replay": options.replay, **files})
 
 
 def _tuning(options: TuneTemperature, siblings: int = 0) -> TemperatureTuning:
@@ -167,7 +171,7 @@ def _report(
     if options.json:
         write_json(options.json, [answer.as_json(spec.load) for answer in answers])
     shown = Table(box=SIMPLE, collapse_padding=True)
-    for heading in (spec.load, f"best {spec.temperature}", "regime", "evaluated, in order", "test error", "regret"):
+    for heading in (spec.load, f"chosen {spec.temperature}", "regime", "evaluated, in order", "test error", "regret"):
         shown.add_column(heading, justify="right", no_wrap=heading != "evaluated, in order")
     for answer in answers:
         way = " ".join(f"{visit.row['temperature']:g}" for visit in answer.visits)
@@ -178,6 +182,9 @@ def _report(
     for note in dict.fromkeys(answer.note for answer in answers if answer.note):
         loads = " ".join(f"{answer.load:g}" for answer in answers if answer.note == note)
         print(f"Note on {spec.load} {loads}: {note}.")
+    unsure = sum(visit.row.get("status") in ("incomplete", "failed") for each in answers for visit in each.visits)
+    if unsure:
+        print(f"Note: {unsure} of the cells evaluated lack some of their results; what there is was taken.")
     if options.json:
         print(f"Answers: {options.json}")
     diagram = phase_diagram(table, spec.hot_is_low)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from trainables import artifacts
 from trainables.artifacts import Folder
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Names under which training scripts commonly put the weights."""
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "training", "stack")
+"""Names under which training scripts commonly put the weights, and this service's own dense models have them."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What wrappers of modules put before the names of weights."""
 
 
 def checkpoint_file(name: str) -> str:
@@ -42,7 +46,8 @@ def keep_checkpoint(path: str, models: Sequence[nn.Module], folder: Folder) -> s
     except OSError as error:
         raise ValueError(f"checkpoint {path} cannot be read: {error.strerror}") from None
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "nsupported" in str(error):
             said = "holds other things than tensors and plain data; save the weights alone"
@@ -50,16 +55,23 @@ def keep_checkpoint(path: str, models: Sequence[nn.Module], folder: Folder) -> s
         raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
     except Exception:  # torch raises many kinds, by what it finds in the file
         raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
-    for wrapper in WRAPPERS:
-        state = state.get(wrapper, state) if isinstance(state, dict) else state
+    while isinstance(state, dict) and (wrapper := next(filter(state.__contains__, WRAPPERS), None)):
+        state = state[wrapper]
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
     ):
         raise ValueError(f"checkpoint {path} holds no state dictionary, alone or under {', '.join(WRAPPERS)}")
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state) and not any(
+            name.startswith(prefix) for name in models[0].state_dict()
+        ):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     for model in models:
         _check_suits(path, state, model)
-    name = hashlib.blake2b(content, digest_size=10).hexdigest()
+    digest = hashlib.blake2b(digest_size=10)
+    for key, tensor in sorted(state.items()):
+        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype} ".encode() + tensor.double().numpy().tobytes())
+    name = digest.hexdigest()
     artifacts.save(folder, checkpoint_file(name), state)
     return name
 

@@ -84,6 +84,11 @@ class BoundarySearch:
         """The coldest connected temperature, or the hottest; None before the end, or if there is no answer."""
         return self._end
 
+    @property
+    def found(self) -> bool:
+        """Whether there is a connected temperature."""
+        return self._end is not None and bool(self._known()[self._end].connected)
+
     def tell(self, row: Row) -> None:
         """Take what was measured where :attr:`wanted` said.
 

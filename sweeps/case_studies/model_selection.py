@@ -102,7 +102,11 @@ def select(candidates: Sequence[Row], thresholds: Thresholds) -> list[Selection]
             ``test_error`` of the siblings pruned from them. NaN is not known.
         thresholds: Of the regimes.
     """
-    rows = list(candidates)
+
+    def diverged(row: Row) -> bool:
+        return math.isnan(row["lmc"]) and math.isnan(row.get("dense_test_error", math.nan))
+
+    rows = [row for row in candidates if not diverged(row)]
     regimes = regimes_at_load([row["lmc"] for row in rows], [row.get("cka", math.nan) for row in rows], thresholds)
     best = min((row["test_error"] for row in rows if not math.isnan(row["test_error"])), default=math.nan)
     selections = []

@@ -31,9 +31,10 @@ class Tuning:
         strategy: How the boundary is searched.
         choose: Take the boundary, as Algorithm 1 does, or the lowest error among the temperatures visited.
         select_by: Column of that error.
-        neighbours: Begin at the easiest load, and each other one where the next easier one's boundary was found; else
-            all loads begin at the start, independent of each other. That the boundary moves little from load to load is
-            the picture of Zhou et al. 2023, figure 1; it only says where to look first.
+        neighbours: Begin at the easiest load, and each other one where the next easier one's boundary was found, if it
+            has a connected temperature; else all loads begin at the start, independent of each other. That the
+            boundary moves little from load to load is the picture of Zhou et al. 2023, figure 1; it only says where to
+            look first.
         most_siblings: Limit for loads and temperatures where noise leaves connectivity undecided.
     """
 
@@ -109,7 +110,7 @@ class TemperatureTuning:
                 search = self._searches[load]
                 if search.wanted:
                     return
-                start = search.boundary if search.boundary is not None else start
+                start = search.boundary if search.boundary is not None and search.found else self._start
 
     def _answer(self, load: float, search: BoundarySearch, table: pd.DataFrame) -> "Answer":
         cells = {row["temperature"]: row for row in rows_of(table) if row["load"] == load}
@@ -132,6 +133,7 @@ class TemperatureTuning:
             load,
             chosen,
             None if chosen is None else cells[chosen]["regime"],
+            search.boundary,
             note,
             search.visits,
             regimes,
@@ -149,6 +151,7 @@ class Answer:
         load: The load.
         temperature: The answer; None if there is none, see the note.
         regime: Regime there.
+        boundary: Where the search for the boundary ended; the answer of Algorithm 1.
         note: What else there is to say.
         visits: The temperatures evaluated, in order.
         regimes: Their regimes.
@@ -160,6 +163,7 @@ class Answer:
     load: float
     temperature: float | None
     regime: str | None
+    boundary: float | None
     note: str
     visits: list[Visit]
     regimes: Sequence[str | None]
@@ -180,6 +184,7 @@ class Answer:
             load_axis: self.load,
             "chosen_temperature": self.temperature,
             "regime": self.regime,
+            "boundary_temperature": self.boundary,
             "note": self.note,
             "visited": [
                 {
@@ -188,6 +193,8 @@ class Answer:
                     "lmc_se": none_if_nan(visit.row.get("lmc_se", math.nan)),
                     "cka": none_if_nan(visit.row["cka"]),
                     "regime": regime,
+                    "validation_error": none_if_nan(visit.row.get("validation_error", math.nan)),
+                    "test_error": none_if_nan(visit.row.get("test_error", math.nan)),
                     "siblings": none_if_nan(visit.row.get("n_runs", math.nan)),
                     "decision": visit.decision,
                     "reason": visit.reason,

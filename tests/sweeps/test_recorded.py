@@ -46,6 +46,10 @@ def test_rows_of_a_cell_are_averaged(tmp_path, kind):
     assert list(table["normalized_test_error"]) == pytest.approx([0.2, 0.0])
 
 
+def test_without_cka_a_connected_cell_is_in_regime_two(tmp_path):
+    assert list(phase_of(read_table(written(tmp_path, GOOD)), "epochs", THRESHOLDS)["regime"]) == ["I", "II"]
+
+
 def test_cells_that_are_not_there_are_missing(tmp_path):
     table = phase_of(read_table(written(tmp_path, GOOD + "2,0.2,0,0.1\n")), "epochs", THRESHOLDS)
     assert list(zip(table["temperature"], table["load"], table["status"], strict=True)) == [
@@ -73,6 +77,7 @@ def test_cells_that_are_not_there_are_missing(tmp_path):
         (GOOD.replace("lmc", "density"), "has two columns density; rename or remove one."),
         (GOOD.replace("lmc", "LMC"), "has no column lmc; it has temperature, density, LMC, test_error."),
         (GOOD.split("\n")[0] + "\n", "has no rows with results."),
+        (GOOD.replace("-0.", "0."), "lmc is never negative and up to 0.2; a barrier is negative here."),
         (
             GOOD.replace("error\n", "error,cka\n").replace("0.3\n", "0.3,\n"),
             "row 1: cka is nan; it has to be a number.",
@@ -172,7 +177,7 @@ def test_excel_writes_a_mark_before_the_first_column(tmp_path):
 
 def test_too_many_cells_to_draw_are_said(tmp_path):
     many = pd.DataFrame({"temperature": range(1, 2001), "density": [(n + 1) / 2000 for n in range(2000)]})
-    with pytest.raises(UsageError, match="more than 1,000,000 cells"):
+    with pytest.raises(UsageError, match="more than 100,000 cells"):
         phase_of(many.assign(lmc=0.0, test_error=0.1), "epochs", THRESHOLDS)
 
 

@@ -28,6 +28,8 @@ def model(seed=0, name=NAME):
         lambda state: state,
         lambda state: {"state_dict": state, "epoch": 3},
         lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
+        lambda state: {"net": {"state_dict": {f"_orig_mod.{name}": tensor for name, tensor in state.items()}}},
+        lambda state: {"training": {"stack": state, "epoch": 3}, "train": 0.1},  # as this service keeps dense models
     ],
 )
 def test_weights_are_kept_however_they_were_saved(tmp_path, wrap):
@@ -38,6 +40,8 @@ def test_weights_are_kept_however_they_were_saved(tmp_path, wrap):
     kept = torch.load(folder.path / checkpoint_file(name), weights_only=True)
     assert kept.keys() == state.keys()
     assert all(torch.equal(kept[key], state[key]) for key in state)
+    torch.save(state, tmp_path / "plain.pt")
+    assert keep_checkpoint(str(tmp_path / "plain.pt"), [model(1)], folder) == name
 
 
 class Evil:

@@ -60,3 +60,5 @@ def test_what_is_not_known_is_not_guessed():
     diverged = [CANDIDATES[0], candidate(80, 0.01, math.nan, math.nan, math.nan)]
     assert chosen(diverged) == {"dense error": 80, "Algorithm 2": 10, "Algorithm 2.1": 10, "oracle": 10}
     assert select(diverged, THRESHOLDS)[0].as_json()["test_error"] is None
+    dense_diverged = [*CANDIDATES, candidate(80, math.nan, math.nan, math.nan, math.nan)]
+    assert chosen(dense_diverged) == chosen(CANDIDATES)

@@ -71,6 +71,12 @@ def test_with_neighbours_a_search_begins_at_the_next_larger_densitys_boundary():
         assert answers(neighbours=True, choose="boundary")[load].temperature == {0.1: 1, 0.2: 4, 0.4: 8}[load]
 
 
+def test_without_a_connected_temperature_the_neighbour_gives_no_start():
+    nothing = table()
+    nothing.loc[nothing["load"] == 0.2, "lmc"] = -0.3
+    assert visited(answers(table=nothing, strategy="step", neighbours=True)[0.1])[0] == 8
+
+
 def test_all_loads_are_wanted_at_once_and_with_neighbours_one():
     for neighbours, expected in ((False, [0.1, 0.2, 0.4]), (True, [0.4])):
         how = Tuning(neighbours=neighbours)
@@ -91,7 +97,7 @@ def test_what_the_table_does_not_know_is_not_regretted():
 def test_as_json():
     plain = answers(choose="boundary")[0.2].as_json("density")
     assert list(plain) == [
-        *("density", "chosen_temperature", "regime", "note", "visited", "evaluations"),
+        *("density", "chosen_temperature", "regime", "boundary_temperature", "note", "visited", "evaluations"),
         *("best_temperature", "best_error", "chosen_error", "regret"),
     ]
     assert plain["evaluations"] == len(plain["visited"])
