@@ -1,5 +1,7 @@
 """Choose which trained model to prune to a density: ``python sweeps/select_model.py --density 0.1``."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +25,9 @@ from sweeps.report import check_distinct, checked_file, print_table, write_json
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
 from trainables.stages import DenseRun, Label, PointStage
+
+WIDE = 150
+"""Columns of a terminal from which on LMC, CKA and reasons are printed, too; --json always has them."""
 
 
 @dataclass(frozen=True)
@@ -173,27 +178,17 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         table = table[table["temperature"].isin(spec.temperatures)]
     candidate = "checkpoint" if options.checkpoints else spec.temperature
     shown = Table(box=SIMPLE, collapse_padding=True)
-    headings = (
-        spec.load,
-        "chosen by",
-        candidate,
-        "regime",
-        "dense error",
-        "LMC",
-        "CKA",
-        "test error",
-        "regret",
-        "reason",
-    )
-    for heading in headings:
+    wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= WIDE
+    headings = [spec.load, "chosen by", candidate, "regime", *(["LMC", "CKA"] if wide else [])]
+    for heading in (*headings, "dense error", "test error", "regret", *(["reason"] if wide else [])):
         words = heading in ("chosen by", "reason")
-        shown.add_column(heading, justify="left" if words else "right", no_wrap=heading != "reason")
+        shown.add_column(heading, justify="left" if words else "right", no_wrap=True)
     answers: list[dict[str, Any]] = []
     for load in sorted(spec.loads):
         choices = select(rows_of(table[table["load"] == load]), spec.thresholds)
         answers.append({spec.load: load, "selections": [_as_json(choice, options) for choice in choices]})
         for first, choice in enumerate(choices):
-            shown.add_row("" if first else f"{load:g}", *_cells(choice))
+            shown.add_row("" if first else f"{load:g}", *_cells(choice, wide))
         shown.add_section()
     print_table(shown)
     for number, path in enumerate(options.checkpoints or (), start=1):
@@ -205,17 +200,12 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         print(f"Choices: {options.json}")
 
 
-def _cells(choice: Selection) -> list[str]:
+def _cells(choice: Selection, wide: bool) -> list[str]:
     values = choice.as_json()
-    numbers = [values[name] for name in ("dense_test_error", "lmc", "cka", "test_error", "regret")]
+    names = [*(["lmc", "cka"] if wide else []), "dense_test_error", "test_error", "regret"]
     chosen = "–" if values["temperature"] is None else f"{values['temperature']:g}"
-    return [
-        choice.method,
-        chosen,
-        choice.regime or "–",
-        *("–" if number is None else f"{number:.4f}" for number in numbers),
-        choice.reason,
-    ]
+    numbers = ("–" if values[name] is None else f"{values[name]:.4f}" for name in names)
+    return [choice.method, chosen, choice.regime or "–", *numbers, *([choice.reason] if wide else [])]
 
 
 def _as_json(choice: Selection, options: SelectModel) -> dict[str, Any]:
