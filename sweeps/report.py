@@ -23,10 +23,10 @@ from sweeps.errors import UsageError
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
 from sweeps.presets import DEFAULT_PRESET, PRESETS
-from sweeps.recorded import axis_of, phase_of, read_table, table_kind, write_table
 from sweeps.schema import PHASE
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
+from sweeps.user_table import axis_of, phase_of, read_table, table_kind, write_table
 from trainables.artifacts import Folder
 
 DIAGRAM = "phase_diagram.html"

@@ -1,4 +1,3 @@
-import math
 from dataclasses import replace
 
 import pandas as pd
@@ -9,8 +8,9 @@ from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.errors import UsageError
 from sweeps.phase import phase_table
 from sweeps.presets import PRESETS
-from sweeps.recorded import check_recorded, open_recorded, phase_of, read_table, write_table
+from sweeps.recorded import check_recorded, open_recorded
 from sweeps.replay import replay
+from sweeps.user_table import phase_of, read_table, write_table
 
 THRESHOLDS = Thresholds(-0.05, 0.98)
 GOOD = "temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n"
@@ -20,34 +20,6 @@ def written(folder, text, name="table.csv"):
     file = folder / name
     file.write_text(text)
     return str(file)
-
-
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_rows_of_a_cell_are_averaged(tmp_path, kind):
-    rows = pd.DataFrame(
-        {
-            "temperature": [1, 1, 2],
-            "density": [0.1, 0.1, 0.1],
-            "lmc": [-0.2, -0.1, 0.0],
-            "test_error": [0.4, 0.2, 0.1],
-            "cka": [0.9, 0.8, 0.99],
-            "who": ["a", "b", "c"],
-            "loss": [2.0, 4.0, 1.0],
-        }
-    )
-    write_table(rows, str(tmp_path / f"table.{kind}"))
-    table = phase_of(read_table(str(tmp_path / f"table.{kind}")), "epochs", THRESHOLDS)
-    assert list(table["lmc"]) == pytest.approx([-0.15, 0.0])
-    assert table["lmc_se"][0] == pytest.approx(0.05)
-    assert math.isnan(table["lmc_se"][1])
-    assert list(table["test_error"]) == pytest.approx([0.3, 0.1])
-    assert list(table["loss"]) == pytest.approx([3.0, 1.0])
-    assert list(table["regime"]) == ["I", "II-B"]
-    assert list(table["normalized_test_error"]) == pytest.approx([0.2, 0.0])
-
-
-def test_without_cka_a_connected_cell_is_in_regime_two(tmp_path):
-    assert list(phase_of(read_table(written(tmp_path, GOOD)), "epochs", THRESHOLDS)["regime"]) == ["I", "II"]
 
 
 def test_cells_that_are_not_there_are_missing(tmp_path):
@@ -61,47 +33,6 @@ def test_cells_that_are_not_there_are_missing(tmp_path):
     tuning = TemperatureTuning([1, 2], [0.1, 0.2], 1, THRESHOLDS, Tuning())
     with pytest.raises(UsageError, match=r"the table has no results of epochs 1 at density 0\.2; record"):
         replay(tuning, table)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (GOOD.replace("0.2\n", "much\n"), "row 2: test_error is much; it has to be a number."),
-        (GOOD.replace("-0.2", ""), "row 1: lmc is nan; it has to be a number."),
-        (GOOD.replace("-0.2", "-inf"), "row 1: lmc is -inf; LMC is in units of error"),
-        (GOOD.replace("-0.2", "-20"), "row 1: lmc is -20.0; LMC is in units of error, in [-1, 1]."),
-        (GOOD.replace("0.3", "30"), "row 1: test_error is 30.0; an error is a fraction in [0, 1]."),
-        (GOOD.replace("1,0.1", "1,10"), "row 1: density is 10.0; a density is a fraction kept, in (0, 1]."),
-        (GOOD.replace("1,0.1", "1,0"), "row 1: density is 0.0; a density"),
-        (GOOD.replace("1,0.1", "warm,0.1"), "row 1: temperature is warm; it has to be a number."),
-        (GOOD.replace("lmc", "density"), "has two columns density; rename or remove one."),
-        (GOOD.replace("lmc", "LMC"), "has no column lmc; it has temperature, density, LMC, test_error."),
-        (GOOD.split("\n")[0] + "\n", "has no rows with results."),
-        (GOOD.replace("-0.", "0."), "lmc is never negative and up to 0.2; a barrier is negative here."),
-        (
-            GOOD.replace("error\n", "error,cka\n").replace("0.3\n", "0.3,\n"),
-            "row 1: cka is nan; it has to be a number.",
-        ),
-        ("", "is not a table that can be read: No columns to parse from file."),
-        (GOOD + "1,2,3,4,5,6\n", "is not a table that can be read"),
-    ],
-)
-def test_what_is_no_table_is_said_in_one_sentence(tmp_path, text, said):
-    with pytest.raises(UsageError) as error:
-        read_table(written(tmp_path, text))
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_other_files(tmp_path):
-    for name, said in (("table.txt", "neither a .csv nor a .parquet"), ("absent.csv", "cannot be read: No such file")):
-        with pytest.raises(UsageError, match=said):
-            read_table(str(tmp_path / name))
-    with pytest.raises(UsageError, match="is not a table that can be read"):
-        read_table(written(tmp_path, "no parquet", "table.parquet"))
-    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
-    with pytest.raises(UsageError, match="is not a table that can be read"):
-        read_table(str(tmp_path / "binary.csv"))
 
 
 def test_a_phase_table_of_our_own_reads_as_the_folder_it_is_of(tmp_path, store, made_up):
@@ -157,28 +88,6 @@ def test_what_is_not_recorded_cannot_be_replayed(tmp_path, change, said):
 def test_numbers_are_matched_as_people_write_them(tmp_path):
     past = open_recorded(written(tmp_path, GOOD.replace("0.1,", "0.30000000000000004,")), None)
     assert past.spec.densities == (0.3,)
-
-
-def test_parquet_with_an_index_or_what_only_looks_like_numbers(tmp_path):
-    rows = pd.read_csv(written(tmp_path, GOOD))
-    rows.set_index(["temperature", "density"]).to_parquet(tmp_path / "indexed.parquet")
-    assert list(read_table(str(tmp_path / "indexed.parquet"))["temperature"]) == [1, 2]
-    rows.set_index("test_error").assign(test_error=[True, False]).to_parquet(tmp_path / "bool.parquet", index=False)
-    with pytest.raises(UsageError, match="row 1: test_error is True; it has to be a number"):
-        read_table(str(tmp_path / "bool.parquet"))
-    rows.assign(temperature=pd.Timestamp(0)).to_parquet(tmp_path / "date.parquet")
-    with pytest.raises(UsageError, match="row 1: temperature is 1970-01-01 00:00:00; it has to be a number"):
-        read_table(str(tmp_path / "date.parquet"))
-
-
-def test_excel_writes_a_mark_before_the_first_column(tmp_path):
-    assert len(read_table(written(tmp_path, "\ufeff" + GOOD))) == 2
-
-
-def test_too_many_cells_to_draw_are_said(tmp_path):
-    many = pd.DataFrame({"temperature": range(1, 2001), "density": [(n + 1) / 2000 for n in range(2000)]})
-    with pytest.raises(UsageError, match="more than 100,000 cells"):
-        phase_of(many.assign(lmc=0.0, test_error=0.1), "epochs", THRESHOLDS)
 
 
 @pytest.mark.parametrize(("axis", "coldest"), [("epochs", 2), ("batch_size", 2), ("rho", 1.0), ("lr", 1.0)])
