@@ -1,0 +1,92 @@
+"""On the tables of this project's complete grids (docs/case_studies.md)."""
+
+import math
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from sweeps.case_studies.model_selection import select
+from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
+from sweeps.phase import rows_of
+from sweeps.presets import PRESETS
+from sweeps.recorded import open_recorded
+from sweeps.replay import replay
+
+FOLDER = Path(__file__).parents[1] / "recorded"
+GRIDS = ["digits", "fashion-epochs", "fashion-batch-size", "fashion-sam"]
+
+
+def recorded(grid):
+    spec = PRESETS[grid]
+    table = open_recorded(str(FOLDER / f"{grid}.csv"), None).table(spec.thresholds)
+    assert sorted(set(table["temperature"])) == sorted(spec.temperatures)
+    return spec, table
+
+
+def answers(grid, start=None, **how):
+    spec, table = recorded(grid)
+    start = spec.default_temperature if start is None else start
+    tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, Tuning(**how))
+    replay(tuning, table)
+    return {answer.load: answer for answer in tuning.answers(table)}
+
+
+def is_monotone(spec, table, load):
+    cells = {row["temperature"]: row["lmc"] >= spec.lmc_threshold for row in rows_of(table) if row["load"] == load}
+    connected = [cells[temperature] for temperature in spec.hot_to_cold]
+    return connected == sorted(connected, reverse=True)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_bisect_and_step_agree_where_connectivity_is_monotone_from_every_start(grid):
+    spec, table = recorded(grid)
+    monotone = [load for load in spec.loads if is_monotone(spec, table, load)]
+    assert len(monotone) >= 3
+    for start in spec.temperatures:
+        bisected, stepped = (answers(grid, start, strategy=each, choose="boundary") for each in ("bisect", "step"))
+        for load in monotone:
+            assert bisected[load].temperature == stepped[load].temperature
+            assert len(bisected[load].visits) <= math.ceil(math.log2(len(spec.temperatures))) + 1
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("strategy", ["bisect", "step"])
+def test_the_answer_lies_on_the_boundary_that_the_grid_draws(grid, strategy):
+    spec, table = recorded(grid)
+    regimes = table.set_index(["temperature", "load"])["regime"]
+    for load, answer in answers(grid, strategy=strategy, choose="boundary").items():
+        order = spec.hot_to_cold
+        here = order.index(answer.temperature)
+        assert answer.regime == regimes[answer.temperature, load]
+        if answer.regime == "I":
+            assert here == 0
+        else:
+            assert here == len(order) - 1 or regimes[order[here + 1], load] == "I"
+
+
+@pytest.mark.parametrize(
+    ("how", "evaluations", "regret"),
+    [
+        ({}, 2.04, 0.0030),
+        ({"strategy": "step"}, 2.17, 0.0028),
+        ({"choose": "boundary"}, 2.04, 0.0058),
+        ({"neighbours": True}, 1.75, 0.0032),
+    ],
+)
+def test_evaluations_and_regret_are_those_of_the_docs(how, evaluations, regret):
+    found = [answer for grid in GRIDS for answer in answers(grid, **how).values()]
+    assert fmean(len(answer.visits) for answer in found) == pytest.approx(evaluations, abs=0.005)
+    assert fmean(answer.regret for answer in found) == pytest.approx(regret, abs=0.00005)
+
+
+def test_model_selection_is_that_of_the_docs():
+    regrets = {}
+    for grid in GRIDS:
+        spec, table = recorded(grid)
+        for load in spec.loads:
+            for choice in select(rows_of(table[table["load"] == load]), spec.thresholds):
+                regrets.setdefault(choice.method, []).append(choice.regret)
+    assert {method: fmean(values) for method, values in regrets.items()} == pytest.approx(
+        {"dense error": 0.0076, "Algorithm 2": 0.0048, "Algorithm 2.1": 0.0060, "oracle": 0.0}, abs=0.00005
+    )
