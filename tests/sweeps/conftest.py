@@ -35,3 +35,15 @@ def made_up():
         }
 
     return rows
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a text into a file, and gives its path."""
+
+    def write(text, name="table.csv"):
+        file = tmp_path / name
+        file.write_text(text)
+        return str(file)
+
+    return write

@@ -16,14 +16,8 @@ THRESHOLDS = Thresholds(-0.05, 0.98)
 GOOD = "temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n"
 
 
-def written(folder, text, name="table.csv"):
-    file = folder / name
-    file.write_text(text)
-    return str(file)
-
-
-def test_cells_that_are_not_there_are_missing(tmp_path):
-    table = phase_of(read_table(written(tmp_path, GOOD + "2,0.2,0,0.1\n")), "epochs", THRESHOLDS)
+def test_cells_that_are_not_there_are_missing(written):
+    table = phase_of(read_table(written(GOOD + "2,0.2,0,0.1\n")), "epochs", THRESHOLDS)
     assert list(zip(table["temperature"], table["load"], table["status"], strict=True)) == [
         (1, 0.1, "ok"),
         (1, 0.2, "missing"),
@@ -77,19 +71,19 @@ def test_a_phase_table_of_our_own_knows_its_axes(tmp_path, store, made_up):
         ({"densities": (0.3,)}, "--densities 0.3: "),
     ],
 )
-def test_what_is_not_recorded_cannot_be_replayed(tmp_path, change, said):
-    past = open_recorded(written(tmp_path, GOOD), None)
+def test_what_is_not_recorded_cannot_be_replayed(written, change, said):
+    past = open_recorded(written(GOOD), None)
     check_recorded(past.spec, past, past.table(THRESHOLDS))
     with pytest.raises(UsageError) as error:
         check_recorded(replace(past.spec, **change), past, past.table(THRESHOLDS))
     assert str(error.value).startswith(said)
 
 
-def test_numbers_are_matched_as_people_write_them(tmp_path):
-    past = open_recorded(written(tmp_path, GOOD.replace("0.1,", "0.30000000000000004,")), None)
+def test_numbers_are_matched_as_people_write_them(written):
+    past = open_recorded(written(GOOD.replace("0.1,", "0.30000000000000004,")), None)
     assert past.spec.densities == (0.3,)
 
 
 @pytest.mark.parametrize(("axis", "coldest"), [("epochs", 2), ("batch_size", 2), ("rho", 1.0), ("lr", 1.0)])
-def test_in_a_file_the_default_recipe_is_the_coldest(tmp_path, axis, coldest):
-    assert getattr(open_recorded(written(tmp_path, GOOD), axis).spec, axis) == coldest
+def test_in_a_file_the_default_recipe_is_the_coldest(written, axis, coldest):
+    assert getattr(open_recorded(written(GOOD), axis).spec, axis) == coldest

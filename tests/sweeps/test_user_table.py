@@ -11,12 +11,6 @@ THRESHOLDS = Thresholds(-0.05, 0.98)
 GOOD = "temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n"
 
 
-def written(folder, text, name="table.csv"):
-    file = folder / name
-    file.write_text(text)
-    return str(file)
-
-
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_rows_of_a_cell_are_averaged(tmp_path, kind):
     rows = pd.DataFrame(
@@ -41,8 +35,8 @@ def test_rows_of_a_cell_are_averaged(tmp_path, kind):
     assert list(table["normalized_test_error"]) == pytest.approx([0.2, 0.0])
 
 
-def test_without_cka_a_connected_cell_is_in_regime_two(tmp_path):
-    assert list(phase_of(read_table(written(tmp_path, GOOD)), "epochs", THRESHOLDS)["regime"]) == ["I", "II"]
+def test_without_cka_a_connected_cell_is_in_regime_two(written):
+    assert list(phase_of(read_table(written(GOOD)), "epochs", THRESHOLDS)["regime"]) == ["I", "II"]
 
 
 @pytest.mark.parametrize(
@@ -68,26 +62,26 @@ def test_without_cka_a_connected_cell_is_in_regime_two(tmp_path):
         (GOOD + "1,2,3,4,5,6\n", "is not a table that can be read"),
     ],
 )
-def test_what_is_no_table_is_said_in_one_sentence(tmp_path, text, said):
+def test_what_is_no_table_is_said_in_one_sentence(written, text, said):
     with pytest.raises(UsageError) as error:
-        read_table(written(tmp_path, text))
+        read_table(written(text))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_other_files(tmp_path):
+def test_other_files(tmp_path, written):
     for name, said in (("table.txt", "neither a .csv nor a .parquet"), ("absent.csv", "cannot be read: No such file")):
         with pytest.raises(UsageError, match=said):
             read_table(str(tmp_path / name))
     with pytest.raises(UsageError, match="is not a table that can be read"):
-        read_table(written(tmp_path, "no parquet", "table.parquet"))
+        read_table(written("no parquet", "table.parquet"))
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
     with pytest.raises(UsageError, match="is not a table that can be read"):
         read_table(str(tmp_path / "binary.csv"))
 
 
-def test_parquet_with_an_index_or_what_only_looks_like_numbers(tmp_path):
-    rows = pd.read_csv(written(tmp_path, GOOD))
+def test_parquet_with_an_index_or_what_only_looks_like_numbers(tmp_path, written):
+    rows = pd.read_csv(written(GOOD))
     rows.set_index(["temperature", "density"]).to_parquet(tmp_path / "indexed.parquet")
     assert list(read_table(str(tmp_path / "indexed.parquet"))["temperature"]) == [1, 2]
     rows.set_index("test_error").assign(test_error=[True, False]).to_parquet(tmp_path / "bool.parquet", index=False)
@@ -98,8 +92,8 @@ def test_parquet_with_an_index_or_what_only_looks_like_numbers(tmp_path):
         read_table(str(tmp_path / "date.parquet"))
 
 
-def test_excel_writes_a_mark_before_the_first_column(tmp_path):
-    assert len(read_table(written(tmp_path, "\ufeff" + GOOD))) == 2
+def test_excel_writes_a_mark_before_the_first_column(written):
+    assert len(read_table(written("\ufeff" + GOOD))) == 2
 
 
 def test_too_many_cells_to_draw_are_said(tmp_path):
