@@ -1,7 +1,7 @@
 """The phase table: one row for each temperature and load, with the regime found there."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -123,22 +123,19 @@ def _mean_and_errors(table: pd.DataFrame | None, column: str) -> dict[str, float
 
 
 def _jackknife(pairs: pd.DataFrame, column: str) -> float:
-    """Standard error of the mean over pairs, leaving out one sibling at a time: pairs share siblings."""
+    """Standard error of the mean over pairs, from leaving out one sibling at a time: pairs share siblings.
+
+    Of each dense seed by itself: what differs between dense seeds is not the siblings' noise.
+    """
     pairs = pairs[pairs[column].notna()]
-    siblings = {(seed, sibling) for end in ("first", "second") for seed, sibling in _siblings(pairs, end)}
-    means = []
-    for seed, sibling in siblings:
-        of_it = (pairs["dense_seed"] == seed) & ((pairs["first_seed"] == sibling) | (pairs["second_seed"] == sibling))
-        means.append(pairs.loc[~of_it, column].mean())
-    values = pd.Series(means, dtype=float)
-    count = len(values)
-    if count < 3 or values.isna().any():
-        return math.nan
-    return math.sqrt((count - 1) / count * float(((values - values.mean()) ** 2).sum()))
-
-
-def _siblings(pairs: pd.DataFrame, end: str) -> Iterable[tuple[int, int]]:
-    return zip(pairs["dense_seed"], pairs[f"{end}_seed"], strict=True)
+    variance = 0.0
+    for _, own in pairs.groupby("dense_seed"):
+        siblings = {*own["first_seed"], *own["second_seed"]}
+        without = [own[(own["first_seed"] != left) & (own["second_seed"] != left)][column].mean() for left in siblings]
+        means = pd.Series(without, dtype=float)
+        squares = ((means - means.mean()) ** 2).sum(skipna=False)  # NaN for one pair
+        variance += (len(own) / len(pairs)) ** 2 * (len(means) - 1) / len(means) * float(squares)
+    return math.sqrt(variance) if len(pairs) else math.nan
 
 
 def _error(values: "pd.Series[float]") -> float:

@@ -47,7 +47,6 @@ class GridPlan:
     Attributes:
         points: Of those wanted at first, the ones to be carried out.
         dense: Trainings that they need.
-        failed: Keys of trainings that failed.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class GridPlan:
             self._passes.setdefault(stage.point.dense.key, set()).add(stage.point.epoch)
         self._waiting: dict[str, list[PointStage]] = {}
         self._training: set[str] = set()
-        self.failed: set[str] = set()
+        self._failed: set[str] = set()
         self._ready: deque[Stage] = deque()
         self._left: dict[Stage, None] = {}
         added = self.want(points)
@@ -96,6 +95,15 @@ class GridPlan:
         }
         return DenseStage(self._waiting[run][0].point.dense, tuple(sorted(needed | passed)))
 
+    def is_stored(self, stage: PointStage) -> bool:
+        """Whether all of its siblings have results."""
+        return not missing_points([stage], self._stored)
+
+    def is_hopeless(self, stage: PointStage) -> bool:
+        """Whether the dense model that it needs is not kept, and its training failed."""
+        run = stage.point.dense.key
+        return run in self._failed and (run, stage.point.epoch) not in self._kept
+
     def ask(self) -> Stage | None:
         """Give a stage that can run now: dense models first."""
         return self._ready.popleft() if self._ready else None
@@ -110,7 +118,7 @@ class GridPlan:
         points = self._waiting.pop(stage.run.key)
         self._training.remove(stage.run.key)
         if outcome == "failed":
-            self.failed.add(stage.run.key)
+            self._failed.add(stage.run.key)
             for point in points:
                 del self._left[point]
             return points

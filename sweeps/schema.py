@@ -98,7 +98,7 @@ TABLES = {
 """Schemas of the tables: a row of ``dense`` is a dense model, of ``runs`` a sibling, of ``pairs`` two siblings."""
 
 _SE = "its standard error over {0}, as if they were independent: too small, since a dense model's are not; NaN below 2"
-_SE_PAIRS = "its standard error: jackknife over siblings, which pairs share; NaN for one pair"
+_SE_PAIRS = "its standard error: jackknife over the siblings of each dense seed; NaN if one has but a pair"
 _SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer than two"
 PHASE = pa.schema(
     [

@@ -1,5 +1,6 @@
 """A search as a plan: the cells it wants become stages, and their stored results what it is told."""
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ class SearchPlan:
         stored: Retrain seeds whose results are stored, by key of the point.
         dense: Dense models that are kept, as pairs of the key of the run and the epoch.
         summary: Reads what is stored of the points of a cell, in the columns of the phase table.
-        added: Told of points that siblings are added to.
+        added: Told of points with all siblings that were wanted, once they have results.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class SearchPlan:
             self._cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
         self._asked: set[Request] = set()
         self._lost: list[PointStage] = []
+        self._failed: set[str] = set()
         self._go_on()
 
     @property
@@ -58,12 +60,16 @@ class SearchPlan:
     def tell(self, stage: Stage, outcome: Outcome) -> list[PointStage]:
         """Take an outcome; where it completes a cell, the search decides what comes next."""
         self._lost = self._points.tell(stage, outcome)
-        for point in [stage] if isinstance(stage, PointStage) else self._lost:
-            self._settle(point)
+        if isinstance(stage, PointStage):
+            self._settle(stage, outcome == "failed")
+        for point in self._lost:
+            self._settle(point, failed=True)
         self._go_on()
         return self._lost
 
-    def _settle(self, stage: PointStage) -> None:
+    def _settle(self, stage: PointStage, failed: bool) -> None:
+        if failed:
+            self._failed.add(stage.point.key)
         self._settled.setdefault(stage.point.key, set()).update(stage.seeds)
 
     @property
@@ -78,7 +84,10 @@ class SearchPlan:
             if not complete:
                 return
             for request in complete:
-                summary = self._summary(self._cells[request.temperature, request.load])
+                stages = self._cells[request.temperature, request.load]
+                summary = dict(self._summary(stages))
+                if math.isnan(summary["lmc"]) and any(stage.point.key in self._failed for stage in stages):
+                    summary["status"] = "failed"  # also where that is not stored yet
                 self._search.tell(request.load, summary)
 
     def _begin(self, request: Request) -> bool:
@@ -87,16 +96,17 @@ class SearchPlan:
         if request not in self._asked:
             self._asked.add(request)
             stages = [replace(stage, seeds=_more_seeds(stage.seeds, request.siblings)) for stage in self._cells[cell]]
-            if stages != self._cells[cell]:
-                self._added(stages)
             self._cells[cell] = stages
-            hopeless = [stage for stage in stages if stage.point.dense.key in self._points.failed]
+            hopeless = [stage for stage in stages if self._points.is_hopeless(stage)]
             self._points.want([stage for stage in stages if stage not in hopeless])
             for stage in hopeless:
                 if not self._is_settled(stage):
                     self._lost.append(stage)
-                    self._settle(stage)
-        return all(map(self._is_settled, self._cells[cell]))
+                    self._settle(stage, failed=True)
+        complete = all(map(self._is_settled, self._cells[cell]))
+        if complete and request.siblings:
+            self._added([stage for stage in self._cells[cell] if self._points.is_stored(stage)])
+        return complete
 
     def _is_settled(self, stage: PointStage) -> bool:
         return set(stage.seeds) <= self._settled.get(stage.point.key, set())

@@ -185,7 +185,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         shown.add_column(heading, justify="left" if words else "right", no_wrap=True)
     answers: list[dict[str, Any]] = []
     for load in sorted(spec.loads):
-        choices = select(rows_of(table[table["load"] == load]), spec.thresholds)
+        choices = select(rows_of(table[table["load"] == load]), spec.lmc_threshold)
         answers.append({spec.load: load, "selections": [_as_json(choice, options) for choice in choices]})
         for first, choice in enumerate(choices):
             shown.add_row("" if first else f"{load:g}", *_cells(choice, wide))

@@ -53,16 +53,16 @@ class Store:
         self.folder.write(SPEC, spec.to_json().encode())
 
     def show(self, spec: SweepSpec) -> None:
-        """Make this the latest sweep, unless that has all of its points: a part of a grid does not hide the grid."""
+        """Make this the latest sweep, unless that has all of its siblings: a part of a grid does not hide the grid."""
         try:
-            shown = {stage.point.key for stage in self.spec().points()}
+            shown = _siblings(self.spec())
         except UsageError:
             shown = set()
-        if not shown.issuperset(stage.point.key for stage in spec.points()):
+        if not shown.issuperset(_siblings(spec)):
             self.set_spec(spec)
 
     def add_siblings(self, points: Iterable[PointStage]) -> None:
-        """Note that a search wanted these siblings: from then on they count wherever their points are shown."""
+        """Note siblings that a search added: from then on they count in reports of their points, and in replays."""
         for stage in points:
             content = json.dumps(stage.seeds).encode()
             if self.folder.read(_added(stage.point.key)) != content:
@@ -70,10 +70,16 @@ class Store:
 
     def with_added_siblings(self, points: Iterable[PointStage]) -> list[PointStage]:
         """Points with the siblings that searches added to them."""
-        added = {key: json.loads(self.folder.read(_added(key)) or b"[]") for key in self.folder.names(ADDED, ".json")}
-        return [
-            replace(stage, seeds=tuple(sorted({*stage.seeds, *added.get(stage.point.key, ())}))) for stage in points
-        ]
+        added = set(self.folder.names(ADDED, ".json"))
+        return [self._with_added(stage) if stage.point.key in added else stage for stage in points]
+
+    def _with_added(self, stage: PointStage) -> PointStage:
+        try:
+            seeds = {int(seed) for seed in json.loads(self.folder.read(_added(stage.point.key)) or b"[]")}
+        except (TypeError, ValueError):
+            file = self.folder.path / _added(stage.point.key)
+            raise UsageError(f"{file} is damaged; delete it, and run the search again.") from None
+        return replace(stage, seeds=tuple(sorted({*stage.seeds, *seeds})))
 
     def check(self) -> None:
         """Raise UsageError unless the folder is new, empty or holds results."""
@@ -225,6 +231,10 @@ class Store:
 def dense_part(run: DenseRun, epoch: int) -> str:
     """Name of the file of the table ``dense`` that holds a model."""
     return f"{run.key}-{dense_name(epoch)}"
+
+
+def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:
+    return {(stage.point.key, seed) for stage in spec.points() for seed in stage.seeds}
 
 
 def _added(key: str) -> str:

@@ -50,9 +50,9 @@ def read_table(path: str) -> pd.DataFrame:
         UsageError: If it cannot be read, or its numbers are none, or out of range.
     """
     table = _read(Path(path))
-    ours = "load_axis" in table and "status" in table
+    ours = {"load_axis", "load", "status"}.issubset(table)
     if ours:
-        axes = ", ".join(sorted(set(table["load_axis"])))
+        axes = ", ".join(sorted({str(axis) for axis in table["load_axis"]}))
         if axes != "density":
             raise UsageError(f"{path} is over {axes}, not density; give its results folder.")
         table = table.assign(density=table["load"])  # there the column density is what was really kept
@@ -87,6 +87,8 @@ def axis_of(rows: pd.DataFrame, path: str, temperature: str | None) -> str:
     if temperature is not None and temperature not in TEMPERATURES:
         raise UsageError(f"--temperature {temperature}: the axes are {', '.join(TEMPERATURES)}.")
     own = {str(axis) for axis in rows.get("temperature_axis", ())} & {*TEMPERATURES}
+    if len(own) > 1:
+        raise UsageError(f"{path} mixes the temperatures {' and '.join(sorted(own))}; give one file for each.")
     if own and temperature not in (None, *own):
         raise UsageError(f"--temperature {temperature}: {path} is of {' and '.join(sorted(own))}; leave it out.")
     return temperature or min(own, default="epochs")

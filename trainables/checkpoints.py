@@ -55,17 +55,18 @@ def keep_checkpoint(path: str, models: Sequence[nn.Module], folder: Folder) -> s
         raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
     except Exception:  # torch raises many kinds, by what it finds in the file
         raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
-    while isinstance(state, dict) and (wrapper := next(filter(state.__contains__, WRAPPERS), None)):
-        state = state[wrapper]
+    for _ in WRAPPERS:
+        inside = [state.get(name) for name in WRAPPERS] if isinstance(state, dict) else []
+        state = next((each for each in inside if isinstance(each, dict)), state)
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
     ):
         raise ValueError(f"checkpoint {path} holds no state dictionary, alone or under {', '.join(WRAPPERS)}")
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state) and not any(
-            name.startswith(prefix) for name in models[0].state_dict()
-        ):
+    wanted = models[0].state_dict()
+    for prefix in PREFIXES * len(PREFIXES):
+        if all(name.startswith(prefix) for name in state) and not any(name.startswith(prefix) for name in wanted):
             state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    state = {name: tensor.detach() for name, tensor in state.items()}
     for model in models:
         _check_suits(path, state, model)
     digest = hashlib.blake2b(digest_size=10)

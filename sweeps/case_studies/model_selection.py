@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.case_studies.boundary import Row
 from sweeps.phase import none_if_nan
 
@@ -90,7 +89,7 @@ METHODS: dict[str, Chooser] = {
 """Ways to choose, given the candidates and the threshold of LMC. The first and the last look at no siblings' LMC."""
 
 
-def select(candidates: Sequence[Row], thresholds: Thresholds) -> list[Selection]:
+def select(candidates: Sequence[Row], lmc_threshold: float) -> list[Selection]:
     """Choose the model to prune by every method.
 
     Algorithm 2 drops candidates whose pruned siblings are in Regime I and takes the lowest *dense* test error among the
@@ -99,20 +98,19 @@ def select(candidates: Sequence[Row], thresholds: Thresholds) -> list[Selection]
 
     Args:
         candidates: Of one load, in columns of the phase table: ``dense_test_error``, and ``lmc``, ``cka`` and
-            ``test_error`` of the siblings pruned from them. NaN is not known.
-        thresholds: Of the regimes.
+            ``test_error`` of the siblings pruned from them, and their ``regime``. NaN is not known.
+        lmc_threshold: Regime I is where LMC lies below.
     """
 
     def diverged(row: Row) -> bool:
         return math.isnan(row["lmc"]) and math.isnan(row.get("dense_test_error", math.nan))
 
     rows = [row for row in candidates if not diverged(row)]
-    regimes = regimes_at_load([row["lmc"] for row in rows], [row.get("cka", math.nan) for row in rows], thresholds)
     best = min((row["test_error"] for row in rows if not math.isnan(row["test_error"])), default=math.nan)
     selections = []
     for method, choose in METHODS.items():
-        chosen, reason = choose(rows, thresholds.lmc)
-        regime = None if chosen is None else regimes[rows.index(chosen)]
+        chosen, reason = choose(rows, lmc_threshold)
+        regime = None if chosen is None else chosen["regime"]
         regret = math.nan if chosen is None else chosen["test_error"] - best
         selections.append(Selection(method, chosen, regime, reason, regret))
     return selections

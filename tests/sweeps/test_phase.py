@@ -51,7 +51,7 @@ def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
     ours = cell(table, 3, 0.1)
     assert ours["test_error"] == pytest.approx(0.31)
     assert ours["lmc"] == pytest.approx(-0.303)
-    assert ours["lmc_se"] == pytest.approx(0.0015 * math.sqrt(5))  # each of six siblings left out moves it so far
+    assert ours["lmc_se"] == 0  # of each dense seed all are equal
     assert ours["lmc_se_dense"] == pytest.approx(0.003)  # of the two means -0.300 and -0.306
     assert (ours["n_runs"], ours["n_pairs"], ours["n_dense_seeds"]) == (6, 6, 2)
     assert ours["seconds"] == 12
@@ -66,6 +66,11 @@ def test_the_standard_error_of_lmc_is_the_jackknife_over_siblings(store, made_up
     ours = cell(table_of(SPEC, store), 3, 0.1)
     mean = sum(lmcs) / 3  # leaving one sibling out leaves one pair
     assert ours["lmc_se"] == pytest.approx(math.sqrt(2 / 3 * sum((lmc - mean) ** 2 for lmc in lmcs)))
+    other = SPEC.points()[len(SPEC.points()) // 2]
+    store.record(other, made_up(other, lmc=0.7), "cpu")
+    both = cell(table_of(SPEC, store), 3, 0.1)  # the other dense seed's siblings agree, far from the first's
+    assert both["n_dense_seeds"] == 2
+    assert both["lmc_se"] == pytest.approx(ours["lmc_se"] / 2)
     two = replace(SPEC, retrain_seeds=(1, 2), dense_seeds=(1,))
     assert math.isnan(cell(table_of(two, store), 3, 0.1)["lmc_se"])
 
@@ -107,7 +112,7 @@ def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
     assert diagram.legend == "… incomplete, × diverged"
     assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
     assert math.isnan(diagram.values["cka"][1][1])
-    assert "lmc -0.3030 ± 0.0034 over siblings, ± 0.0030 over dense seeds" in diagram.hover[0][0]
+    assert "lmc -0.3030 ± 0.0000 over siblings, ± 0.0030 over dense seeds" in diagram.hover[0][0]
     upside_down = phase_diagram(table_of(SPEC, filled), hot_is_low=False)
     assert upside_down.temperatures == ["10", "3"]
 

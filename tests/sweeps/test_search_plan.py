@@ -15,23 +15,22 @@ LMC = {0.1: {2: 0.0, 4: -0.02, 7: -0.2, 10: -0.3}, 0.2: dict.fromkeys((2, 4, 7, 
 
 @pytest.fixture
 def searching(store):
-    def make(spec=SPEC, **options):
+    def make(spec=SPEC, start=10, kept=None, **options):
         how = Tuning(choose="boundary", **options)
-        order = sorted(spec.temperatures)
-        tuning = TemperatureTuning(order, spec.loads, 10, spec.thresholds, how, len(spec.retrain_seeds))
+        tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, len(spec.retrain_seeds))
         summary = lambda stages: rows_of(phase_table(stages, store, spec.thresholds))[0]  # noqa: E731
-        return tuning, SearchPlan(
-            tuning, spec.points(), store.stored(), store.dense_models(), summary, store.add_siblings
-        )
+        known = store.stored(), store.dense_models() if kept is None else kept
+        return tuning, SearchPlan(tuning, spec.points(), *known, summary, store.add_siblings)
 
     return make
 
 
 @pytest.fixture
 def train(store, made_up):
-    def do(
-        plan, count=1000, fails=lambda stage: False, lmc=lambda stage: LMC[stage.label.load][stage.label.temperature]
-    ):
+    def given(stage):
+        return LMC[stage.label.load][stage.label.temperature]
+
+    def do(plan, count=1000, fails=lambda stage: False, lmc=given, noise=0.0):
         done = []
         while len(done) < count and (stage := plan.ask()) is not None:
             done.append(stage)
@@ -39,7 +38,10 @@ def train(store, made_up):
                 plan.tell(stage, "failed")
                 continue
             if not isinstance(stage, DenseStage):
-                store.record(stage, made_up(stage, lmc=lmc(stage)), "cpu")
+                rows = made_up(stage, lmc=lmc(stage))
+                for pair, row in enumerate(rows["pairs"]):
+                    row["lmc"] += noise * (pair % 2 - 0.5)
+                store.record(stage, rows, "cpu")
             plan.tell(stage, "ok")
         return done
 
@@ -106,9 +108,9 @@ def test_more_siblings_are_trained_for_the_undecided_cell_alone(searching, train
     lmcs = {0.1: {10: -0.051, 7: 0.3}, 0.2: {10: 0.3}}
 
     def lmc(stage):
-        return lmcs[stage.label.load][stage.label.temperature] + {1: 0.02, 2: -0.02}[stage.point.dense.seed]
+        return lmcs[stage.label.load][stage.label.temperature]
 
-    done = [stage for stage in train(plan, lmc=lmc) if not isinstance(stage, DenseStage)]
+    done = [stage for stage in train(plan, lmc=lmc, noise=0.04) if not isinstance(stage, DenseStage)]
     more = [stage for stage in done if len(stage.seeds) > 3]
     assert [(stage.label.temperature, stage.label.load, stage.seeds) for stage in more] == [
         (10, 0.1, (1, 2, 3, 4, 5))
@@ -124,9 +126,27 @@ def test_a_training_that_failed_is_not_tried_for_every_temperature(searching, tr
     assert {stage.point.dense.seed for stage in done if not isinstance(stage, DenseStage)} == {2}
 
 
+def test_a_training_that_failed_ends_the_search_whenever_its_failure_is_stored(searching, train, store):
+    spec = replace(SPEC, temperature="lr", temperatures=(0.1, 0.2, 0.4), epochs=10)
+    tuning, plan = searching(spec, start=0.1)
+    train(plan, fails=lambda stage: isinstance(stage, DenseStage) and stage.run.recipe.lr > 0.1, lmc=lambda stage: -0.3)
+    answers = tuning.answers(phase_table(plan.cells, store, spec.thresholds))
+    assert {(answer.temperature, answer.note, len(answer.visits)) for answer in answers} == {
+        (None, "a point failed", 2)
+    }
+
+
+def test_models_that_are_kept_are_used_though_the_training_of_others_failed(searching, train, store):
+    kept = {(stage.point.dense.key, epoch) for stage in SPEC.points() for epoch in (2, 4, 7)}
+    tuning, plan = searching(strategy="step", kept=kept, start=7)
+    done = train(plan, fails=lambda stage: isinstance(stage, DenseStage))  # 0.2 wants 10, 0.1 wants 4
+    assert (4, 0.1) in cells(done)
+    assert chosen(tuning, plan, store) == {0.1: 4, 0.2: None}
+
+
 def test_added_siblings_count_where_their_points_are_shown(searching, train, store):
     _, plan = searching(strategy="step", most_siblings=6)
-    train(plan, lmc=lambda stage: -0.05 + {1: 0.02, 2: -0.02}[stage.point.dense.seed])
+    train(plan, lmc=lambda stage: -0.05, noise=0.04)
     shown = phase_table(store.with_added_siblings(SPEC.points()), store, SPEC.thresholds)
     assert set(shown[shown["status"] == "ok"]["n_runs"]) == {12}
     assert len(store.with_added_siblings(SPEC.points())) == len(SPEC.points())

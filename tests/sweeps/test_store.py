@@ -185,6 +185,19 @@ def test_a_part_of_a_grid_does_not_hide_the_grid(store):
     store.show(grid)
     store.show(replace(grid, densities=(0.1,), temperatures=(20,)))
     assert store.spec() == grid
+    siblings = replace(grid, densities=(0.1,), retrain_seeds=(1, 2, 3, 4))
+    store.show(siblings)
+    assert store.spec() == siblings
     other = replace(grid, densities=(0.1, 0.15))
     store.show(other)
     assert store.spec() == other
+
+
+def test_added_siblings_that_are_damaged_are_said(store):
+    stage = PRESETS["digits"].points()[0]
+    store.add_siblings([replace(stage, seeds=(1, 2, 3, 4))])
+    assert store.with_added_siblings([stage])[0].seeds == (1, 2, 3, 4)
+    for damage in (b"{", b"5", b'["a"]'):
+        store.folder.write(f"added_siblings/{stage.point.key}.json", damage)
+        with pytest.raises(UsageError, match="is damaged; delete it"):
+            store.with_added_siblings([stage])

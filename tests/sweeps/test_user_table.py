@@ -5,7 +5,7 @@ import pytest
 
 from metrics.regimes import Thresholds
 from sweeps.errors import UsageError
-from sweeps.user_table import phase_of, read_table, write_table
+from sweeps.user_table import axis_of, phase_of, read_table, write_table
 
 THRESHOLDS = Thresholds(-0.05, 0.98)
 GOOD = "temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n"
@@ -94,6 +94,17 @@ def test_parquet_with_an_index_or_what_only_looks_like_numbers(tmp_path, written
 
 def test_excel_writes_a_mark_before_the_first_column(written):
     assert len(read_table(written("\ufeff" + GOOD))) == 2
+
+
+def test_pieces_of_phase_tables(written):
+    plain = read_table(written(GOOD.replace("error\n", "error,load_axis,status\n").replace("0.3\n", "0.3,,ok\n")))
+    assert len(plain) == 2
+    whole = GOOD.replace("error\n", "error,load_axis,load,status\n").replace("0.3\n", "0.3,,0.1,ok\n")
+    with pytest.raises(UsageError, match="is over nan, not density"):
+        read_table(written(whole.replace("0.2\n", "0.2,,0.1,ok\n")))
+    both = GOOD.replace("error\n", "error,temperature_axis\n").replace("0.3\n", "0.3,rho\n")
+    with pytest.raises(UsageError, match="mixes the temperatures epochs and rho; give one file for each"):
+        axis_of(read_table(written(both.replace("0.2\n", "0.2,epochs\n"))), "table.csv", None)
 
 
 def test_too_many_cells_to_draw_are_said(tmp_path):

@@ -30,6 +30,11 @@ def model(seed=0, name=NAME):
         lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
         lambda state: {"net": {"state_dict": {f"_orig_mod.{name}": tensor for name, tensor in state.items()}}},
         lambda state: {"training": {"stack": state, "epoch": 3}, "train": 0.1},  # as this service keeps dense models
+        lambda state: {"model": "preresnet8", "net": state},
+        lambda state: {
+            f"_orig_mod.module.{name}": torch.nn.Parameter(tensor) if tensor.is_floating_point() else tensor
+            for name, tensor in state.items()
+        },
     ],
 )
 def test_weights_are_kept_however_they_were_saved(tmp_path, wrap):
@@ -56,6 +61,9 @@ def test_what_is_no_checkpoint_is_said_in_one_sentence_and_never_run(tmp_path):
     torch.save(Evil(tmp_path / "owned"), tmp_path / "evil.pt")
     torch.save(model(name="preresnet8").state_dict(), tmp_path / "wide.pt")
     torch.save([1, 2], tmp_path / "list.pt")
+    endless = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "endless.pt")
     torch.save({1: torch.zeros(2)}, tmp_path / "numbered.pt")
     torch.save({name: tensor.long() for name, tensor in model().state_dict().items()}, tmp_path / "whole.pt")
     torch.save({name: tensor.to_sparse() for name, tensor in model().state_dict().items()}, tmp_path / "sparse.pt")
@@ -67,6 +75,7 @@ def test_what_is_no_checkpoint_is_said_in_one_sentence_and_never_run(tmp_path):
         "evil": "holds other things than tensors",
         "junk": "is damaged, or no file of torch.save",
         "list": "holds no state dictionary",
+        "endless": "holds no state dictionary",
         "numbered": "holds no state dictionary",
         "whole": "is of another model: .*, whole numbers, in the model it is of shape .*, floats",
         "sparse": "is of another model: ",

@@ -2,14 +2,15 @@ import math
 
 import pytest
 
-from metrics.regimes import Thresholds
 from sweeps.case_studies.model_selection import select
 
-THRESHOLDS = Thresholds(-0.05, 0.98)
+THRESHOLD = -0.05
 
 
 def candidate(temperature, dense, lmc, cka, test):
-    return {"temperature": temperature, "dense_test_error": dense, "lmc": lmc, "cka": cka, "test_error": test}
+    regime = "I" if lmc < THRESHOLD else "II-A"
+    errors = {"dense_test_error": dense, "test_error": test}
+    return {"temperature": temperature, "lmc": lmc, "cka": cka, "regime": regime, **errors}
 
 
 CANDIDATES = [
@@ -21,14 +22,14 @@ CANDIDATES = [
 
 
 def chosen(candidates, column="temperature"):
-    return {each.method: each.chosen and each.chosen[column] for each in select(candidates, THRESHOLDS)}
+    return {each.method: each.chosen and each.chosen[column] for each in select(candidates, THRESHOLD)}
 
 
 def test_each_method_on_a_case_by_hand():
     assert chosen(CANDIDATES) == {"dense error": 40, "Algorithm 2": 20, "Algorithm 2.1": 20, "oracle": 30}
-    regrets = {each.method: each.regret for each in select(CANDIDATES, THRESHOLDS)}
+    regrets = {each.method: each.regret for each in select(CANDIDATES, THRESHOLD)}
     assert regrets == pytest.approx({"dense error": 0.16, "Algorithm 2": 0.01, "Algorithm 2.1": 0.01, "oracle": 0.0})
-    assert {each.method: each.regime for each in select(CANDIDATES, THRESHOLDS)}["dense error"] == "I"
+    assert {each.method: each.regime for each in select(CANDIDATES, THRESHOLD)}["dense error"] == "I"
 
 
 def test_the_algorithms_differ_where_error_and_similarity_do():
@@ -38,7 +39,7 @@ def test_the_algorithms_differ_where_error_and_similarity_do():
 
 def test_if_all_are_in_regime_one_the_largest_lmc_is_taken():
     barriers = [row | {"lmc": row["lmc"] - 0.5} for row in CANDIDATES]
-    found = {each.method: each for each in select(barriers, THRESHOLDS)}
+    found = {each.method: each for each in select(barriers, THRESHOLD)}
     for method in ("Algorithm 2", "Algorithm 2.1"):
         assert found[method].chosen["temperature"] == 10
         assert found[method].reason == "all are in Regime I: the largest LMC"
@@ -52,13 +53,11 @@ def test_the_threshold_itself_is_connected():
 def test_what_is_not_known_is_not_guessed():
     blind = [row | {"dense_test_error": math.nan} for row in CANDIDATES]
     assert chosen(blind) == {"dense error": None, "Algorithm 2": None, "Algorithm 2.1": 20, "oracle": 30}
-    assert {each.reason for each in select(blind, THRESHOLDS)[:2]} == {
-        "dense_test_error is not known of all candidates"
-    }
+    assert {each.reason for each in select(blind, THRESHOLD)[:2]} == {"dense_test_error is not known of all candidates"}
     dissimilar = [row | {"cka": math.nan} for row in CANDIDATES]
     assert chosen(dissimilar)["Algorithm 2.1"] is None
     diverged = [CANDIDATES[0], candidate(80, 0.01, math.nan, math.nan, math.nan)]
     assert chosen(diverged) == {"dense error": 80, "Algorithm 2": 10, "Algorithm 2.1": 10, "oracle": 10}
-    assert select(diverged, THRESHOLDS)[0].as_json()["test_error"] is None
+    assert select(diverged, THRESHOLD)[0].as_json()["test_error"] is None
     dense_diverged = [*CANDIDATES, candidate(80, math.nan, math.nan, math.nan, math.nan)]
     assert chosen(dense_diverged) == chosen(CANDIDATES)

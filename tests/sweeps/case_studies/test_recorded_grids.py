@@ -85,7 +85,7 @@ def test_model_selection_is_that_of_the_docs():
     for grid in GRIDS:
         spec, table = recorded(grid)
         for load in spec.loads:
-            for choice in select(rows_of(table[table["load"] == load]), spec.thresholds):
+            for choice in select(rows_of(table[table["load"] == load]), spec.lmc_threshold):
                 regrets.setdefault(choice.method, []).append(choice.regret)
     assert {method: fmean(values) for method, values in regrets.items()} == pytest.approx(
         {"dense error": 0.0076, "Algorithm 2": 0.0048, "Algorithm 2.1": 0.0060, "oracle": 0.0}, abs=0.00005
