@@ -34,6 +34,7 @@ class SearchPlan:
         self._search, self._summary, self._added = search, summary, added
         self._points = GridPlan([], stored, dense, candidates)
         self._settled = {key: set(seeds) for key, seeds in stored.items()}
+        self._siblings = min(len(stage.seeds) for stage in candidates)
         self._cells: dict[tuple[float, float], list[PointStage]] = {}
         for stage in candidates:
             self._cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
@@ -104,7 +105,7 @@ class SearchPlan:
                     self._lost.append(stage)
                     self._settle(stage, failed=True)
         complete = all(map(self._is_settled, self._cells[cell]))
-        if complete and request.siblings:
+        if complete and request.siblings > self._siblings:
             self._added([stage for stage in self._cells[cell] if self._points.is_stored(stage)])
         return complete
 
