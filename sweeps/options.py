@@ -16,26 +16,6 @@ def machine_cores() -> int:
 
 
 @dataclass(frozen=True)
-class SweepOptions:
-    """What all commands that train have in common."""
-
-    spec: SweepSpec
-
-    run: "RunOptions"
-
-    preset: str = DEFAULT_PRESET
-    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
-
-    out: str | None = None
-    """Folder of the results; results/<preset> if not given."""
-
-    @property
-    def results(self) -> str:
-        """Folder of the results."""
-        return f"results/{self.preset}" if self.out is None else self.out
-
-
-@dataclass(frozen=True)
 class RunOptions:
     """Where and how it runs.
 
@@ -75,3 +55,23 @@ class RunOptions:
             raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
         if not self.checkpoint_seconds > 0:
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds:g}: it is a positive number.")
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What all commands that train have in common."""
+
+    spec: SweepSpec
+
+    run: RunOptions
+
+    preset: str = DEFAULT_PRESET
+    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
+
+    out: str | None = None
+    """Folder of the results; results/<preset> if not given."""
+
+    @property
+    def results(self) -> str:
+        """Folder of the results."""
+        return f"results/{self.preset}" if self.out is None else self.out

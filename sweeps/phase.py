@@ -34,7 +34,7 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
     dense_errors = dense.set_index(["dense", "epoch"])[["validation_error", "test_error"]].astype(float)
     rows = [_cell(stages, runs_by_point, pairs_by_point, dense_errors) for stages in cells.values()]
     table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
-    table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
+    table["normalized_test_error"] = normalized_error(table)
     return with_regimes(table, thresholds)[PHASE.names]
 
 
@@ -46,6 +46,11 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
 def none_if_nan(value: float) -> float | None:
     """The value for JSON, which has no NaN."""
     return None if math.isnan(value) else value
+
+
+def normalized_error(table: pd.DataFrame) -> "pd.Series[float]":
+    """Test error minus the smallest of any temperature at the same load (Zhou et al. 2023, section 4.1)."""
+    return table["test_error"] - table.groupby("load")["test_error"].transform("min")
 
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:

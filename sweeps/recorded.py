@@ -1,8 +1,7 @@
 """Results to replay: of an earlier sweep, or of somebody else's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from sweeps.command import value_of
 from sweeps.errors import UsageError
 from sweeps.phase import phase_table
 from sweeps.presets import DEFAULT_PRESET, PRESETS
-from sweeps.spec import SweepSpec, check_list
+from sweeps.spec import SweepSpec, check_list, check_thresholds
 from sweeps.store import Store
 from sweeps.user_table import axis_of, phase_of, read_table
 
@@ -83,7 +82,8 @@ def replayed(arguments: Sequence[str]) -> Recorded | None:
 
 
 def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None:
-    """Raise UsageError for what is not recorded: temperatures, loads, and any other setting."""
+    """Raise UsageError for what is not recorded, temperatures, loads or another setting, and for bad thresholds."""
+    check_thresholds(spec.thresholds)
     free = {"temperatures", spec.load_values, "lmc_threshold", "cka_threshold", "cka_rule", "cka_margin"}
     for field in fields(spec):
         value, recorded = getattr(spec, field.name), getattr(past.spec, field.name)
@@ -102,13 +102,13 @@ def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None
                 raise UsageError(f"--{name} {value:g}: {past.path} has {there}.")
 
 
-def lacking_cells(table: pd.DataFrame, temperatures: Sequence[float], loads: Sequence[float]) -> list[str]:
-    """Names of the cells of which a phase table knows nothing, for a person."""
+def lacking_cells(table: pd.DataFrame, cells: Iterable[tuple[float, float]]) -> list[str]:
+    """Names of those of these temperatures and loads of which a phase table knows nothing, for a person."""
     known = table[table["lmc"].notna() | (table["status"] == "diverged")]
     there = set(zip(known["temperature"], known["load"], strict=True))
     axes = table["temperature_axis"].iloc[0], table["load_axis"].iloc[0]
     return [
         f"{axes[0]} {temperature:g} at {axes[1]} {load:g}"
-        for temperature, load in product(temperatures, loads)
+        for temperature, load in cells
         if (temperature, load) not in there
     ]

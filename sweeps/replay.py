@@ -16,8 +16,7 @@ def replay(tuning: TemperatureTuning, table: pd.DataFrame) -> None:
     """
     cells = {(row["temperature"], row["load"]): row for row in rows_of(table)}
     while requests := tuning.wanted:
-        lacking = [name for each in requests for name in lacking_cells(table, [each.temperature], [each.load])]
-        if lacking:
+        if lacking := lacking_cells(table, [(request.temperature, request.load) for request in requests]):
             said = "the table has no results of"
             raise UsageError(f"--replay: {said} {', '.join(lacking)}; record them, or leave them out.")
         for request in requests:

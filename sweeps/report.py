@@ -1,33 +1,29 @@
 """Draw the phase diagram of stored results: ``python sweeps/report.py RESULTS``. No Ray, no training."""
 
 import io
-import json
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from metrics.regimes import SimilarityRule, Thresholds
-from sweeps.axes import TEMPERATURES
 from sweeps.command import OK, parse, run_command
 from sweeps.errors import UsageError
+from sweeps.output import check_distinct, checked_file, print_table, write_file
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
-from sweeps.presets import DEFAULT_PRESET, PRESETS
+from sweeps.recorded import open_recorded
 from sweeps.schema import PHASE
 from sweeps.spec import SweepSpec, check_thresholds
 from sweeps.store import Store
-from sweeps.user_table import axis_of, phase_of, read_table, table_kind, write_table
-from trainables.artifacts import Folder
+from sweeps.user_table import table_kind, write_table
 
 DIAGRAM = "phase_diagram.html"
 
@@ -64,7 +60,7 @@ class Report:
     """With --cka-rule relative: Regime II-B reaches so far below the best CKA; the sweep's own if not given."""
 
 
-def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> None:
+def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.DataFrame:
     """Write ``phase.parquet``, ``phase.csv`` and the diagram, and print the regimes and the diagram's path.
 
     Args:
@@ -72,11 +68,13 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> None:
         spec: Which of them to show, and with which boundaries of the regimes.
         out: Path of the diagram, ``phase_diagram.html`` in the store's folder if None.
 
+    Returns:
+        The phase table.
+
     Raises:
         UsageError: If a file cannot be written.
     """
     table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
-    diagram = phase_diagram(table, spec.hot_is_low)
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     path = checked_file("--out", out or str(store.folder.path / DIAGRAM))
@@ -85,8 +83,15 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> None:
         store.folder.write("phase.csv", table.to_csv(index=False).encode())
     except OSError as error:
         raise UsageError(f"the tables in {store.folder} cannot be written: {error.strerror}.") from None
-    write_diagram(path, diagram, spec.title, spec.thresholds)
-    print_regimes(diagram)
+    _show(table, spec, path, spec.title)
+    return table
+
+
+def _show(table: pd.DataFrame, spec: SweepSpec, path: Path, title: str) -> None:
+    """Draw a phase table, print its regimes, and say where the diagram is."""
+    diagram = phase_diagram(table, spec.hot_is_low)
+    write_diagram(path, diagram, title, spec.thresholds)
+    _print_regimes(diagram)
     print(f"Phase diagram: {path}")
 
 
@@ -101,33 +106,7 @@ def write_diagram(
     legend = diagram.legend and f"Cells: {diagram.legend}."
     way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searches else ""
     caption = " ".join(filter(None, (_caption(thresholds), legend, way)))
-    try:
-        Folder(path.parent).write(path.name, draw(diagram, f"Phase diagram: {what}", caption, searches).encode())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def checked_file(option: str, name: str) -> Path:
-    """Path to write to.
-
-    Raises:
-        UsageError: If it is something else than a file, or its folder cannot be written.
-    """
-    path = Path(name)
-    if "://" in name or (path.exists() and not path.is_file()):
-        raise UsageError(f"{option} {name} is not a file on this machine; name one.")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise UsageError(f"{option} {name}: {there} is not a folder that can be written.")
-    return path
-
-
-def check_distinct(files: Mapping[str, str | None]) -> None:
-    """Raise UsageError if two options name the same file."""
-    named: dict[Path, str] = {}
-    for option, name in files.items():
-        if name is not None and (other := named.setdefault(Path(name).resolve(), option)) != option:
-            raise UsageError(f"{option} {name} is the file of {other}, too; name another.")
+    write_file(path, draw(diagram, f"Phase diagram: {what}", caption, searches).encode())
 
 
 def _caption(thresholds: Thresholds) -> str:
@@ -137,8 +116,7 @@ def _caption(thresholds: Thresholds) -> str:
     return f"Regime I: LMC below {thresholds.lmc:g}. Regime II-B: connected, {similar}. Regime II-A: connected, less."
 
 
-def print_regimes(diagram: PhaseDiagram) -> None:
-    """Print the regimes as a table."""
+def _print_regimes(diagram: PhaseDiagram) -> None:
     print(f"Regimes ({diagram.temperature_axis}, hot at the top, over {diagram.load_axis}):")
     table = Table(box=SIMPLE, collapse_padding=True)
     for heading in (diagram.temperature_axis, *diagram.loads):
@@ -153,64 +131,30 @@ def print_regimes(diagram: PhaseDiagram) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Report, arguments)
-    file = Path(options.results)
     if options.table:
         table_kind(options.table)
         checked_file("--table", options.table)
     check_distinct({"RESULTS": options.results, "--out": options.out, "--table": options.table})
-    if not file.exists():
-        raise UsageError(f"{file} is not there; name a results folder, or a .csv or .parquet file.")
-    if file.is_file():
-        _report_file(options)
-        return OK
-    store = Store(options.results)
-    spec = replace(store.spec(), **_changed(options))
+    past = open_recorded(options.results, options.temperature)
+    spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
-    write_report(store, spec, options.out)
+    if past.rows is None:
+        table = write_report(Store(past.path), spec, options.out)
+    else:
+        cells = past.table(spec.thresholds)
+        _show(cells, spec, checked_file("--out", options.out or DIAGRAM), past.title)
+        regimes = cells.set_index(["temperature", "load"])["regime"]
+        of_rows = zip(past.rows["temperature"], past.rows["density"], strict=True)
+        table = past.rows.assign(regime=[regimes[cell] for cell in of_rows])
     if options.table:
-        write_table(phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds), options.table)
+        write_table(table, options.table)
     return OK
-
-
-def print_table(table: Table) -> None:
-    """Print a table, as wide as it is where there is no terminal."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def write_json(path: str, content: object) -> None:
-    """Write plain data as JSON.
-
-    Raises:
-        UsageError: If it cannot be written.
-    """
-    try:
-        Folder(Path(path).parent).write(Path(path).name, (json.dumps(content, indent=2) + "\n").encode())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _changed(options: Report) -> dict[str, Any]:
     """Boundaries of the regimes that were asked for."""
     values = {name: getattr(options, name) for name in ("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin")}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _report_file(options: Report) -> None:
-    """Draw a table that somebody recorded."""
-    thresholds = replace(PRESETS[DEFAULT_PRESET], **_changed(options)).thresholds
-    check_thresholds(thresholds)
-    rows = read_table(options.results)
-    axis = axis_of(rows, options.results, options.temperature)
-    table = phase_of(rows, axis, thresholds)
-    diagram = phase_diagram(table, TEMPERATURES[axis].hot_is_low)
-    path = checked_file("--out", options.out or DIAGRAM)
-    write_diagram(path, diagram, Path(options.results).name, thresholds)
-    print_regimes(diagram)
-    print(f"Phase diagram: {path}")
-    if options.table:
-        regimes = table.set_index(["temperature", "load"])["regime"]
-        cells = zip(rows["temperature"], rows["density"], strict=True)
-        write_table(rows.assign(regime=[regimes[cell] for cell in cells]), options.table)
 
 
 if __name__ == "__main__":

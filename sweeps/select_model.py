@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -15,14 +16,14 @@ from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_co
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
+from sweeps.output import check_distinct, checked_file, print_table, write_json
 from sweeps.phase import phase_table, rows_of
 from sweeps.plan import GridPlan
 from sweeps.preflight import check_data, check_models, pinned, told
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, lacking_cells, replayed
-from sweeps.report import check_distinct, checked_file, print_table, write_json
-from sweeps.spec import SweepSpec, check_thresholds
+from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from trainables.stages import DenseRun, Label, PointStage
 
@@ -57,7 +58,6 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(SelectModel, arguments, SelectModel(start, RunOptions(), preset))
     spec = options.spec
     check_axes(spec, start, arguments)
-    check_thresholds(spec.thresholds)
     if options.json is not None:
         checked_file("--json", options.json)
         check_distinct({"--replay": options.replay, "--json": options.json})
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
             raise UsageError("--checkpoints: with --replay nothing is trained; leave one of them out.")
         table = past.table(spec.thresholds)
         check_recorded(spec, past, table)
-        if lacking := lacking_cells(table, spec.temperatures, spec.loads):
+        if lacking := lacking_cells(table, product(spec.temperatures, spec.loads)):
             raise UsageError(f"--replay: {past.path} has no results of {', '.join(lacking)}; leave them out.")
         if past.rows is None and _measure_dense(spec, Store(past.path), options.run):
             table = past.table(spec.thresholds)

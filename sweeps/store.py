@@ -24,7 +24,7 @@ from trainables.artifacts import Folder
 from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_name
 
 SPEC = "sweep.json"
-ADDED = "added_siblings"
+ADDED_SIBLINGS = "added_siblings"
 
 Row = dict[str, Any]
 
@@ -70,7 +70,7 @@ class Store:
 
     def with_added_siblings(self, points: Iterable[PointStage]) -> list[PointStage]:
         """Points with the siblings that searches added to them."""
-        added = set(self.folder.names(ADDED, ".json"))
+        added = set(self.folder.names(ADDED_SIBLINGS, ".json"))
         return [self._with_added(stage) if stage.point.key in added else stage for stage in points]
 
     def _with_added(self, stage: PointStage) -> PointStage:
@@ -238,7 +238,7 @@ def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:
 
 
 def _added(key: str) -> str:
-    return f"{ADDED}/{key}.json"
+    return f"{ADDED_SIBLINGS}/{key}.json"
 
 
 def _dense_columns(run: DenseRun) -> Row:

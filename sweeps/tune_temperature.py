@@ -16,6 +16,7 @@ from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, pres
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
+from sweeps.output import check_distinct, checked_file, print_table, write_json
 from sweeps.phase import phase_table, rows_of
 from sweeps.phase_diagram import Search, phase_diagram
 from sweeps.preflight import check_data, check_models, pinned
@@ -23,10 +24,9 @@ from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, replayed
 from sweeps.replay import replay
-from sweeps.report import check_distinct, checked_file, print_table, write_diagram, write_json
+from sweeps.report import write_diagram
 from sweeps.schema import PHASE
 from sweeps.search_plan import SearchPlan
-from sweeps.spec import check_list, check_thresholds
 from sweeps.store import Store
 
 PICTURE = "temperature_tuning.html"
@@ -107,12 +107,9 @@ def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
 def _check(options: TuneTemperature) -> None:
     """Raise UsageError for what no search can do."""
     spec = options.spec
-    check_thresholds(spec.thresholds)
     if len(spec.temperatures) < 2:
         given = " ".join(f"{value:g}" for value in spec.temperatures) or "(nothing)"
         raise UsageError(f"--temperatures {given}: a search needs at least two.")
-    check_list("temperatures", spec.temperatures)
-    check_list(spec.load_values, spec.loads)
     if options.start is not None and options.start not in spec.temperatures:
         among = " ".join(f"{value:g}" for value in spec.temperatures)
         raise UsageError(f"--start {options.start:g}: it is one of the --temperatures {among}.")

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from metrics.regimes import Thresholds
 from sweeps.axes import TEMPERATURES
 from sweeps.errors import UsageError
-from sweeps.phase import with_regimes
+from sweeps.output import write_file
+from sweeps.phase import normalized_error, with_regimes
 from sweeps.schema import PHASE
-from trainables.artifacts import Folder
 
 NEEDED = ("temperature", "density", "lmc", "test_error")
 MOST_CELLS = 100_000
@@ -90,7 +90,7 @@ def axis_of(rows: pd.DataFrame, path: str, temperature: str | None) -> str:
     if len(own) > 1:
         raise UsageError(f"{path} mixes the temperatures {' and '.join(sorted(own))}; give one file for each.")
     if own and temperature not in (None, *own):
-        raise UsageError(f"--temperature {temperature}: {path} is of {' and '.join(sorted(own))}; leave it out.")
+        raise UsageError(f"--temperature {temperature}: {path} is of {min(own)}; leave it out.")
     return temperature or min(own, default="epochs")
 
 
@@ -115,7 +115,7 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     known = np.where(table["lmc"].isna(), "diverged", "ok")
     table["status"] = np.where(table.index.isin(counts.index), known, "missing")
     table = table.reset_index().assign(temperature_axis=temperature_axis, load_axis="density")
-    table["normalized_test_error"] = table["test_error"] - table.groupby("load")["test_error"].transform("min")
+    table["normalized_test_error"] = normalized_error(table)
     table = table.reindex(columns=[*PHASE.names, *(name for name in table if name not in PHASE.names)])
     table = with_regimes(table, thresholds)
     if "cka" not in rows:  # then there is no telling II-A from II-B
@@ -135,12 +135,10 @@ def write_table(table: pd.DataFrame, path: str) -> None:
             table.to_csv(content, index=False)
         else:
             table.to_parquet(content, index=False)
-        Folder(Path(path).parent).write(Path(path).name, content.getvalue())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from None
     except pa.ArrowException as error:
         said = str(error).strip().splitlines()[0]
         raise UsageError(f"{path} cannot be written ({said}); name a .csv file.") from None
+    write_file(path, content.getvalue())
 
 
 def table_kind(name: str) -> str:

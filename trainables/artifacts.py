@@ -77,12 +77,17 @@ def load(folder: Folder, name: str) -> Any | None:
     Raises:
         ValueError: If the file is damaged, or holds anything but tensors and plain data.
     """
-    import torch
-
     content = folder.read(name)
     if content is None:
         return None
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return decoded(content)
     except Exception as error:  # torch raises many kinds, by what it finds in the file
         raise ValueError(f"{folder.path / name} is damaged or not of this service; delete it and run again") from error
+
+
+def decoded(content: bytes) -> Any:
+    """What a torch file holds, on the CPU. Never executes code in the file: it raises one of torch's many errors."""
+    import torch
+
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

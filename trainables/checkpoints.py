@@ -1,7 +1,6 @@
 """Models that users trained themselves: files of weights, of which no code is ever executed."""
 
 import hashlib
-import io
 import pickle
 import warnings
 from collections.abc import Sequence
@@ -40,21 +39,18 @@ def keep_checkpoint(path: str, models: Sequence[nn.Module], folder: Folder) -> s
     Raises:
         ValueError: If it cannot be read, holds anything but tensors and plain data, or is of another model.
     """
-    file = Path(path)
     try:
-        content = file.read_bytes()
+        content = Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"checkpoint {path} cannot be read: {error.strerror}") from None
     try:
         with warnings.catch_warnings(action="ignore"):
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "nsupported" in str(error):
+            state = artifacts.decoded(content)
+    except Exception as error:  # torch raises many kinds, by what it finds in the file
+        said = "is damaged, or no file of torch.save"
+        if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
             said = "holds other things than tensors and plain data; save the weights alone"
-            raise ValueError(f"checkpoint {path} {said}") from None
-        raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
-    except Exception:  # torch raises many kinds, by what it finds in the file
-        raise ValueError(f"checkpoint {path} is damaged, or no file of torch.save") from None
+        raise ValueError(f"checkpoint {path} {said}") from None
     for _ in WRAPPERS:
         inside = [state.get(name) for name in WRAPPERS] if isinstance(state, dict) else []
         state = next((each for each in inside if isinstance(each, dict)), state)

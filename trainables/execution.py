@@ -46,7 +46,7 @@ def dense_epochs(folder: Folder, run: DenseRun) -> list[int]:
 
 def dense_test_error(run: DenseRun, epoch: int, machine: Machine) -> float:
     """Test error of a dense model that is kept."""
-    dense = _needed(machine.folder, dense_file(run, epoch), f"the dense model of seed {run.seed} after epoch {epoch}")
+    dense = _dense(run, epoch, machine.folder)
     splits = splits_of(run, machine)
     stack = splits.stack(run.model, 1)
     stack.load([dense["training"]["stack"]])
@@ -96,8 +96,7 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
 def _execute_point(stage: PointStage, machine: Machine) -> Execution:
     """Siblings of earlier attempts are taken from their files, the missing ones retrained together."""
     point = stage.point
-    what = f"the dense model of seed {point.dense.seed} after epoch {point.epoch}"
-    dense = _needed(machine.folder, dense_file(point.dense, point.epoch), what)
+    dense = _dense(point.dense, point.epoch, machine.folder)
     if diverged := dense["training"]["diverged"][0]:
         return diverged_point(stage, NOT_FINITE.format(diverged, "dense training"))
     siblings = _siblings(machine.folder, point.key)
@@ -113,6 +112,10 @@ def _needed(folder: Folder, name: str, what: str) -> Any:
     if content is None:
         raise FileNotFoundError(f"{what} is not there")
     return content
+
+
+def _dense(run: DenseRun, epoch: int, folder: Folder) -> Any:
+    return _needed(folder, dense_file(run, epoch), f"the dense model of seed {run.seed} after epoch {epoch}")
 
 
 def _siblings(folder: Folder, key: str) -> dict[int, Sibling]:

@@ -130,7 +130,7 @@ class BoundarySearch:
     def _decision(self, here: float) -> tuple[Decision, str]:
         if self._wanted is not None:
             to: Decision = "hotter" if self._ranks[self._wanted] < self._ranks[here] else "colder"
-            doubt = self._strategy == "bisect" and not self._monotone()
+            doubt = self._strategy == "bisect" and self._in_doubt()
             return to, f"{to}, to {self._wanted:g}" + ", by steps, since LMC falls with heat" * doubt
         if self._end is None:
             return "stop", "no temperature is left"
@@ -156,12 +156,12 @@ class BoundarySearch:
         start = min(range(len(order)), key=lambda index: abs(self._ranks[order[index]] - rank))
         known = self._known()
         marks = [known[temperature].connected if temperature in known else None for temperature in order]
-        look = bisect if self._strategy == "bisect" and self._monotone() else step
+        look = step if self._strategy == "step" or self._in_doubt() else bisect
         probe, boundary = look(marks, start)
         return (order[probe], None) if probe is not None else (None, order[boundary])
 
-    def _monotone(self) -> bool:
-        """Whether nothing speaks against connectivity growing with heat.
+    def _in_doubt(self) -> bool:
+        """Whether something speaks against connectivity growing with heat.
 
         What does: a connected temperature colder than one that is not; or a barrier clearly deeper than one at a colder
         temperature that may be none, for all that noise allows.
@@ -172,8 +172,8 @@ class BoundarySearch:
                 errors = [float(visit.row.get("lmc_se", math.nan)) for visit in (hot, cold)]
                 falls = hot.row["lmc"] + CLEAR_ERRORS * math.hypot(*errors) < cold.row["lmc"]  # not if one is NaN
                 if cold.connected or (falls and cold.row["lmc"] + CLEAR_ERRORS * errors[1] >= self._threshold):
-                    return False
-        return True
+                    return True
+        return False
 
     def _rank(self, visit: Visit) -> int:
         return self._ranks[visit.row["temperature"]]

@@ -18,16 +18,19 @@ class Selection:
     Attributes:
         method: Its name.
         chosen: The candidate, in columns of the phase table; None if the method cannot tell.
-        regime: Regime of its pruned siblings.
         reason: Why.
         regret: Test error of its pruned siblings minus the lowest of all candidates; NaN if not known.
     """
 
     method: str
     chosen: Row | None
-    regime: str | None
     reason: str
     regret: float
+
+    @property
+    def regime(self) -> str | None:
+        """Regime of its pruned siblings."""
+        return None if self.chosen is None else self.chosen["regime"]
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; None for what is not known."""
@@ -110,7 +113,6 @@ def select(candidates: Sequence[Row], lmc_threshold: float) -> list[Selection]:
     selections = []
     for method, choose in METHODS.items():
         chosen, reason = choose(rows, lmc_threshold)
-        regime = None if chosen is None else chosen["regime"]
         regret = math.nan if chosen is None else chosen["test_error"] - best
-        selections.append(Selection(method, chosen, regime, reason, regret))
+        selections.append(Selection(method, chosen, reason, regret))
     return selections
