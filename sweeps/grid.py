@@ -12,7 +12,6 @@ from sweeps.preflight import check_data, check_models, pinned
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.report import write_report
-from sweeps.store import Store
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     spec = pinned(options.spec)
     spec.check()
     options.run.check()
-    store = Store(options.results)
+    store = options.store
     store.check()
     points = spec.points()
     kept = store.dense_models()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sweeps.errors import UsageError
 from sweeps.presets import DEFAULT_PRESET
 from sweeps.spec import SweepSpec
+from sweeps.store import Store
 from trainables.data import CACHE
 
 
@@ -69,9 +70,16 @@ class SweepOptions:
     """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
 
     out: str | None = None
-    """Folder of the results; results/<preset> if not given."""
+    """Where results go: a folder, or object storage, s3://bucket/path; results/<preset> if not given."""
+
+    storage_endpoint: str | None = None
+    """Server of s3://..., if it is not Amazon's own, as http://host:port."""
 
     @property
-    def results(self) -> str:
-        """Folder of the results."""
-        return f"results/{self.preset}" if self.out is None else self.out
+    def store(self) -> Store:
+        """Where results go.
+
+        Raises:
+            UsageError: If that is no place for them.
+        """
+        return Store(f"results/{self.preset}" if self.out is None else self.out, self.storage_endpoint)

@@ -4,17 +4,40 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from sweeps.errors import UsageError
-from trainables.artifacts import Folder
+from trainables.folders import Folder, LocalFolder
 
 
-def checked_file(option: str, name: str) -> Path:
-    """Path to write to.
+@dataclass(frozen=True)
+class File:
+    """A file to write, of a name in a folder."""
+
+    folder: Folder
+    name: str
+
+    def __str__(self) -> str:
+        return self.folder.at(self.name)
+
+    def write(self, content: bytes) -> None:
+        """Write it whole, making its folders.
+
+        Raises:
+            UsageError: If it cannot be written.
+        """
+        try:
+            self.folder.write(self.name, content)
+        except OSError as error:
+            raise UsageError(f"{self} cannot be written: {error.strerror or error}.") from None
+
+
+def checked_file(option: str, name: str) -> File:
+    """File to write.
 
     Raises:
         UsageError: If it is something else than a file, or its folder cannot be written.
@@ -25,7 +48,7 @@ def checked_file(option: str, name: str) -> Path:
     there = next(folder for folder in path.absolute().parents if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UsageError(f"{option} {name}: {there} is not a folder that can be written.")
-    return path
+    return File(LocalFolder(path.parent), path.name)
 
 
 def check_distinct(files: Mapping[str, str | None]) -> None:
@@ -36,26 +59,13 @@ def check_distinct(files: Mapping[str, str | None]) -> None:
             raise UsageError(f"{option} {name} is the file of {other}, too; name another.")
 
 
-def write_file(path: Path | str, content: bytes) -> None:
-    """Write a file whole, making its folders.
+def write_json(option: str, name: str, content: object) -> None:
+    """Write plain data as JSON into a file that an option names.
 
     Raises:
         UsageError: If it cannot be written.
     """
-    path = Path(path)
-    try:
-        Folder(path.parent).write(path.name, content)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from None
-
-
-def write_json(path: str, content: object) -> None:
-    """Write plain data as JSON.
-
-    Raises:
-        UsageError: If it cannot be written.
-    """
-    write_file(path, (json.dumps(content, indent=2) + "\n").encode())
+    checked_file(option, name).write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def print_table(table: Table) -> None:

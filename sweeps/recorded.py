@@ -26,42 +26,45 @@ class Recorded:
     """Results of an earlier sweep, or of somebody else's.
 
     Attributes:
-        path: Where they are.
+        path: Where they are, as it was named.
         spec: The sweep; of a file what is known of it, with the coldest temperature as that of the default recipe.
-        rows: Of a file; None for a results folder.
+        rows: Of a file; empty for a results folder.
+        store: Of a results folder; None for a file.
     """
 
     path: str
     spec: SweepSpec
-    rows: pd.DataFrame | None = None
+    rows: pd.DataFrame
+    store: Store | None = None
 
     def table(self, thresholds: Thresholds) -> pd.DataFrame:
         """Phase table of all of it."""
-        if self.rows is not None:
+        if self.store is None:
             return phase_of(self.rows, self.spec.temperature, thresholds)
-        store = Store(self.path)
-        return phase_table(store.with_added_siblings(self.spec.points()), store, thresholds)
+        return phase_table(self.store.with_added_siblings(self.spec.points()), self.store, thresholds)
 
     @property
     def title(self) -> str:
         """What it is of, in a few words."""
-        return self.spec.title if self.rows is None else Path(self.path).name
+        return self.spec.title if self.store is not None else Path(self.path).name
 
 
-def open_recorded(path: str, temperature: str | None) -> Recorded:
+def open_recorded(path: str, temperature: str | None, endpoint: str | None = None) -> Recorded:
     """Open a results folder, or a file.
 
     Args:
         path: Where it is.
         temperature: Axis of a file's temperatures; if None, what the file itself says, or epochs.
+        endpoint: Server of object storage, if it is not Amazon's.
 
     Raises:
         UsageError: If it is neither, or of another axis.
     """
-    if not path or not Path(path).exists():
+    if "://" not in path and (not path or not Path(path).exists()):
         raise UsageError(f"{path or '(nothing)'} is not there; name a results folder, or a .csv or .parquet file.")
-    if Path(path).is_dir():
-        return Recorded(path, Store(path).spec())
+    if "://" in path or Path(path).is_dir():
+        store = Store(path, endpoint)
+        return Recorded(path, store.spec(), pd.DataFrame(), store)
     rows = read_table(path)
     axis = axis_of(rows, path, temperature)
     temperatures, densities = (tuple(sorted(set(rows[name]))) for name in ("temperature", "density"))
@@ -78,7 +81,9 @@ def replayed(arguments: Sequence[str]) -> Recorded | None:
         UsageError: If it cannot be opened.
     """
     path = value_of("--replay", arguments)
-    return None if path is None else open_recorded(path, value_of("--temperature", arguments))
+    if path is None:
+        return None
+    return open_recorded(path, value_of("--temperature", arguments), value_of("--storage-endpoint", arguments))
 
 
 def check_recorded(spec: SweepSpec, past: Recorded, table: pd.DataFrame) -> None:

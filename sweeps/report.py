@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,8 +14,7 @@ from rich.table import Table
 
 from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.command import OK, parse, run_command
-from sweeps.errors import UsageError
-from sweeps.output import check_distinct, checked_file, print_table, write_file
+from sweeps.output import File, check_distinct, checked_file, print_table
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
 from sweeps.recorded import open_recorded
@@ -46,6 +44,9 @@ class Report:
 
     temperature: Literal["epochs", "batch_size", "rho", "lr"] | None = None
     """Of a file: what its temperature is; if not given what the file itself says, or epochs."""
+
+    storage_endpoint: str | None = None
+    """As of grid.py, for results in object storage."""
 
     lmc_threshold: float | None = None
     """Regime I is where LMC lies below this; the sweep's own if not given."""
@@ -77,26 +78,23 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.Da
     table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
-    path = checked_file("--out", out or str(store.folder.path / DIAGRAM))
-    try:
-        store.folder.write("phase.parquet", content.getvalue())
-        store.folder.write("phase.csv", table.to_csv(index=False).encode())
-    except OSError as error:
-        raise UsageError(f"the tables in {store.folder} cannot be written: {error.strerror}.") from None
-    _show(table, spec, path, spec.title)
+    file = checked_file("--out", out) if out else File(store.folder, DIAGRAM)
+    File(store.folder, "phase.parquet").write(content.getvalue())
+    File(store.folder, "phase.csv").write(table.to_csv(index=False).encode())
+    _show(table, spec, file, spec.title)
     return table
 
 
-def _show(table: pd.DataFrame, spec: SweepSpec, path: Path, title: str) -> None:
+def _show(table: pd.DataFrame, spec: SweepSpec, file: File, title: str) -> None:
     """Draw a phase table, print its regimes, and say where the diagram is."""
     diagram = phase_diagram(table, spec.hot_is_low)
-    write_diagram(path, diagram, title, spec.thresholds)
+    write_diagram(file, diagram, title, spec.thresholds)
     _print_regimes(diagram)
-    print(f"Phase diagram: {path}")
+    print(f"Phase diagram: {file}")
 
 
 def write_diagram(
-    path: Path, diagram: PhaseDiagram, what: str, thresholds: Thresholds, searches: Sequence[Search] = ()
+    file: File, diagram: PhaseDiagram, what: str, thresholds: Thresholds, searches: Sequence[Search] = ()
 ) -> None:
     """Draw a diagram into a file.
 
@@ -106,7 +104,7 @@ def write_diagram(
     legend = diagram.legend and f"Cells: {diagram.legend}."
     way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searches else ""
     caption = " ".join(filter(None, (_caption(thresholds), legend, way)))
-    write_file(path, draw(diagram, f"Phase diagram: {what}", caption, searches).encode())
+    file.write(draw(diagram, f"Phase diagram: {what}", caption, searches).encode())
 
 
 def _caption(thresholds: Thresholds) -> str:
@@ -135,17 +133,18 @@ def main(arguments: Sequence[str]) -> int:
         table_kind(options.table)
         checked_file("--table", options.table)
     check_distinct({"RESULTS": options.results, "--out": options.out, "--table": options.table})
-    past = open_recorded(options.results, options.temperature)
+    past = open_recorded(options.results, options.temperature, options.storage_endpoint)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
-    if past.rows is None:
-        table = write_report(Store(past.path), spec, options.out)
+    if past.store is not None:
+        table = write_report(past.store, spec, options.out)
     else:
         cells = past.table(spec.thresholds)
         _show(cells, spec, checked_file("--out", options.out or DIAGRAM), past.title)
         regimes = cells.set_index(["temperature", "load"])["regime"]
-        of_rows = zip(past.rows["temperature"], past.rows["density"], strict=True)
-        table = past.rows.assign(regime=[regimes[cell] for cell in of_rows])
+        rows = past.rows
+        of_rows = zip(rows["temperature"], rows["density"], strict=True)
+        table = rows.assign(regime=[regimes[cell] for cell in of_rows])
     if options.table:
         write_table(table, options.table)
     return OK

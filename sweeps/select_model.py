@@ -70,14 +70,14 @@ def main(arguments: Sequence[str]) -> int:
         check_recorded(spec, past, table)
         if lacking := lacking_cells(table, product(spec.temperatures, spec.loads)):
             raise UsageError(f"--replay: {past.path} has no results of {', '.join(lacking)}; leave them out.")
-        if past.rows is None and _measure_dense(spec, Store(past.path), options.run):
+        if past.store is not None and _measure_dense(spec, past.store, options.run):
             table = past.table(spec.thresholds)
         _report(options, table)
         return OK
     spec = pinned(spec)
     spec.check()
     options.run.check()
-    return _train(replace(options, spec=spec), Store(options.results))
+    return _train(replace(options, spec=spec), options.store)
 
 
 def _train(options: SelectModel, store: Store) -> int:
@@ -196,7 +196,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
     if (table["status"] == "incomplete").any():
         print("Note: some cells lack a part of their results; what there is was taken.")
     if options.json:
-        write_json(options.json, answers)
+        write_json("--json", options.json, answers)
         print(f"Choices: {options.json}")
 
 

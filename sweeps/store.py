@@ -1,6 +1,5 @@
 """Where results are kept: a folder of Parquet tables, each result safe in a file of its own the moment it exists."""
 
-import io
 import json
 import os
 import platform
@@ -12,21 +11,18 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sweeps.errors import UsageError
-from sweeps.schema import TABLES, check_schema
+from sweeps.parts import Parts, Row
+from sweeps.schema import TABLES
 from sweeps.spec import SweepSpec
-from trainables.artifacts import Folder
+from trainables.folders import open_folder
 from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_name
 
 SPEC = "sweep.json"
 ADDED_SIBLINGS = "added_siblings"
-
-Row = dict[str, Any]
 
 
 class Store:
@@ -36,17 +32,21 @@ class Store:
     stored once its files in ``pairs`` and ``runs`` both exist; they are written in this order.
 
     Args:
-        location: The folder. It is made when the first file is written.
+        location: The folder, a path or a URI as :func:`trainables.folders.open_folder` takes it. It is made when the
+            first file is written.
+        endpoint: URL of a server that speaks S3's protocol, if it is not Amazon's.
 
     Raises:
-        UsageError: If it is not a local folder.
+        UsageError: If it is no location.
     """
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
-        if "://" in os.fspath(location):
-            raise UsageError(f"{location} is not a local folder, and only those can hold results.")
-        self.folder = Folder(location)
-        self.artifacts = Folder(self.folder.path / "artifacts")
+    def __init__(self, location: str | os.PathLike[str], endpoint: str | None = None) -> None:
+        try:
+            self.folder = open_folder(location, endpoint)
+        except ValueError as error:
+            raise UsageError(f"{error}.") from None
+        self.artifacts = self.folder.below("artifacts")
+        self._tables = {table: Parts(self.folder, table) for table in TABLES}
 
     def set_spec(self, spec: SweepSpec) -> None:
         """Make this the folder's latest sweep, the one a report shows."""
@@ -77,23 +77,22 @@ class Store:
         try:
             seeds = {int(seed) for seed in json.loads(self.folder.read(_added(stage.point.key)) or b"[]")}
         except (TypeError, ValueError):
-            file = self.folder.path / _added(stage.point.key)
+            file = self.folder.at(_added(stage.point.key))
             raise UsageError(f"{file} is damaged; delete it, and run the search again.") from None
         return replace(stage, seeds=tuple(sorted({*stage.seeds, *seeds})))
 
     def check(self) -> None:
         """Raise UsageError unless the folder is new, empty or holds results."""
-        path = self.folder.path
         try:
-            names = {name for name in os.listdir(path) if name[0] != "."}
-        except FileNotFoundError:
-            return
+            names = {name for name in self.folder.contents() if name[0] != "."}
         except NotADirectoryError:
-            raise UsageError(f"{path} is a file, or below one; name a folder.") from None
+            raise UsageError(f"{self.folder} is a file, or below one; name a folder.") from None
+        except ValueError as error:
+            raise UsageError(f"{error}.") from None
         except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}; name another folder.") from None
+            raise UsageError(f"{self.folder} cannot be read: {error.strerror}; name another folder.") from None
         if names and not names & {SPEC, "runs", "pairs", "dense", "artifacts"}:
-            raise UsageError(f"{path} holds something else than a sweep's results; name a new or empty folder.")
+            raise UsageError(f"{self.folder} holds something else than a sweep's results; name a new or empty folder.")
 
     def check_writable(self) -> None:
         """Raise UsageError unless files can be written."""
@@ -109,11 +108,13 @@ class Store:
         Raises:
             UsageError: If there is none, or another version wrote it.
         """
-        file = self.folder.path / SPEC
+        file = self.folder.at(SPEC)
         try:
             content = self.folder.read(SPEC)
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
+        except ValueError as error:
+            raise UsageError(f"{error}.") from None
         if content is None:
             raise UsageError(f"{self.folder} holds no results of a sweep (there is no {SPEC} in it).")
         try:
@@ -159,7 +160,7 @@ class Store:
     def stored(self) -> dict[str, set[int]]:
         """Retrain seeds that have a result, by key of the point."""
         have: dict[str, set[int]] = {}
-        compared = set(self.folder.names("pairs", ".parquet"))
+        compared = self._tables["pairs"].names()
         for row in self.rows("runs", ["point", "retrain_seed", "status"]):
             if row["status"] != "failed" and row["point"] in compared:
                 have.setdefault(row["point"], set()).add(row["retrain_seed"])
@@ -172,60 +173,38 @@ class Store:
             for row in self.rows("dense", ["dense", "epoch", "status"])
             if row["status"] != "failed"
         }
-        kept = {run: self.artifacts.names(f"dense/{run}", ".pt") for run in {run for run, _ in measured}}
-        return {(run, epoch) for run, epoch in measured if dense_name(epoch) in kept[run]}
+        kept = self.artifacts.files("dense") if measured else {}
+        return {(run, epoch) for run, epoch in measured if f"{run}/{dense_name(epoch)}.pt" in kept}
 
     def rows(self, table: str, columns: list[str] | None = None) -> list[Row]:
         """All rows of a table, or these columns of them."""
         return self.table(table, columns).to_pylist()
 
-    def table(self, table: str, columns: list[str] | None = None, parts: Iterable[str] | None = None) -> pa.Table:
+    def table(self, table: str, columns: Sequence[str] | None = None, parts: Iterable[str] | None = None) -> pa.Table:
         """A table, with the schema of :data:`sweeps.schema.TABLES`.
 
         Args:
             table: Its name.
             columns: Only these columns.
-            parts: Only these of its files; names that there are none of are left out.
+            parts: Only these of its parts; names that there are none of are left out.
 
         Raises:
             UsageError: If a file is not of this schema.
         """
-        names = self.folder.names(table, ".parquet") if parts is None else parts
-        tables = [self._read(table, name, columns) for name in names]
-        schema = TABLES[table]
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in columns])
-        # A column that was added later is null in older files.
-        found = [schema.empty_table(), *(part for part in tables if part is not None)]
-        try:
-            return pa.concat_tables(found, promote_options="default").select(schema.names)
-        except pa.ArrowException as error:
-            said = f"has columns of other types ({str(error).splitlines()[0]}); it is not this service's alone"
-            raise UsageError(f"{self.folder.path / table} {said}.") from None
+        return self._tables[table].read(columns, parts)
+
+    def merge(self) -> None:
+        """Merge the tables' parts that are not yet, where they are many: that is faster to read."""
+        for parts in self._tables.values():
+            parts.merge()
 
     def _results(self, table: str, name: str) -> list[Row]:
         """Rows of a file that are results, not failures; none if there is no such file."""
-        part = self._read(table, name)
-        return [row for row in part.to_pylist() if row["status"] != "failed"] if part else []
-
-    def _read(self, table: str, name: str, columns: list[str] | None = None) -> pa.Table | None:
-        file = f"{table}/{name}.parquet"
-        content = self.folder.read(file)
-        if content is None:
-            return None
-        try:
-            parquet = pq.ParquetFile(io.BytesIO(content))
-            check_schema(parquet.schema_arrow, str(self.folder.path / file))
-            return parquet.read(columns, use_threads=False).replace_schema_metadata(None)
-        except (pa.ArrowException, OSError):
-            said = "is damaged or not a Parquet file; delete it, and run the sweep again"
-            raise UsageError(f"{self.folder.path / file} {said}.") from None
+        return [row for row in self._tables[table].rows(name) if row["status"] != "failed"]
 
     def _write(self, table: str, name: str, rows: Iterable[Row], device: str) -> None:
         common = _provenance() | {"device": device, "created_at": datetime.now(UTC)}
-        content = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist([common | row for row in rows], TABLES[table]), content)
-        self.folder.write(f"{table}/{name}.parquet", content.getvalue())
+        self._tables[table].write(name, [common | row for row in rows])
 
 
 def dense_part(run: DenseRun, epoch: int) -> str:

@@ -1,9 +1,7 @@
 """Find the temperature for a density without a grid: ``python sweeps/tune_temperature.py --density 0.1``."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +14,7 @@ from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, pres
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
-from sweeps.output import check_distinct, checked_file, print_table, write_json
+from sweeps.output import File, check_distinct, checked_file, print_table, write_json
 from sweeps.phase import phase_table, rows_of
 from sweeps.phase_diagram import Search, phase_diagram
 from sweeps.preflight import check_data, check_models, pinned
@@ -86,14 +84,24 @@ def main(arguments: Sequence[str]) -> int:
         tuning = _tuning(options)
         replay(tuning, table)
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
-        folder = Path(past.path) if past.rows is None and os.access(past.path, os.W_OK) else Path()
-        _report(options, tuning, shown, folder / PICTURE, past.title)
+        _report(options, tuning, shown, _place(past.store), past.title)
         return OK
     spec = pinned(spec)
     spec.check()
     options.run.check()
     _check_selection(options, [field.name for field in PHASE if pa.types.is_floating(field.type)])
-    return _search(replace(options, spec=spec), Store(options.results))
+    return _search(replace(options, spec=spec), options.store)
+
+
+def _place(store: Store | None) -> File:
+    """Where the picture of a replay goes: to the results, if these can be written."""
+    try:
+        if store is not None:
+            store.check_writable()
+            return File(store.folder, PICTURE)
+    except UsageError:
+        pass
+    return checked_file("--picture", PICTURE)
 
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
@@ -155,18 +163,18 @@ def _search(options: TuneTemperature, store: Store) -> int:
         return INTERRUPTED
     code = report_failures(plan.evaluated, store)
     table = phase_table(plan.cells, store, spec.thresholds)
-    answers = _report(options, tuning, table, store.folder.path / PICTURE, spec.title)
+    answers = _report(options, tuning, table, File(store.folder, PICTURE), spec.title)
     return SOME_FAILED if any(answer.temperature is None for answer in answers) else code
 
 
 def _report(
-    options: TuneTemperature, tuning: TemperatureTuning, table: pd.DataFrame, picture: Path, title: str
+    options: TuneTemperature, tuning: TemperatureTuning, table: pd.DataFrame, picture: File, title: str
 ) -> list[Answer]:
     """Print the answers, and write them and the picture."""
     spec = options.spec
     answers = tuning.answers(table)
     if options.json:
-        write_json(options.json, [answer.as_json(spec.load) for answer in answers])
+        write_json("--json", options.json, [answer.as_json(spec.load) for answer in answers])
     shown = Table(box=SIMPLE, collapse_padding=True)
     for heading in (spec.load, f"chosen {spec.temperature}", "regime", "evaluated, in order", "test error", "regret"):
         shown.add_column(heading, justify="right", no_wrap=heading != "evaluated, in order")
@@ -185,7 +193,7 @@ def _report(
     if options.json:
         print(f"Answers: {options.json}")
     diagram = phase_diagram(table, spec.hot_is_low)
-    path = checked_file("--picture", options.picture or str(picture))
+    file = checked_file("--picture", options.picture) if options.picture else picture
     rows = spec.hot_to_cold
     searches = [
         Search(
@@ -195,8 +203,8 @@ def _report(
         )
         for answer in answers
     ]
-    write_diagram(path, diagram, title, spec.thresholds, searches)
-    print(f"Picture: {path}")
+    write_diagram(file, diagram, title, spec.thresholds, searches)
+    print(f"Picture: {file}")
     return answers
 
 

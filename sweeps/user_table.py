@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from metrics.regimes import Thresholds
 from sweeps.axes import TEMPERATURES
 from sweeps.errors import UsageError
-from sweeps.output import write_file
+from sweeps.output import checked_file
 from sweeps.phase import normalized_error, with_regimes
 from sweeps.schema import PHASE
 
@@ -138,7 +138,7 @@ def write_table(table: pd.DataFrame, path: str) -> None:
     except pa.ArrowException as error:
         said = str(error).strip().splitlines()[0]
         raise UsageError(f"{path} cannot be written ({said}); name a .csv file.") from None
-    write_file(path, content.getvalue())
+    checked_file("--table", path).write(content.getvalue())
 
 
 def table_kind(name: str) -> str:

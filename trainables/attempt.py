@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from trainables import artifacts
-from trainables.artifacts import Folder
 from trainables.batches import Split, TrainingBatches
 from trainables.data import CACHE, DataSet, load
+from trainables.folders import Folder
 from trainables.measurement import errors
 from trainables.models import build
 from trainables.stack import GroupedStack, SerialStack, Stack

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables import artifacts
-from trainables.artifacts import Folder
+from trainables.folders import Folder
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "training", "stack")
 """Names under which training scripts commonly put the weights, and this service's own dense models have them."""

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from trainables import artifacts
-from trainables.artifacts import Folder
 from trainables.attempt import Attempt, Machine, Progress, Splits, splits_of
 from trainables.checkpoints import checkpoint_file
+from trainables.folders import Folder
 from trainables.measurement import errors
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
 from trainables.siblings import NOT_FINITE, Execution, Rows, Sibling, diverged_point, measure

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import torch
 from ray import tune
 
-from trainables.artifacts import Folder
 from trainables.attempt import Machine
 from trainables.execution import execute
+from trainables.folders import Folder
 from trainables.siblings import Execution, Rows
 from trainables.stages import Stage
 

@@ -21,9 +21,9 @@ from sweeps.options import machine_cores
 from sweeps.phase import phase_table, with_regimes
 from sweeps.store import Store
 from trainables import artifacts
-from trainables.artifacts import Folder
 from trainables.attempt import Machine, splits_of
 from trainables.execution import dense_file, retraining
+from trainables.folders import LocalFolder
 from trainables.measurement import errors, path_errors, similarities
 from trainables.stages import PointStage
 
@@ -35,7 +35,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     """LMC and CKA of every pair of a point's siblings at every share of retraining, and their mean validation error."""
     torch.set_num_threads(1)
     point = stage.point
-    machine = Machine(Folder(folder), torch.device("cpu"))
+    machine = Machine(LocalFolder(folder), torch.device("cpu"))
     splits = splits_of(point.dense, machine)
     dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     assert dense is not None

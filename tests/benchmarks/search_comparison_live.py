@@ -29,9 +29,9 @@ from sweeps.phase import phase_table, rows_of
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from trainables import artifacts
-from trainables.artifacts import Folder
 from trainables.attempt import Machine, splits_of
 from trainables.execution import TEST_EPOCHS, dense_file, retraining
+from trainables.folders import LocalFolder
 from trainables.measurement import errors
 
 EVALUATIONS = 3
@@ -45,7 +45,7 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
     stages = [
         stage for stage in spec.points() if (stage.label.temperature, stage.label.load) == (temperature, config["load"])
     ]
-    machine = Machine(Folder(folder), torch.device("cpu"))
+    machine = Machine(LocalFolder(folder), torch.device("cpu"))
     splits = splits_of(stages[0].point.dense, machine)
     trainings = []
     for stage in stages:

@@ -4,11 +4,12 @@ import pickle
 import pytest
 import torch
 
-from trainables.artifacts import Folder, load, save
+from trainables.artifacts import load, save
+from trainables.folders import LocalFolder
 
 
 def test_files_come_back(tmp_path):
-    folder = Folder(tmp_path / "new")
+    folder = LocalFolder(tmp_path / "new")
     folder.write("a/b.bin", b"one")
     folder.write("a/b.bin", b"two")
     assert folder.read("a/b.bin") == b"two"
@@ -21,7 +22,7 @@ def test_files_come_back(tmp_path):
 
 
 def test_a_write_that_is_cut_off_leaves_the_old_file_and_is_not_seen(tmp_path, monkeypatch):
-    folder = Folder(tmp_path)
+    folder = LocalFolder(tmp_path)
     folder.write("t/key.parquet", b"old")
 
     def cut_off(*_):
@@ -42,7 +43,7 @@ def test_loading_never_runs_code(tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "harm"),)
 
-    folder = Folder(tmp_path)
+    folder = LocalFolder(tmp_path)
     folder.write("planted.pt", pickle.dumps(Harmful()))
     with pytest.raises(ValueError, match=r"planted.pt is damaged or not of this service"):
         load(folder, "planted.pt")
@@ -54,8 +55,8 @@ def test_loading_never_runs_code(tmp_path):
 
 def test_tensors_and_plain_data_come_back(tmp_path):
     content = {"seeds": [1, 2], "model": {"w": torch.arange(3)}, "error": 0.25}
-    save(Folder(tmp_path), "x.pt", content)
-    again = load(Folder(tmp_path), "x.pt")
+    save(LocalFolder(tmp_path), "x.pt", content)
+    again = load(LocalFolder(tmp_path), "x.pt")
     assert again["seeds"] == [1, 2]
     assert torch.equal(again["model"]["w"], torch.arange(3))
-    assert load(Folder(tmp_path), "y.pt") is None
+    assert load(LocalFolder(tmp_path), "y.pt") is None

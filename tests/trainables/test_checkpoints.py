@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainables.artifacts import Folder
 from trainables.attempt import Machine, splits_of
 from trainables.checkpoints import checkpoint_file, keep_checkpoint
 from trainables.execution import execute, finish
+from trainables.folders import LocalFolder
 from trainables.measurement import errors
 from trainables.models import build
 from trainables.recipe import Recipe
@@ -40,7 +40,7 @@ def model(seed=0, name=NAME):
 def test_weights_are_kept_however_they_were_saved(tmp_path, wrap):
     state = model().state_dict()
     torch.save(wrap(state), tmp_path / "mine.pt")
-    folder = Folder(tmp_path / "artifacts")
+    folder = LocalFolder(tmp_path / "artifacts")
     name = keep_checkpoint(str(tmp_path / "mine.pt"), [model(1)], folder)
     kept = torch.load(folder.path / checkpoint_file(name), weights_only=True)
     assert kept.keys() == state.keys()
@@ -84,13 +84,13 @@ def test_what_is_no_checkpoint_is_said_in_one_sentence_and_never_run(tmp_path):
         "absent": "cannot be read: No such file",
     }.items():
         with pytest.raises(ValueError, match=f"checkpoint .*{name}.pt {said}"):
-            keep_checkpoint(str(tmp_path / f"{name}.pt"), [model()], Folder(tmp_path / "artifacts"))
+            keep_checkpoint(str(tmp_path / f"{name}.pt"), [model()], LocalFolder(tmp_path / "artifacts"))
     assert not (tmp_path / "owned").exists()
     assert not (tmp_path / "artifacts").exists()
 
 
 def test_a_users_model_is_measured_pruned_and_retrained(tmp_path):
-    machine = Machine(Folder(tmp_path / "artifacts"), torch.device("cpu"))
+    machine = Machine(LocalFolder(tmp_path / "artifacts"), torch.device("cpu"))
     torch.save(model(7).state_dict(), tmp_path / "mine.pt")
     name = keep_checkpoint(str(tmp_path / "mine.pt"), [model()], machine.folder)
     run = DenseRun("digits", 0.7, NAME, replace(RECIPE, epochs=0), 0, checkpoint=name)

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from trainables import artifacts, attempt, execution, measurement, siblings
-from trainables.artifacts import Folder
 from trainables.attempt import Machine
 from trainables.batches import TrainingBatches
 from trainables.data import load
 from trainables.execution import dense_file, execute, finish
+from trainables.folders import LocalFolder
 from trainables.models import build
 from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
@@ -28,13 +28,13 @@ def values(rows):
 
 @pytest.fixture
 def machine(tmp_path):
-    return Machine(Folder(tmp_path), torch.device("cpu"), checkpoint_seconds=0.0)
+    return Machine(LocalFolder(tmp_path), torch.device("cpu"), checkpoint_seconds=0.0)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A dense run and a point that were never disturbed."""
-    machine = Machine(Folder(tmp_path_factory.mktemp("done")), torch.device("cpu"))
+    machine = Machine(LocalFolder(tmp_path_factory.mktemp("done")), torch.device("cpu"))
     dense = finish(execute(DenseStage(DENSE, (2, 4, 6)), machine))["dense"]
     return machine, dense, finish(execute(STAGE, machine))
 
@@ -170,8 +170,8 @@ def test_the_pruner_of_the_point_is_used(machine):
 def test_a_stage_that_was_stopped_goes_on_and_ends_with_the_same_rows(finished, tmp_path, epochs, how):
     """Killed: only what checkpoints kept is left. Closed: what was running is saved, checkpoint or not."""
     seconds = 0.0 if how == "killed" else 1e9
-    before = Machine(Folder(tmp_path / "before"), torch.device("cpu"), seconds)
-    after = Machine(Folder(tmp_path / "after"), torch.device("cpu"), seconds)
+    before = Machine(LocalFolder(tmp_path / "before"), torch.device("cpu"), seconds)
+    after = Machine(LocalFolder(tmp_path / "after"), torch.device("cpu"), seconds)
     alive = []  # a generator that is collected is closed
     for stage in (DenseStage(DENSE, (2, 4, 6)), STAGE):
         stopped = execute(stage, before)
@@ -194,7 +194,7 @@ def test_a_stage_that_was_stopped_goes_on_and_ends_with_the_same_rows(finished, 
 def test_dense_models_of_all_axes_go_on_exactly(recipe, machine, tmp_path):
     """SAM, whose momentum an often copied implementation loses, and a schedule of steps whose last epoch is a part."""
     stage = DenseStage(replace(DENSE, recipe=recipe), (recipe.epochs,))
-    straight = Machine(Folder(tmp_path / "straight"), torch.device("cpu"))
+    straight = Machine(LocalFolder(tmp_path / "straight"), torch.device("cpu"))
     expected = finish(execute(stage, straight))["dense"]
     stopped = execute(stage, machine)
     next(stopped)

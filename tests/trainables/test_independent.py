@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from trainables import artifacts
-from trainables.artifacts import Folder
 from trainables.attempt import Machine
 from trainables.data import ARRAYS, CACHE, load, pin
 from trainables.execution import execute, finish
+from trainables.folders import LocalFolder
 from trainables.models import build
 from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
@@ -41,7 +41,7 @@ def cifar(folder):
 def test_errors_connectivity_and_similarity(source, tmp_path):
     dense = source(tmp_path)
     point = Point(dense, 4, 0.05, "magnitude-uniform", replace(RECIPE, epochs=1), Measurement())
-    machine = Machine(Folder(tmp_path), torch.device("cpu"))
+    machine = Machine(LocalFolder(tmp_path), torch.device("cpu"))
     finish(execute(DenseStage(dense, (4,)), machine))
     rows = finish(execute(PointStage(point, (1, 2, 3), LABEL), machine))
     siblings = artifacts.load(machine.folder, f"siblings/{point.key}/1-2-3.pt")
