@@ -1,5 +1,6 @@
 """Carrying out a plan by training, and saying what came of it."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -28,10 +29,15 @@ def carry_out(
     Raises:
         UsageError: If it cannot start.
     """
-    from sweeps.runner import Interrupted, ray_cluster, run
+    if options.address is None:
+        # As Ray does on macOS and Windows, and before it is imported: its own ports are on loopback alone.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    from sweeps.runner import Interrupted, check_nodes, ray_cluster, run
 
     try:
-        with ray_cluster(options):
+        with ray_cluster(options), store.shared():
+            if options.address is not None:
+                check_nodes(store)
             started()
             run(plan, store, options, progress)
     except Interrupted:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,8 +17,8 @@ from trainables.folders import FileState, Folder
 MERGE_AT = 500
 """Parts that are read one by one before they are merged."""
 
-SETTLED_SECONDS = 60.0
-"""A part is merged when it is so old: object stores tell changes apart by the second, and clocks differ."""
+SETTLED_NS = 2 * 10**9
+"""A part is merged when the newest one is so much newer, by the storage's own clock."""
 
 FEW = 100
 """So many parts are read by their names; for more, the folder is listed."""
@@ -72,19 +71,19 @@ class Parts:
             return self._joined(list(self._decoded(names, columns).values()), columns)
         states = self._states(names)
         merged = self._merged(states, columns)
-        rest = [name for name in states if not any(name in copies for copies, _ in merged)]
-        unmerged = self._decoded(rest, columns)
-        if len(rest) >= MERGE_AT:
-            self._merge(states, rest)
+        rest = _without(states, merged)
+        many = len(rest) >= MERGE_AT
+        unmerged = self._decoded(rest, None if many else columns)
+        if many:
+            self._merge(states, unmerged)
         return self._joined([*(copy for _, copy in merged), *unmerged.values()], columns)
 
     def merge(self) -> None:
         """Merge parts that are not yet, if they are many."""
         states = self._states(None)
-        covered = {name for copies, _ in self._merged(states, []) for name in copies}
-        rest = [name for name in states if name not in covered]
+        rest = _without(states, self._merged(states, []))
         if len(rest) >= MERGE_AT:
-            self._merge(states, rest)
+            self._merge(states, self._decoded(rest, None))
 
     def _states(self, names: Iterable[str] | None) -> dict[str, FileState]:
         """States of parts that are there, of all or of these."""
@@ -92,14 +91,17 @@ class Parts:
         found = {file.removesuffix(".parquet"): state for file, state in files if file.endswith(".parquet")}
         return found if names is None else {name: found[name] for name in names if name in found}
 
-    def _merge(self, states: Mapping[str, FileState], names: Iterable[str]) -> None:
-        """Keep a merged copy of those of these parts that are old enough, if it can be written."""
-        settled = [name for name in names if time.time() - states[name][1] / 1e9 > SETTLED_SECONDS]
-        tables = self._decoded(settled, None)
-        if not tables:
+    def _merge(self, states: Mapping[str, FileState], parts: Mapping[str, pa.Table]) -> None:
+        """Keep a merged copy of parts that are settled, if it can be written.
+
+        Object stores tell changes apart by the second: what is as new as the newest part may change without a sign.
+        """
+        newest = max(at for _, at in states.values())
+        settled = {name: part for name, part in parts.items() if newest - states[name][1] > SETTLED_NS}
+        if not settled:
             return
-        index = [(name, *states[name], len(table)) for name, table in tables.items()]
-        merged = self._joined(list(tables.values()), None)
+        index = [(name, *states[name], len(part)) for name, part in settled.items()]
+        merged = self._joined(list(settled.values()), None)
         content = io.BytesIO()
         metadata = (self._schema.metadata or {}) | {_INDEX: json.dumps(index).encode()}
         pq.write_table(merged.cast(self._schema).replace_schema_metadata(metadata), content, compression="zstd")
@@ -166,3 +168,9 @@ class Parts:
 
     def _file(self, name: str) -> str:
         return f"{self._table}/{name}.parquet"
+
+
+def _without(states: Mapping[str, FileState], merged: Sequence[tuple[set[str], pa.Table]]) -> list[str]:
+    """Parts of which there is no merged copy."""
+    copied: set[str] = set().union(*(names for names, _ in merged))
+    return [name for name in states if name not in copied]

@@ -1,15 +1,22 @@
 """The phase table: one row for each temperature and load, with the regime found there."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.schema import PHASE
 from sweeps.store import Store, dense_part
 from trainables.stages import PointStage
+
+_OF_RUNS = ["test_error", "validation_error", "train_error", "density"]
+_OF_PAIRS = ["lmc", "cka"]
+_MODEL = ["cell", "dense_seed"]
+"""What siblings of one pruned model have in common."""
 
 
 def phase_table(points: Sequence[PointStage], store: Store, thresholds: Thresholds) -> pd.DataFrame:
@@ -19,21 +26,21 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
         One row for each cell of the grid, missing ones included, by temperature, then load; columns as in
         :data:`sweeps.schema.PHASE`, which also says what they mean.
     """
-    keys = [stage.point.key for stage in points]
-    runs, pairs = (store.table(name, parts=keys).to_pandas() for name in ("runs", "pairs"))
-    models = {dense_part(stage.point.dense, stage.point.epoch) for stage in points}
-    dense = store.table("dense", parts=sorted(models)).to_pandas()
-    cells: dict[tuple[float, float], list[PointStage]] = {}
-    for stage in points:
-        cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
-    wanted = {(stage.point.key, seed) for stage in points for seed in stage.seeds}
-    runs = runs[_among(runs, "retrain_seed", wanted)]
-    pairs = pairs[_among(pairs, "first_seed", wanted) & _among(pairs, "second_seed", wanted)]
+    stages = _stages(points)
+    siblings = stages[["cell", "point", "seed"]].explode("seed").astype({"seed": "int64"})
+    runs = _read(store, "runs", _OF_RUNS, siblings, "retrain_seed")
+    pairs = _read(store, "pairs", _OF_PAIRS, siblings, "first_seed", "second_seed")
     pairs = pairs[pairs["point"].isin(runs["point"])]
-    runs_by_point, pairs_by_point = (dict(list(table.groupby("point"))) for table in (runs, pairs))
-    dense_errors = dense.set_index(["dense", "epoch"])[["validation_error", "test_error"]].astype(float)
-    rows = [_cell(stages, runs_by_point, pairs_by_point, dense_errors) for stages in cells.values()]
-    table = pd.DataFrame(rows).sort_values(["temperature", "load"], ignore_index=True)
+    table = stages.drop_duplicates("cell").set_index("cell").sort_index()
+    table["status"] = _statuses(runs, _counts(siblings, len(table)))
+    seconds = pd.concat([rows.set_index("cell")["seconds"] for rows in (runs, pairs)])
+    table["seconds"] = seconds.groupby("cell").sum().reindex(table.index, fill_value=0)
+    runs, pairs = (rows[rows["status"] == "ok"] for rows in (runs, pairs))
+    table["n_runs"], table["n_pairs"] = _counts(runs, len(table)), _counts(pairs, len(table))
+    table["n_dense_seeds"] = _counts(runs.drop_duplicates(_MODEL), len(table))
+    jackknifes = {f"{name}_se": _jackknife(pairs, name) for name in _OF_PAIRS}
+    table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**jackknifes)])
+    table = table.join(_dense_errors(points, stages, store)).reset_index(drop=True)
     table["normalized_test_error"] = normalized_error(table)
     return with_regimes(table, thresholds)[PHASE.names]
 
@@ -55,93 +62,77 @@ def normalized_error(table: pd.DataFrame) -> "pd.Series[float]":
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
     """Add the column ``regime`` to a table with columns ``load``, ``lmc`` and ``cka``; None where it is undefined."""
-    table = table.assign(regime=pd.Series([None] * len(table), dtype=object, index=table.index))
-    for _, cells in table.groupby("load"):
-        table.loc[cells.index, "regime"] = pd.Series(
-            regimes_at_load(list(cells["lmc"]), list(cells["cka"]), thresholds), index=cells.index, dtype=object
-        )
+    regimes = np.full(len(table), None, dtype=object)
+    lmcs, ckas = table["lmc"].to_numpy(), table["cka"].to_numpy()
+    for cells in table.groupby("load").indices.values():
+        regimes[cells] = regimes_at_load(lmcs[cells].tolist(), ckas[cells].tolist(), thresholds)
+    return table.assign(regime=pd.Series(regimes, index=table.index, dtype=object))
+
+
+def _stages(points: Sequence[PointStage]) -> pd.DataFrame:
+    """A row for each point, with the number of its cell: by temperature, then load."""
+    rows = [
+        vars(stage.label)
+        | {"point": stage.point.key, "seed": stage.seeds, "dense": stage.point.dense.key, "epoch": stage.point.epoch}
+        for stage in points
+    ]
+    stages = pd.DataFrame(rows)
+    return stages.assign(cell=stages.groupby(["temperature", "load"]).ngroup())
+
+
+def _read(store: Store, name: str, values: Sequence[str], siblings: pd.DataFrame, *seeds: str) -> pd.DataFrame:
+    """Rows of a table whose point and seeds are among the siblings, with the number of the cell."""
+    columns = ["point", "dense_seed", "status", "seconds", *seeds, *values]
+    table = store.table(name, columns, siblings["point"]).to_pandas()
+    for seed in seeds:
+        table = table.merge(siblings.rename(columns={"seed": seed}))
     return table
 
 
-def _among(table: pd.DataFrame, seed: str, wanted: Collection[tuple[str, int]]) -> "pd.Series[bool]":
-    """Which rows are of a point and a seed that are wanted."""
-    found = [of in wanted for of in zip(table["point"], table[seed], strict=True)]
-    return pd.Series(found, index=table.index, dtype=bool)
+def _counts(rows: pd.DataFrame, cells: int) -> npt.NDArray[np.int64]:
+    """How many rows each cell has."""
+    return np.bincount(rows["cell"].to_numpy(), minlength=cells)
 
 
-def _cell(
-    stages: Sequence[PointStage],
-    runs_by_point: dict[str, pd.DataFrame],
-    pairs_by_point: dict[str, pd.DataFrame],
-    dense_errors: pd.DataFrame,
-) -> dict[str, Any]:
-    """Summarise one temperature and load over the dense seeds."""
-    keys = [stage.point.key for stage in stages]
-    all_runs = _concat([runs_by_point[key] for key in keys if key in runs_by_point])
-    all_pairs = _concat([pairs_by_point[key] for key in keys if key in pairs_by_point])
-    wanted = sum(len(stage.seeds) for stage in stages)
-    label = stages[0].label
-    row: dict[str, Any] = {
-        "temperature_axis": label.temperature_axis,
-        "temperature": label.temperature,
-        "load_axis": label.load_axis,
-        "load": label.load,
-        "status": _status([] if all_runs is None else list(all_runs["status"]), wanted),
-        "seconds": sum(float(table["seconds"].sum()) for table in (all_runs, all_pairs) if table is not None),
-    }
-    runs = None if all_runs is None else all_runs[all_runs["status"] == "ok"]
-    pairs = None if all_pairs is None else all_pairs[all_pairs["status"] == "ok"]
-    for name in ("test_error", "validation_error", "train_error", "density"):
-        row |= _mean_and_errors(runs, name)
-    for name in ("lmc", "cka"):
-        row |= _mean_and_errors(pairs, name)
-        row[f"{name}_se"] = math.nan if pairs is None else _jackknife(pairs, name)
-    models = dense_errors.reindex([(stage.point.dense.key, stage.point.epoch) for stage in stages])
-    row["dense_validation_error"] = models["validation_error"].mean()
-    row["dense_test_error"] = models["test_error"].mean(skipna=False)
-    row["n_runs"] = 0 if runs is None else len(runs)
-    row["n_pairs"] = 0 if pairs is None else len(pairs)
-    row["n_dense_seeds"] = 0 if runs is None else runs["dense_seed"].nunique()
-    return row
+def _statuses(runs: pd.DataFrame, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+    """Status of each cell, of which so many runs are wanted."""
+    found = _counts(runs, len(wanted))
+    failed, diverged = (_counts(runs[runs["status"] == bad], len(wanted)) > 0 for bad in ("failed", "diverged"))
+    cases = {"failed": failed, "diverged": diverged, "missing": found == 0, "incomplete": found < wanted}
+    return np.select(list(cases.values()), list(cases), "ok")
 
 
-def _status(statuses: Sequence[str], wanted: int) -> str:
-    for status in ("failed", "diverged"):
-        if status in statuses:
-            return status
-    if len(statuses) < wanted:
-        return "incomplete" if statuses else "missing"
-    return "ok"
+def _means(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Means over the defined values, their standard errors over them, and over the means of the dense seeds.
+
+    NaN without any value; a standard error also with one.
+    """
+    cells = rows.groupby("cell")[columns]
+    dense = rows.groupby(_MODEL)[columns].mean().groupby("cell")
+    return cells.mean().join([cells.sem().add_suffix("_se"), dense.sem().add_suffix("_se_dense")])
 
 
-def _concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
-    return pd.concat(tables) if tables else None
-
-
-def _mean_and_errors(table: pd.DataFrame | None, column: str) -> dict[str, float]:
-    """Mean over the defined values, its standard error over them, and over the means of the dense seeds."""
-    if table is None:
-        return dict.fromkeys((column, f"{column}_se", f"{column}_se_dense"), math.nan)
-    values = table[column].astype(float)
-    dense = values.groupby(table["dense_seed"]).mean()
-    return {column: float(values.mean()), f"{column}_se": _error(values), f"{column}_se_dense": _error(dense)}
-
-
-def _jackknife(pairs: pd.DataFrame, column: str) -> float:
+def _jackknife(pairs: pd.DataFrame, column: str) -> "pd.Series[float]":
     """Standard error of the mean over pairs, from leaving out one sibling at a time: pairs share siblings.
 
-    Of each dense seed by itself: what differs between dense seeds is not the siblings' noise.
+    Of each dense seed by itself: what differs between dense seeds is not the siblings' noise. NaN where a sibling is in
+    all pairs of a dense seed, as it is in a single one.
     """
     pairs = pairs[pairs[column].notna()]
-    variance = 0.0
-    for _, own in pairs.groupby("dense_seed"):
-        siblings = {*own["first_seed"], *own["second_seed"]}
-        without = [own[(own["first_seed"] != left) & (own["second_seed"] != left)][column].mean() for left in siblings]
-        means = pd.Series(without, dtype=float)
-        squares = ((means - means.mean()) ** 2).sum(skipna=False)  # NaN for one pair
-        variance += (len(own) / len(pairs)) ** 2 * (len(means) - 1) / len(means) * float(squares)
-    return math.sqrt(variance) if len(pairs) else math.nan
+    ends = pd.concat([pairs.assign(sibling=pairs[seed]) for seed in ("first_seed", "second_seed")])
+    own = ends.groupby([*_MODEL, "sibling"])[column].agg(["sum", "count"])
+    rest = own.groupby(_MODEL).transform("sum") / 2 - own
+    without = (rest["sum"] / rest["count"]).groupby(_MODEL)
+    share = own["count"].groupby(_MODEL).sum() / own["count"].groupby("cell").sum()
+    variance = share**2 * (without.size() - 1) * without.var(ddof=0)
+    return np.sqrt(variance.groupby("cell").sum()).mask((rest["count"] == 0).groupby("cell").any())
 
 
-def _error(values: "pd.Series[float]") -> float:
-    return float(values.std()) / math.sqrt(max(values.count(), 1))
+def _dense_errors(points: Sequence[PointStage], stages: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Mean errors of the dense models of each cell: of those known, but the test error NaN unless known of all."""
+    names = {dense_part(stage.point.dense, stage.point.epoch) for stage in points}
+    columns = ["dense", "epoch", "validation_error", "test_error"]
+    dense = store.table("dense", columns, sorted(names)).to_pandas()
+    cells = stages[["cell", "dense", "epoch"]].merge(dense, how="left").groupby("cell")
+    test_error = cells["test_error"].mean().where(cells["test_error"].count() == cells.size())
+    return pd.DataFrame({"dense_validation_error": cells["validation_error"].mean(), "dense_test_error": test_error})

@@ -5,13 +5,15 @@ import os
 import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 from sweeps.errors import UsageError
+from sweeps.heartbeat import Heartbeat
 from sweeps.options import RunOptions
 from sweeps.plan import Outcome, Plan
 from sweeps.progress import SweepProgress
@@ -32,11 +34,20 @@ os.environ.update(
 import ray
 from ray import tune
 from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeps.gauges import SweepGauges
 from trainables.trainable import StageTrainable
+
+NODE_SECONDS = 60
+"""A node that does not start a process in this time is not waited for."""
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
+
+NOT_SHARED = (
+    "{0} on {1} is not the folder that this machine writes to; give --out a folder that all nodes share, or s3://..."
+)
 
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
 
@@ -52,7 +63,9 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
         Interrupted: After SIGINT or SIGTERM. Trainings were saved, unless an epoch took longer than the ten seconds for
             which Tune waits.
     """
-    with progress, tempfile.TemporaryDirectory(prefix="three-regime-sweeps-") as scratch:
+    storage, path = store.folder.arrow()
+    gauges = SweepGauges()
+    with progress, Heartbeat(progress, store, gauges.show), _stop_on_signal() as stop:
         trainable = tune.with_parameters(
             StageTrainable,
             store=store,
@@ -61,22 +74,38 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
             data_folder=_everywhere(options.data_folder),
         )
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, resources),
-            tune_config=tune.TuneConfig(
-                search_alg=_PlanSearcher(plan, store, progress), num_samples=-1, reuse_actors=True
-            ),
-            run_config=tune.RunConfig(
-                name="sweep",
-                storage_path=scratch,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
-                failure_config=tune.FailureConfig(max_failures=options.max_failures),
-                callbacks=[_Starts(progress)],
-                verbose=0,
-            ),
-        )
-        with _stop_on_signal():
+        while plan.left and not stop:
+            tuner = tune.Tuner(
+                tune.with_resources(trainable, resources),
+                tune_config=tune.TuneConfig(
+                    search_alg=_PlanSearcher(plan, store, progress, gauges, stop, _stages_at_a_time(resources)),
+                    num_samples=-1,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    name=f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}",
+                    storage_path=f"{path}/tune",
+                    storage_filesystem=storage,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
+                    failure_config=tune.FailureConfig(max_failures=options.max_failures),
+                    callbacks=[_Starts(progress)],
+                    verbose=0,
+                ),
+            )
             tuner.fit()
+        if stop:
+            raise stop[0]
+
+
+def _stages_at_a_time(resources: Mapping[str, float]) -> int:
+    """How many stages one run of Tune carries out.
+
+    Tune keeps all trials of a run in memory, and looks through them again and again. Between two runs trials wait for
+    the slowest one; in so many stages that is little.
+    """
+    have = ray.cluster_resources()
+    slots = min(have.get(kind.upper(), 0) / need for kind, need in resources.items() if need)
+    return max(1000, 100 * int(slots))
 
 
 def _everywhere(folder: str) -> str:
@@ -119,6 +148,32 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
         ray.shutdown()
 
 
+def check_nodes(store: Store) -> None:
+    """Ask every node of the cluster whether it sees what this process wrote (:meth:`sweeps.store.Store.shared`).
+
+    Raises:
+        UsageError: If one does not, or lacks this package.
+    """
+    asked = {
+        ray.remote(num_cpus=0, max_retries=0)(Store.is_shared)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote(store): node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    for answer, node in asked.items():
+        try:
+            shared = ray.get(answer, timeout=NODE_SECONDS)
+        except ray.exceptions.RayTaskError as error:
+            raise UsageError(f"node {node}: {str(error.cause).strip()}; install three-regime-sweeps there.") from None
+        except ray.exceptions.GetTimeoutError:
+            raise UsageError(f"node {node} does not answer in {NODE_SECONDS} s; remove it, and try again.") from None
+        except ray.exceptions.RayError:
+            continue  # it is gone
+        if not shared:
+            raise UsageError(NOT_SHARED.format(store.folder, f"node {node}"))
+
+
 def _join(options: RunOptions) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if options.address is None:
@@ -147,37 +202,61 @@ class _Starts(tune.Callback):
 class _PlanSearcher(Searcher):
     """A plan as what Tune calls a search algorithm: asked for trials, told their results."""
 
-    def __init__(self, plan: Plan, store: Store, progress: SweepProgress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        progress: SweepProgress,
+        gauges: SweepGauges,
+        stop: list[Exception],
+        stages_to_give: int,
+    ) -> None:
         super().__init__()
-        self._plan, self._store, self._progress = plan, store, progress
+        self._plan, self._store, self._progress, self._gauges = plan, store, progress, gauges
+        self._stop, self._stages_to_give = stop, stages_to_give
         self._stages: dict[str, Stage] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """Give a stage as a trial's configuration; None for later; FINISHED."""
+        if self._stop or not self._stages_to_give:
+            return Searcher.FINISHED
         stage = self._plan.ask()
         if stage is None:
             return None if self._plan.left else Searcher.FINISHED
+        self._stages_to_give -= 1
         self._stages[trial_id] = stage
         return {"stage": stage}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take progress."""
         if result.get("outcome") == "running":
-            self._progress.running(self._stages[trial_id], result["epochs"] / result["of"])
+            stage = self._stages[trial_id]
+            self._gauges.reported(stage, result)
+            self._progress.running(stage, result["epochs"] / result["of"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take an outcome. A trial that could not store its own failure has it stored here."""
         stage = self._stages.pop(trial_id)
+        if result and result.get("outcome") == "unshared":
+            self._end(UsageError(NOT_SHARED.format(self._store.folder, result["message"])))
+            return
+        self._gauges.reported(stage, result or {})
         outcome: Outcome = "failed"
         message = NO_RESULT
         if error or not result or result.get("outcome") not in ("ok", "diverged", "failed"):
             self._record_failure(stage, message)
         else:
             outcome, message = result["outcome"], result["message"]
-        self._progress.ended(stage, outcome == "failed")
+        self._progress.ended(stage, outcome)
         for point in self._plan.tell(stage, outcome):
             self._record_failure(point, f"{stage}: {message}")
-            self._progress.ended(point, failed=True)
+            self._progress.ended(point, "failed")
+
+    def _end(self, error: Exception) -> None:
+        """Stop Tune, for this reason."""
+        if not self._stop:
+            self._stop.append(error)
+            os.kill(os.getpid(), signal.SIGUSR1)
 
     def _record_failure(self, stage: Stage, message: str) -> None:
         """Store a failure; if even that fails, say so and go on: the point stays missing."""
@@ -209,15 +288,14 @@ def _check_address(address: str) -> None:
 
 
 @contextmanager
-def _stop_on_signal() -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM stop Tune cleanly, and then raise Interrupted."""
-    interrupted = False
+def _stop_on_signal() -> Iterator[list[Exception]]:
+    """Let the first SIGINT or SIGTERM stop Tune cleanly; what is yielded then holds an Interrupted."""
+    reasons: list[Exception] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted:
+        if reasons:
             raise KeyboardInterrupt
-        interrupted = True
+        reasons.append(Interrupted())
         os.kill(os.getpid(), signal.SIGUSR1)  # Tune's own way to be stopped
 
     def too_early(number: int, frame: FrameType | None) -> None:
@@ -226,9 +304,7 @@ def _stop_on_signal() -> Iterator[None]:
     handlers = {signal.SIGUSR1: too_early, signal.SIGINT: stop, signal.SIGTERM: stop}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield
+        yield reasons
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if interrupted:
-        raise Interrupted

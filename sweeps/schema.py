@@ -48,6 +48,7 @@ _PROVENANCE = [
 ]
 
 
+_LOSSES = _column("losses", pa.list_(pa.float64()), "nats", "mean training loss of each epoch; NaN if unknown")
 _TEST_ERROR = _column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images")
 
 
@@ -59,7 +60,9 @@ def _errors(models: str) -> list[pa.Field]:
 
 
 TABLES = {
-    "dense": pa.schema([*_WHERE, *_STATUS, *_errors("dense model"), _TEST_ERROR, *_PROVENANCE], metadata=_VERSION),
+    "dense": pa.schema(
+        [*_WHERE, *_STATUS, *_errors("dense model"), _TEST_ERROR, _LOSSES, *_PROVENANCE], metadata=_VERSION
+    ),
     "runs": pa.schema(
         [
             *_POINT,
@@ -72,6 +75,7 @@ TABLES = {
             _column(
                 "stack", pa.list_(pa.int64()), "", "retrain seeds trained together; other stacks round differently"
             ),
+            _LOSSES,
             *_PROVENANCE,
         ],
         metadata=_VERSION,

@@ -5,12 +5,15 @@ import os
 import platform
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -23,6 +26,7 @@ from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, de
 
 SPEC = "sweep.json"
 ADDED_SIBLINGS = "added_siblings"
+PROGRESS = "progress.json"
 
 
 class Store:
@@ -46,6 +50,7 @@ class Store:
         except ValueError as error:
             raise UsageError(f"{error}.") from None
         self.artifacts = self.folder.below("artifacts")
+        self._sign = ""
         self._tables = {table: Parts(self.folder, table) for table in TABLES}
 
     def set_spec(self, spec: SweepSpec) -> None:
@@ -80,6 +85,35 @@ class Store:
             file = self.folder.at(_added(stage.point.key))
             raise UsageError(f"{file} is damaged; delete it, and run the search again.") from None
         return replace(stage, seeds=tuple(sorted({*stage.seeds, *seeds})))
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """While this lasts, copies of this store in other processes can tell whether they see the same place."""
+        self._sign = f".driver/{uuid.uuid4().hex}"
+        self.folder.write(self._sign, b"")
+        try:
+            yield
+        finally:
+            self.folder.delete(self._sign)
+
+    def is_shared(self) -> bool:
+        """Whether this process sees what the one of :meth:`shared` writes."""
+        try:
+            return self.folder.read(self._sign) is not None
+        except (OSError, ValueError):
+            return False
+
+    def set_progress(self, progress: Mapping[str, Any]) -> None:
+        """Note how far a running sweep is."""
+        self.folder.write(PROGRESS, json.dumps(progress).encode())
+
+    def progress(self) -> dict[str, Any] | None:
+        """What :meth:`set_progress` noted last; None if nothing that can be read."""
+        try:
+            noted = json.loads(self.folder.read(PROGRESS) or b"null")
+        except ValueError:
+            return None
+        return noted if isinstance(noted, dict) else None
 
     def check(self) -> None:
         """Raise UsageError unless the folder is new, empty or holds results."""

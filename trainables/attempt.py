@@ -1,5 +1,6 @@
 """A training that goes on where an earlier attempt ended."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,10 +24,19 @@ from trainables.training import Training
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is: epochs done of all it needs."""
+    """How far a stage is.
+
+    Attributes:
+        epochs: Epochs done.
+        of: Of all that it needs.
+        images: Images trained on so far in this attempt, counted for each model.
+        test_error: Mean over the models where they were evaluated after this epoch, otherwise NaN.
+    """
 
     epochs: int
     of: int
+    images: int = 0
+    test_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,7 @@ class Attempt:
     def __init__(self, training: Training, splits: Splits, machine: Machine, name: str) -> None:
         self.training, self._splits, self._machine, self._name = training, splits, machine, name
         self.seconds = 0.0
+        self.losses: list[list[float]] = []
         self.validation_errors: list[list[float]] = []
         self.test_errors: list[list[float]] = []
 
@@ -114,6 +125,7 @@ class Attempt:
         return {
             "training": self.training.state_dict(),
             "seconds": self.seconds,
+            "losses": self.losses,
             "validation_errors": self.validation_errors,
             "test_errors": self.test_errors,
         }
@@ -122,6 +134,8 @@ class Attempt:
         """Go on from a state that :meth:`state_dict` gave."""
         self.training.load_state_dict(state["training"])
         self.seconds = state["seconds"]
+        unknown = [[math.nan] * self.training.stack.models] * self.training.epoch  # files of earlier versions have none
+        self.losses = list(state.get("losses", unknown))
         self.validation_errors, self.test_errors = list(state["validation_errors"]), list(state["test_errors"])
 
     def run(self, until: int, evaluate_from: int) -> Iterator[Progress]:
@@ -140,9 +154,12 @@ class Attempt:
         while self.training.epoch < until and not all(self.training.diverged):
             started = time.perf_counter()
             self.training.run_epoch()
+            self.losses.append(self.training.losses)
+            test_error = math.nan
             if self.training.epoch > evaluate_from:
                 self.validation_errors.append(errors(self.training.stack, self._splits.validation))
                 self.test_errors.append(errors(self.training.stack, self._splits.test))
+                test_error = sum(self.test_errors[-1]) / len(self.test_errors[-1])
             taken = time.perf_counter() - started
             self.seconds += taken
             since_saved += taken
@@ -150,7 +167,7 @@ class Attempt:
                 self._save()
                 since_saved = 0.0
             try:
-                yield Progress(self.training.epoch, self.training.recipe.epochs)
+                yield Progress(self.training.epoch, self.training.recipe.epochs, self.training.images, test_error)
             except GeneratorExit:
                 self._save()
                 raise

@@ -86,6 +86,7 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
                 "validation_error": kept["validation"],
                 # Files of earlier versions have none.
                 "test_error": kept["test"] if "test" in kept else errors(stack, splits.test)[0],
+                "losses": [losses[0] for losses in attempt.losses],
                 "seconds": kept["seconds"],
             }
         )
@@ -139,6 +140,7 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
             "model": state,
             "masks": {weight: mask.cpu() for weight, mask in masks.items()},
             "diverged": training.diverged[index],
+            "losses": [losses[index] for losses in attempt.losses],
             "validation_error": _mean([epoch[index] for epoch in attempt.validation_errors]),
             "test_error": _mean([epoch[index] for epoch in attempt.test_errors]),
             "seconds": attempt.seconds / len(seeds),

@@ -51,6 +51,10 @@ class Folder(ABC):
         """Give a folder inside this one."""
 
     @abstractmethod
+    def arrow(self) -> tuple[Any, str]:
+        """Give pyarrow's file system, and the folder's path in it."""
+
+    @abstractmethod
     def write(self, name: str, content: bytes) -> None:
         """Write a file, replacing what had this name. Readers see the old file or the new one, whole.
 
@@ -117,6 +121,12 @@ class LocalFolder(Folder):
     def below(self, name: str) -> Folder:
         """Give a folder inside this one."""
         return LocalFolder(self.path / _inside(name))
+
+    def arrow(self) -> tuple[Any, str]:
+        """Give this machine's file system."""
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem(), str(self.path)
 
     def write(self, name: str, content: bytes) -> None:
         """Write through a temporary file, which is renamed when it is on disk."""
@@ -189,8 +199,9 @@ class RemoteFolder(Folder):
     def __init__(self, uri: str, endpoint: str | None = None) -> None:
         place, _, query = uri.partition("?")
         self._place, self._query = place.rstrip("/"), query
-        scheme = place.partition("://")[0]
-        if not urlsplit(place).netloc or not urlsplit(place).path.strip("/"):
+        scheme, _, rest = place.partition("://")
+        bucket, _, path = rest.partition("/")
+        if not path.strip("/") or (scheme == "s3" and not bucket):
             raise ValueError(f"{uri} names no folder; write {scheme}://bucket/path")
         parts = [query] if query else []
         if endpoint is not None:
@@ -224,6 +235,10 @@ class RemoteFolder(Folder):
         """Give a folder inside this one."""
         query = f"?{self._query}" if self._query else ""
         return RemoteFolder(f"{self._place}/{_inside(name)}{query}", self._endpoint)
+
+    def arrow(self) -> tuple[Any, str]:
+        """Give the file system of the URI."""
+        return self._system
 
     def write(self, name: str, content: bytes) -> None:
         """Put the file, again after a while if the storage cannot be reached; where it would show half, rename it."""

@@ -70,6 +70,7 @@ def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) ->
             "density": density(sibling["masks"]),
             "density_by_layer": density_by_layer(sibling["masks"]),
             "stack": sibling["stack"],
+            "losses": sibling.get("losses"),  # files of earlier versions have none
             "seconds": sibling["seconds"],
         }
         for sibling, train_error in zip(siblings, train_errors, strict=True)
@@ -88,7 +89,7 @@ def _message(*siblings: Sibling) -> str:
 def diverged_point(stage: PointStage, message: str) -> Rows:
     """Rows of a point whose dense model is not usable."""
     common = {"point": stage.point.key, "status": "diverged", "message": message, "seconds": 0.0}
-    nothing: dict[str, Any] = {"density_by_layer": {}, "stack": []}
+    nothing: dict[str, Any] = {"density_by_layer": {}, "stack": [], "losses": []}
     nothing |= dict.fromkeys(("train_error", "validation_error", "test_error", "density"), math.nan)
     return {
         "pairs": [

@@ -29,6 +29,8 @@ class Training:
         epoch: Epochs done.
         diverged: For each model the epoch, counted from 1, in which its loss, weights or batch-norm statistics first
             were not finite; 0 if never.
+        losses: Mean training loss of the last epoch, for each model.
+        images: Images trained on so far by this object, counted for each model.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Training:
     ) -> None:
         self.stack, self.recipe, self._batches, self._seeds = stack, recipe, batches, seeds
         self.epoch = 0
+        self.images = 0
+        self.losses = [0.0] * stack.models
         self.diverged = [0] * stack.models
         parameters = dict(stack.module.named_parameters())
         self._masked = [
@@ -60,6 +64,7 @@ class Training:
         if recipe.iterations is not None:
             steps_before = self.epoch * (len(self._batches) // recipe.batch_size)
             batches = islice(batches, recipe.iterations - steps_before)
+        steps = 0
         losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
         self.stack.train()
         with random_numbers(streams[0].initial_seed(), losses.device):  # for dropout, in models that have it
@@ -68,7 +73,10 @@ class Training:
                 for group in self._optimizer.param_groups:
                     group["lr"] = lr
                 losses += self._step(images, labels)
+                self.images += labels.numel()
+                steps += 1
         self.epoch += 1
+        self.losses = (losses / steps).tolist()
         finite_models = losses.isfinite() & self.stack.finite()
         for model, finite in enumerate(finite_models.tolist()):
             if not finite and not self.diverged[model]:

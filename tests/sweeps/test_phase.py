@@ -7,6 +7,7 @@ from sweeps.phase import phase_table
 from sweeps.phase_diagram import boundaries, draw, phase_diagram
 from sweeps.presets import PRESETS
 from sweeps.schema import PHASE
+from trainables.stages import DenseStage
 
 SPEC = replace(
     PRESETS["digits"],
@@ -73,6 +74,53 @@ def test_the_standard_error_of_lmc_is_the_jackknife_over_siblings(store, made_up
     assert both["lmc_se"] == pytest.approx(ours["lmc_se"] / 2)
     two = replace(SPEC, retrain_seeds=(1, 2), dense_seeds=(1,))
     assert math.isnan(cell(table_of(two, store), 3, 0.1)["lmc_se"])
+
+
+def test_pairs_without_cka_count_for_lmc_alone(store, made_up):
+    stage = SPEC.points()[0]
+    rows = made_up(stage, lmc=-0.2)
+    rows["pairs"] = [row | {"cka": cka} for row, cka in zip(rows["pairs"], (0.9, 0.7, math.nan), strict=True)]
+    store.record(stage, rows, "cpu")
+    ours = cell(table_of(SPEC, store), 3, 0.1)
+    assert (ours["n_pairs"], ours["lmc"], ours["lmc_se"]) == (3, pytest.approx(-0.2), pytest.approx(0))
+    assert ours["cka"] == pytest.approx(0.8)
+    assert math.isnan(ours["cka_se"])  # the sibling of both pairs cannot be left out
+    assert math.isnan(ours["cka_se_dense"])
+
+
+def test_one_dense_seed_with_a_single_pair_leaves_no_standard_error(store, made_up):
+    points = SPEC.points()
+    first, second = points[0], points[len(points) // 2]
+    store.record(first, made_up(first), "cpu")
+    store.record(second, made_up(replace(second, seeds=second.seeds[:2]), lmc=-0.04), "cpu")
+    ours = cell(table_of(SPEC, store), 3, 0.1)
+    assert (ours["n_runs"], ours["n_pairs"], ours["status"]) == (5, 4, "incomplete")
+    assert ours["lmc"] == pytest.approx(-0.01)
+    assert math.isnan(ours["lmc_se"])
+    assert ours["lmc_se_dense"] == pytest.approx(0.02)
+
+
+def test_dense_test_error_is_that_of_all_dense_models_or_none(store):
+    common = {"status": "ok", "message": "", "seconds": 1.0}
+    for point in (stage.point for stage in SPEC.points() if stage.label.load == 0.1):
+        if (point.dense.seed, point.epoch) != (2, 10):
+            errors = {"validation_error": 0.1 * point.dense.seed, "test_error": 0.2 * point.dense.seed}
+            row = common | errors | {"dense": point.dense.key, "epoch": point.epoch}
+            store.record(DenseStage(point.dense, (point.epoch,)), {"dense": [row]}, "cpu")
+    table = table_of(SPEC, store)
+    both, one = cell(table, 3, 0.2), cell(table, 10, 0.2)
+    assert both["dense_validation_error"] == pytest.approx(0.15)
+    assert both["dense_test_error"] == pytest.approx(0.3)
+    assert one["dense_validation_error"] == pytest.approx(0.1)
+    assert math.isnan(one["dense_test_error"])
+
+
+def test_a_sweep_without_results_has_its_cells(store):
+    table = table_of(SPEC, store)
+    assert list(zip(table["temperature"], table["load"], strict=True)) == [(3, 0.1), (3, 0.2), (10, 0.1), (10, 0.2)]
+    assert set(table["status"]) == {"missing"}
+    assert (table[["n_runs", "n_pairs", "n_dense_seeds", "seconds"]] == 0).all(axis=None)
+    assert table[["test_error", "lmc", "cka_se", "dense_test_error", "regime"]].isna().all(axis=None)
 
 
 def test_normalised_error_is_the_distance_from_the_loads_best(filled):

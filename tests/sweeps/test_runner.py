@@ -38,5 +38,6 @@ def test_a_second_signal_does_not_wait_for_tune():
 
 
 def test_without_a_signal_nothing_happens():
-    with _stop_on_signal():
+    with _stop_on_signal() as stop:
         pass
+    assert stop == []

@@ -8,36 +8,6 @@ from trainables.artifacts import load, save
 from trainables.folders import LocalFolder
 
 
-def test_files_come_back(tmp_path):
-    folder = LocalFolder(tmp_path / "new")
-    folder.write("a/b.bin", b"one")
-    folder.write("a/b.bin", b"two")
-    assert folder.read("a/b.bin") == b"two"
-    assert folder.read("a/c.bin") is None
-    assert folder.names("a", ".bin") == ["b"]
-    assert folder.names("nowhere", ".bin") == []
-    folder.delete("a/b.bin")
-    folder.delete("a/b.bin")
-    assert folder.read("a/b.bin") is None
-
-
-def test_a_write_that_is_cut_off_leaves_the_old_file_and_is_not_seen(tmp_path, monkeypatch):
-    folder = LocalFolder(tmp_path)
-    folder.write("t/key.parquet", b"old")
-
-    def cut_off(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", cut_off)
-    with pytest.raises(KeyboardInterrupt):
-        folder.write("t/key.parquet", b"new")
-    monkeypatch.undo()
-    assert folder.read("t/key.parquet") == b"old"
-    (tmp_path / "t" / ".other.parquet.123.tmp").write_bytes(b"half")  # what kill -9 would have left
-    (tmp_path / "t" / ".half.parquet").write_bytes(b"half")
-    assert folder.names("t", ".parquet") == ["key"]
-
-
 def test_loading_never_runs_code(tmp_path):
     class Harmful:
         def __reduce__(self):

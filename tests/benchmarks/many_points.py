@@ -1,0 +1,187 @@
+"""Measure the whole path without training: ``python tests/benchmarks/many_points.py [POINTS PLANNED [KIND ...]]``.
+
+Prints, asserts nothing. KIND is folder or s3.
+Points that compute nothing go through plan, trial, store and tell on real Ray: points per second, and the memory of the
+driver and of all processes as they pass. Then a large plan is made and resumed with nearly all points stored. Both in a
+folder of this machine and on an S3 server on loopback.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import psutil
+
+from sweeps import runner
+from sweeps.options import RunOptions
+from sweeps.plan import GridPlan
+from sweeps.presets import PRESETS
+from sweeps.progress import SweepProgress
+from sweeps.spec import SweepSpec
+from sweeps.store import Store
+from trainables.stages import DenseStage, PointStage, Stage
+from trainables.trainable import StageTrainable
+
+MISSING = 100
+"""Points of a large plan that are not stored when it is resumed."""
+
+
+def grid_of(points: int) -> SweepSpec:
+    """Sweep with so many points, of 2 dense seeds and 50 temperatures."""
+    densities = tuple(round((index + 1) / (points // 100 + 1), 6) for index in range(points // 100))
+    like = PRESETS["digits"]
+    return replace(like, epochs=50, temperatures=tuple(range(1, 51)), densities=densities, dense_seeds=(1, 2))
+
+
+def rows_of(stage: Stage) -> dict[str, list[dict[str, Any]]]:
+    """What carrying out a stage might have given."""
+    common: dict[str, Any] = {"status": "ok", "message": "", "seconds": 0.0}
+    errors = {"train_error": 0.1, "validation_error": 0.1, "test_error": 0.1}
+    if isinstance(stage, DenseStage):
+        return {"dense": [common | errors | {"dense": stage.run.key, "epoch": epoch} for epoch in stage.epochs]}
+    common["point"] = stage.point.key
+    runs = [
+        common
+        | errors
+        | {"retrain_seed": seed, "density": stage.point.density, "density_by_layer": {}, "stack": [seed]}
+        for seed in stage.seeds
+    ]
+    measured = {"lmc": -0.01, "cka": 0.99, "path_errors": [0.1] * 11}
+    pairs = [common | measured | {"first_seed": a, "second_seed": b} for a, b in combinations(stage.seeds, 2)]
+    return {"runs": runs, "pairs": pairs}
+
+
+class NoOp(StageTrainable):
+    """A trial that has its results at once."""
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._stage = config["stage"]
+        self._execution = self._nothing()
+
+    def _nothing(self) -> Iterator[Any]:
+        if isinstance(self._stage, DenseStage):
+            for epoch in self._stage.epochs:
+                self._store.artifacts.write(f"dense/{self._stage.run.key}/epoch-{epoch:05d}.pt", b"")
+        return rows_of(self._stage)
+        yield
+
+
+@contextmanager
+def storage(kind: str) -> Iterator[tuple[str, str | None]]:
+    """A location for results, and its endpoint."""
+    if kind == "folder":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"{folder}/results", None
+        return
+    port = 5077
+    os.environ |= {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark"}
+    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1"}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        from pyarrow.fs import S3FileSystem
+
+        endpoint = f"http://127.0.0.1:{port}"
+        system = S3FileSystem(endpoint_override=endpoint, allow_bucket_creation=True)
+        for _ in range(100):
+            try:
+                system.create_dir("benchmark")
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"s3://benchmark/{kind}-{time.time_ns()}", endpoint
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def megabytes(process: psutil.Process) -> float:
+    """Memory that would be free without this process."""
+    return process.memory_full_info().uss / 1e6
+
+
+def through_the_whole_path(points: int, kind: str) -> None:
+    """Time points that compute nothing."""
+    with storage(kind) as place:
+        store = Store(*place)
+        spec = grid_of(points)
+        store.set_spec(spec)
+        plan = GridPlan(spec.points(), store.stored(), store.dense_models())
+        progress = SweepProgress(points, 0, plan.left)
+        driver = psutil.Process()
+        seen: list[str] = []
+        over = threading.Event()
+
+        def watch() -> None:
+            step = max(points // 5, 1)
+            while not over.wait(0.2):
+                if progress.done >= len(seen) * step:
+                    others = sum(
+                        megabytes(child) for child in driver.children(recursive=True) if "moto" not in child.name()
+                    )
+                    seen.append(f"{progress.done}: {megabytes(driver):.0f} + {others:.0f}")
+
+        runner.StageTrainable = NoOp  # type: ignore[misc]
+        with runner.ray_cluster(RunOptions()):
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            started = time.perf_counter()
+            runner.run(plan, store, RunOptions(), progress)
+            taken = time.perf_counter() - started
+            over.set()
+            watcher.join()
+        print(f"{kind}: {points} points in {taken:.1f} s, {points / taken:.1f} a second")
+        print(f"{kind}: MB of the driver + of its workers and Ray, by points done: {'; '.join(seen)}", flush=True)
+
+
+def resuming(planned: int, kind: str) -> None:
+    """Time making a large plan, and resuming it."""
+    with storage(kind) as place:
+        spec = grid_of(planned)
+        started = time.perf_counter()
+        store = Store(*place)
+        points = spec.points()
+        GridPlan(points, store.stored(), store.dense_models())
+        print(f"{kind}: a plan of {len(points)} points made in {time.perf_counter() - started:.1f} s", flush=True)
+        fill(store, points[:-MISSING])
+        for attempt in ("first", "second"):
+            started = time.perf_counter()
+            store = Store(*place)
+            points = spec.points()
+            plan = GridPlan(points, store.stored(), store.dense_models())
+            taken = time.perf_counter() - started
+            assert len(plan.points) == MISSING
+            print(f"{kind}: resumed with {planned - MISSING} stored in {taken:.1f} s ({attempt} time)", flush=True)
+
+
+def fill(store: Store, points: list[PointStage]) -> None:
+    """Store points as a sweep does, merging on the way."""
+    for index, stage in enumerate(points):
+        store.record(stage, rows_of(stage), "cpu")
+        if index % 1000 == 0:
+            store.merge()
+
+
+def main() -> None:
+    """Run the benchmark."""
+    points, planned = map(int, sys.argv[1:3] if len(sys.argv) > 2 else ("1000", "20000"))
+    for kind in sys.argv[3:] or ("folder", "s3"):
+        if points:
+            through_the_whole_path(points, kind)
+        if planned:
+            resuming(planned, kind)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+import os
+import pickle
+import uuid
+
+import pytest
+
+from trainables.folders import LocalFolder, RemoteFolder, open_folder
+
+
+@pytest.fixture(params=["local", "s3", "other"])
+def folder(request, tmp_path):
+    """A folder of each kind; "other" is a file system of pyarrow where files are renamed."""
+    if request.param == "local":
+        return open_folder(tmp_path / "new")
+    if request.param == "s3":
+        uri, endpoint = request.getfixturevalue("s3")
+        return open_folder(f"{uri}/{uuid.uuid4().hex}", endpoint)
+    folder = RemoteFolder(f"file://{tmp_path}/new")
+    assert folder._system[0].type_name == "local"
+    return folder
+
+
+def test_files_come_back(folder):
+    folder.write("a/b.bin", b"one")
+    folder.write("a/b.bin", b"two")
+    assert folder.read("a/b.bin") == b"two"
+    assert folder.read("a/c.bin") is None
+    assert folder.read_many(["a/c.bin", "a/b.bin"]) == [None, b"two"]
+    folder.delete("a/b.bin")
+    folder.delete("a/b.bin")
+    assert folder.read("a/b.bin") is None
+
+
+def test_listing_sees_whole_files_alone(folder):
+    assert folder.contents() == []
+    assert folder.files("a") == {}
+    folder.write("a/b.bin", b"one")
+    folder.write("a/c/d.bin", b"three")
+    folder.write("a/.half.bin", b"half")
+    folder.write(".hidden/e.bin", b"")
+    assert {name: size for name, (size, _) in folder.files("a").items()} == {"b.bin": 3, "c/d.bin": 5}
+    assert set(folder.files(".hidden")) == {"e.bin"}
+    assert folder.names("a", ".bin") == ["b"]
+    assert folder.names("nowhere", ".bin") == []
+    assert sorted(name for name in folder.contents() if name[0] != ".") == ["a"]
+    assert folder.below("a").read("c/d.bin") == b"three"
+    assert folder.at("a/b.bin") == f"{folder}/a/b.bin"
+
+
+def test_another_content_is_another_state(folder):
+    folder.write("a/b", b"one")
+    before = folder.files("a")["b"]
+    folder.write("a/b", b"twos")
+    assert folder.files("a")["b"] != before
+
+
+def test_no_name_leads_out_of_the_folder(folder):
+    folder.write("a", b"")
+    for name in ("../x", "b/../../x", "/etc/passwd", "a\0b"):
+        for call in (folder.read, folder.delete, folder.files, folder.at, folder.below):
+            with pytest.raises(ValueError, match="is not a name inside a folder"):
+                call(name)
+        with pytest.raises(ValueError, match="is not a name inside a folder"):
+            folder.write(name, b"")
+
+
+def test_a_folder_travels_to_other_processes(folder):
+    folder.write("a", b"one")
+    again = pickle.loads(pickle.dumps(folder))
+    assert again.read("a") == b"one"
+    assert str(again) == str(folder)
+    assert b"AWS" not in pickle.dumps(folder)
+
+
+def test_a_write_that_is_cut_off_leaves_the_old_file_and_is_not_seen(tmp_path, monkeypatch):
+    folder = LocalFolder(tmp_path)
+    folder.write("t/key.parquet", b"old")
+
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        folder.write("t/key.parquet", b"new")
+    monkeypatch.undo()
+    assert folder.read("t/key.parquet") == b"old"
+    (tmp_path / "t" / ".other.parquet.123.tmp").write_bytes(b"half")  # what kill -9 would have left
+    (tmp_path / "t" / ".half.parquet").write_bytes(b"half")
+    assert folder.names("t", ".parquet") == ["key"]
+
+
+def test_a_write_is_tried_again_while_the_storage_cannot_be_reached(s3, monkeypatch):
+    uri, endpoint = s3
+    folder = open_folder(f"{uri}/retried", endpoint)
+    failures = [OSError("AWS Error NETWORK_CONNECTION during PutObject"), OSError("AWS Error SLOW_DOWN")]
+    real, slept = RemoteFolder._put, []
+
+    def put(*arguments):
+        if failures:
+            raise failures.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(RemoteFolder, "_put", put)
+    monkeypatch.setattr("time.sleep", slept.append)
+    folder.write("a", b"one")
+    assert folder.read("a") == b"one"
+    assert slept == [1, 2]
+    failures.append(OSError("AWS Error ACCESS_DENIED"))
+    with pytest.raises(OSError, match="ACCESS_DENIED"):
+        folder.write("a", b"two")
+
+
+@pytest.mark.parametrize(
+    ("location", "endpoint", "said"),
+    [
+        ("s3://bucket", "http://127.0.0.1:1", "names no folder"),
+        ("s3:///path", "http://127.0.0.1:1", "names no folder"),
+        ("ftp://host/path", None, "cannot be used as storage"),
+        ("s3://buck et/path", "http://127.0.0.1:1", "cannot be used as storage"),
+        ("s3://bucket/path?nonsense=1", "http://127.0.0.1:1", "cannot be used as storage"),
+        ("gs://bucket/path", "http://127.0.0.1:1", "has no storage endpoint"),
+        ("results", "http://127.0.0.1:1", "is a folder, which has no storage endpoint"),
+    ],
+)
+def test_what_is_no_place_is_said(location, endpoint, said):
+    with pytest.raises(ValueError, match=said):
+        open_folder(location, endpoint)
+
+
+def test_a_file_uri_is_a_folder(tmp_path):
+    assert str(open_folder(f"file://{tmp_path}/with%20space")) == f"{tmp_path}/with space"
+
+
+def test_a_server_that_does_not_answer_is_an_error_in_one_line():
+    with pytest.raises(OSError, match="NETWORK_CONNECTION") as caught:
+        open_folder("s3://bucket/path", "http://127.0.0.1:1").read("a")
+    assert "\n" not in str(caught.value)
