@@ -11,7 +11,7 @@ from sweeps.parts import MERGE_AT
 from sweeps.progress import SweepProgress
 from sweeps.store import Store
 
-BEAT_SECONDS = 10.0
+BEAT_SECONDS = 5.0
 
 
 class Heartbeat:

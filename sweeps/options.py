@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from sweeps.errors import UsageError
 from sweeps.presets import DEFAULT_PRESET
@@ -28,6 +29,12 @@ class RunOptions:
     address: str | None = None
     """Ray to join: host:port, or auto for whatever Ray runs on this machine. Left out: a Ray of its own."""
 
+    dashboard: bool = False
+    """Show Ray's dashboard of a Ray of its own, on loopback; needs three-regime-sweeps[cluster]."""
+
+    metrics_port: int | None = None
+    """Port on loopback for Prometheus to read a Ray of its own; needs three-regime-sweeps[cluster]."""
+
     cpus_per_trial: float = 1
     """Cores of each trial; as many trials run at once as there are cores for."""
 
@@ -52,6 +59,13 @@ class RunOptions:
             raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: this machine has {cores} cores.")
         if self.gpus_per_trial != 0 and not 0.01 <= self.gpus_per_trial < math.inf:
             raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g}: it is 0, or at least 0.01.")
+        for option, value in (("--dashboard", self.dashboard), ("--metrics-port", self.metrics_port)):
+            if value and self.address is not None:
+                raise UsageError(f"{option}: the Ray at --address {self.address} has its own; leave it out.")
+            if value and find_spec("aiohttp_cors") is None:
+                raise UsageError(f"{option} needs more of Ray; pip install 'three-regime-sweeps[cluster]'.")
+        if self.metrics_port is not None and not 1024 <= self.metrics_port < 2**16:
+            raise UsageError(f"--metrics-port {self.metrics_port}: it is between 1024 and 65535.")
         if self.max_failures < 0:
             raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
         if not self.checkpoint_seconds > 0:

@@ -114,6 +114,23 @@ def boundaries(regimes: Sequence[Sequence[str | None]]) -> list[Segment]:
 
 def draw(diagram: PhaseDiagram, title: str, caption: str, searches: Sequence[Search] = ()) -> str:
     """Draw the panels of what is known as one HTML page that needs nothing else, over them the way of searches."""
+    figure = _figure(diagram, title, caption, searches)
+    return str(figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False}))
+
+
+def draw_json(diagram: PhaseDiagram, title: str, caption: str) -> str:
+    """Draw the same as plotly's JSON, for a page that has :func:`plotly_script`."""
+    return str(_figure(diagram, title, caption, ()).to_json())
+
+
+def plotly_script() -> str:
+    """Plotly for browsers."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _figure(diagram: PhaseDiagram, title: str, caption: str, searches: Sequence[Search]) -> Any:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -160,7 +177,7 @@ def draw(diagram: PhaseDiagram, title: str, caption: str, searches: Sequence[Sea
         margin={"t": 120, "b": 60, "l": 70, "r": 50},
         plot_bgcolor=NOTHING,
     )
-    return figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False})
+    return figure
 
 
 def _way(search: Search) -> Iterator[dict[str, Any]]:

@@ -14,9 +14,11 @@ from rich.table import Table
 
 from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.command import OK, parse, run_command
+from sweeps.errors import UsageError
+from sweeps.live_diagram import LiveDiagram, serve
 from sweeps.output import File, check_distinct, checked_file, print_table
 from sweeps.phase import phase_table
-from sweeps.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
+from sweeps.phase_diagram import PhaseDiagram, Search, draw, draw_json, phase_diagram
 from sweeps.recorded import open_recorded
 from sweeps.schema import PHASE
 from sweeps.spec import SweepSpec, check_thresholds
@@ -41,6 +43,15 @@ class Report:
 
     table: str | None = None
     """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
+
+    serve: bool = False
+    """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive."""
+
+    port: int = 8050
+    """Port of --serve."""
+
+    tensorboard: str | None = None
+    """Of a folder: folder for TensorBoard's event files, the training loss of every model over its epochs."""
 
     temperature: Literal["epochs", "batch_size", "rho", "lr"] | None = None
     """Of a file: what its temperature is; if not given what the file itself says, or epochs."""
@@ -101,13 +112,17 @@ def write_diagram(
     Raises:
         UsageError: If it cannot be written.
     """
+    file.write(draw(diagram, *_texts(diagram, what, thresholds, bool(searches)), searches).encode())
+
+
+def _texts(diagram: PhaseDiagram, what: str, thresholds: Thresholds, searched: bool) -> tuple[str, str]:
+    """Title and caption of a diagram."""
     legend = diagram.legend and f"Cells: {diagram.legend}."
-    way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searches else ""
-    caption = " ".join(filter(None, (_caption(thresholds), legend, way)))
-    file.write(draw(diagram, f"Phase diagram: {what}", caption, searches).encode())
+    way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searched else ""
+    return f"Phase diagram: {what}", " ".join(filter(None, (_rules(thresholds), legend, way)))
 
 
-def _caption(thresholds: Thresholds) -> str:
+def _rules(thresholds: Thresholds) -> str:
     similar = f"CKA at least {thresholds.cka:g}"
     if thresholds.rule == "relative":
         similar = f"CKA within {thresholds.margin:g} of the load's best"
@@ -136,6 +151,16 @@ def main(arguments: Sequence[str]) -> int:
     past = open_recorded(options.results, options.temperature, options.storage_endpoint)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
+    if past.store is None and (options.serve or options.tensorboard):
+        option = "--serve" if options.serve else "--tensorboard"
+        raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
+    if past.store is not None and options.serve:
+        _serve(past.store, options)
+        return OK
+    if past.store is not None and options.tensorboard is not None:
+        from sweeps.tensorboard_events import write_events
+
+        print(f"Event files of {write_events(past.store, spec, options.tensorboard)} trainings: {options.tensorboard}")
     if past.store is not None:
         table = write_report(past.store, spec, options.out)
     else:
@@ -148,6 +173,18 @@ def main(arguments: Sequence[str]) -> int:
     if options.table:
         write_table(table, options.table)
     return OK
+
+
+def _serve(store: Store, options: Report) -> None:
+    """Show the diagram of what is stored at any time."""
+
+    def figure() -> str:
+        spec = replace(store.spec(), **_changed(options))
+        table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
+        diagram = phase_diagram(table, spec.hot_is_low)
+        return draw_json(diagram, *_texts(diagram, spec.title, spec.thresholds, searched=False))
+
+    serve(LiveDiagram(store, figure), options.port)
 
 
 def _changed(options: Report) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from ray import tune
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeps.auth_token import keep_token_private
 from sweeps.gauges import SweepGauges
 from trainables.trainable import StageTrainable
 
@@ -176,8 +177,18 @@ def check_nodes(store: Store) -> None:
 
 def _join(options: RunOptions) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    keep_token_private()
     if options.address is None:
-        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **settings)
+        if options.metrics_port is not None:
+            settings["_metrics_export_port"] = options.metrics_port
+        own = ray.init(
+            address="local",
+            include_dashboard=options.dashboard,
+            object_store_memory=OBJECT_STORE_BYTES,
+            **settings,
+        )
+        if options.dashboard:
+            print(f"Dashboard: http://{own.dashboard_url}, with the token in ~/.ray/auth_token", flush=True)
         return
     _check_address(options.address)
     try:

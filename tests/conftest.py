@@ -1,15 +1,11 @@
+import os
 import socket
 import subprocess
 import sys
 import time
 
 import pytest
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+from support import free_port, grid
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +45,23 @@ def s3():
         finally:
             server.terminate()
             server.wait()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Results of the smoke preset, and what the command printed."""
+    out = tmp_path_factory.mktemp("smoke") / "results"
+    temporary = tmp_path_factory.mktemp("temporary")
+    done = grid(out, env=os.environ | {"TMPDIR": str(temporary), "RAY_TMPDIR": "/tmp"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(temporary.glob("three-regime-sweeps-*"))
+    return out, done
+
+
+@pytest.fixture(scope="session")
+def without_ray_and_torch(tmp_path_factory):
+    """An environment in which importing Ray or torch fails."""
+    folder = tmp_path_factory.mktemp("fake")
+    for name in ("ray", "torch"):
+        (folder / f"{name}.py").write_text("raise SystemExit('imported what it should not')")
+    return os.environ | {"PYTHONPATH": str(folder)}

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import termios
 import time
 from pathlib import Path
@@ -19,13 +18,13 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from support import PATIENCE, assert_same, command, grid, run, start_grid, tables, until, workers
 
 from sweeps.presets import PRESETS
 from sweeps.store import Store
 from trainables.data import CACHE, load
 from trainables.models import build
 
-ROOT = Path(__file__).parent.parent
 SMOKE = PRESETS["smoke"]
 REAL = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser()
 OWN_MODEL = """
@@ -34,86 +33,10 @@ from torch import nn
 def model(channels, classes):
     return nn.Sequential(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(288, classes))
 """
-NOT_VALUES = ["seconds", "created_at", "host", "commit", "package_version"]
-PATIENCE = 180  # seconds until a test gives up; nothing here should take a quarter of it
-
-
-def command(name, *arguments):
-    return [sys.executable, str(ROOT / "sweeps" / f"{name}.py"), *map(str, arguments)]
-
-
-def run(name, *arguments, **options):
-    return subprocess.run(
-        command(name, *arguments), capture_output=True, text=True, timeout=PATIENCE, check=False, **options
-    )
 
 
 def files_below(folder):
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
-
-
-def grid(out, *arguments, **options):
-    return run("grid", "--preset", "smoke", "--out", out, *arguments, **options)
-
-
-def tables(out):
-    """Values of all tables, in a fixed order."""
-    read = {}
-    for name, keys in (("runs", ["point", "retrain_seed"]), ("pairs", ["point", "first_seed"]), ("dense", ["epoch"])):
-        table = pd.read_parquet(out / name).drop(columns=NOT_VALUES)
-        assert not table.duplicated([*keys, *(["second_seed"] if name == "pairs" else [])]).any()
-        read[name] = table.sort_values(keys, ignore_index=True)
-    read["phase"] = pd.read_parquet(out / "phase.parquet").drop(columns="seconds")
-    return read
-
-
-def assert_same(out, undisturbed):
-    ours, theirs = tables(out), tables(undisturbed)
-    for name in theirs:
-        pd.testing.assert_frame_equal(ours[name], theirs[name], check_exact=True)
-
-
-def until(condition, process):
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
-def workers(process):
-    """Trials that run under a driver."""
-    return [child for child in psutil.Process(process.pid).children(recursive=True) if "Trainable" in child.name()]
-
-
-def start_grid(out, *arguments):
-    return subprocess.Popen(
-        command("grid", "--preset", "smoke", "--out", out, "--checkpoint-seconds", "0.001", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Results of the smoke preset, and what the command printed."""
-    out = tmp_path_factory.mktemp("smoke") / "results"
-    temporary = tmp_path_factory.mktemp("temporary")
-    done = grid(out, env=os.environ | {"TMPDIR": str(temporary), "RAY_TMPDIR": "/tmp"})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not list(temporary.glob("three-regime-sweeps-*"))
-    return out, done
-
-
-@pytest.fixture(scope="module")
-def without_ray_and_torch(tmp_path_factory):
-    """An environment in which importing Ray or torch fails."""
-    folder = tmp_path_factory.mktemp("fake")
-    for name in ("ray", "torch"):
-        (folder / f"{name}.py").write_text("raise SystemExit('imported what it should not')")
-    return os.environ | {"PYTHONPATH": str(folder)}
 
 
 def test_the_grid_ends_with_tables_regimes_and_a_diagram(undisturbed):

@@ -203,6 +203,8 @@ class RemoteFolder(Folder):
         bucket, _, path = rest.partition("/")
         if not path.strip("/") or (scheme == "s3" and not bucket):
             raise ValueError(f"{uri} names no folder; write {scheme}://bucket/path")
+        if scheme == "s3" and "@" in bucket:
+            raise ValueError(f"s3://...@{bucket.rpartition('@')[2]}: credentials belong into the environment, not here")
         parts = [query] if query else []
         if endpoint is not None:
             if scheme != "s3":

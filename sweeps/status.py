@@ -1,0 +1,181 @@
+"""Say how far a sweep is: ``python sweeps/status.py RESULTS``. From any machine that sees the results; no Ray."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import tyro
+
+from sweeps.command import OK, parse, run_command
+from sweeps.errors import UsageError
+from sweeps.progress import clock
+from sweeps.store import Store
+from trainables.stages import PointStage
+
+SILENT_SECONDS = 60
+"""After so long without a sign of life a sweep counts as lost: it gives one every five."""
+
+RATE_SECONDS = 3600
+"""The rate is taken over so much of the past at most."""
+
+SHOWN_ERRORS = 5
+WATCH_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Status:
+    """Say how far the latest sweep of a results folder is, from any machine that sees the folder.
+
+    Counts are of what is stored; what runs now is what the sweep itself noted there a few seconds ago.
+    """
+
+    results: tyro.conf.Positional[str]
+    """Folder or URI that a sweep writes to (its --out)."""
+
+    watch: bool = False
+    """Say it again every ten seconds, until the sweep has ended."""
+
+    storage_endpoint: str | None = None
+    """As of grid.py, for results in object storage."""
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """How far a sweep is.
+
+    Attributes:
+        title: Of the sweep.
+        points: Number of points by state: done, of these diverged, running, failed, waiting.
+        rate: Points stored in an hour, over the last hour or the time since the first; None for fewer than two.
+        sign: What the sweep noted last of itself (:meth:`sweeps.progress.SweepProgress.as_json`), or None.
+        silent: Seconds since then; NaN without.
+        errors: The latest failures, the newest first: what failed, why, and when.
+    """
+
+    title: str
+    points: Mapping[str, int]
+    rate: float | None
+    sign: Mapping[str, Any] | None
+    silent: float
+    errors: Sequence[tuple[str, str, datetime]]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was alive a moment ago."""
+        return self.sign is not None and self.sign["state"] == "running" and self.silent < SILENT_SECONDS
+
+    def lines(self) -> list[str]:
+        """What to say about it."""
+        points, total = self.points, sum(count for state, count in self.points.items() if state != "diverged")
+        diverged = f" ({points['diverged']} of them diverged)" if points["diverged"] else ""
+        said = [
+            self.title,
+            f"{points['done']} of {total} points done{diverged}, {points['running']} running, "
+            f"{points['failed']} failed, {points['waiting']} waiting",
+        ]
+        if self.rate is not None and self.is_running:
+            said.append(f"{self.rate:.1f} points stored in an hour")
+        said.append(self._life())
+        if self.is_running and self.sign is not None:
+            said += [f"  {what}: {share:.0%}" for what, share in self.sign["running"].items()]
+        if self.errors:
+            said.append("Last errors:")
+            said += [f"  {at:%Y-%m-%d %H:%M:%S} UTC, {what}: {why}" for what, why, at in self.errors]
+        return said
+
+    def _life(self) -> str:
+        if self.sign is None:
+            return "No sweep has noted its progress here."
+        where, state = f"on {self.sign['host']}", self.sign["state"]
+        if self.is_running:
+            left = self.sign["seconds_left"]
+            return f"Running {where}" + ("" if left is None else f", about {clock(left)} left")
+        ago = f"{clock(self.silent)} ago"
+        if state == "running":
+            return f"Lost: the sweep {where} gave its last sign of life {ago}; the same command continues it."
+        return f"{'Ended' if state == 'ended' else 'Stopped before its end'} {where} {ago}."
+
+
+def sweep_status(store: Store, now: datetime) -> SweepStatus:
+    """Read how far the latest sweep of a store is.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    spec = store.spec()
+    points = store.with_added_siblings(spec.points())
+    sign = _sign(store)
+    silent = (now - datetime.fromisoformat(sign["updated_at"])).total_seconds() if sign else float("nan")
+    columns = ["point", "retrain_seed", "status", "message", "created_at"]
+    rows = store.table("runs", columns).to_pandas()
+    rows = rows[rows["point"].isin([stage.point.key for stage in points])]
+    states = _states(points, rows)
+    alive = sign is not None and sign["state"] == "running" and silent < SILENT_SECONDS
+    if alive and sign is not None:
+        running = min(int(sign["points"].get("running", 0)), states["waiting"] + states["failed"])
+        states["running"] = running
+        states["waiting"] = max(states["waiting"] - running, 0)
+    stages = {stage.point.key: str(stage) for stage in points}
+    failed = rows[rows["status"] == "failed"].drop_duplicates("point").sort_values("created_at", ascending=False)
+    errors = [
+        (stages[row.point], str(row.message), row.created_at.to_pydatetime())
+        for row in failed.head(SHOWN_ERRORS).itertuples()
+    ]
+    return SweepStatus(f"{spec.title} ({store.folder})", states, _rate(rows, now), sign, silent, errors)
+
+
+def _sign(store: Store) -> Mapping[str, Any] | None:
+    """What a sweep noted, if it is of this version."""
+    sign = store.progress()
+    needed = ("host", "state", "updated_at", "running", "seconds_left", "points")
+    return sign if sign is not None and all(name in sign for name in needed) else None
+
+
+def _states(points: Sequence[PointStage], rows: pd.DataFrame) -> dict[str, int]:
+    """Number of points by what is stored of them."""
+    results = rows[rows["status"] != "failed"]
+    have = results.groupby("point")["retrain_seed"].agg(set).to_dict()
+    diverged = set(results[results["status"] == "diverged"]["point"])
+    failed = set(rows[rows["status"] == "failed"]["point"])
+    states = dict.fromkeys(("done", "diverged", "running", "failed", "waiting"), 0)
+    for stage in points:
+        key = stage.point.key
+        if have.get(key, set()).issuperset(stage.seeds):
+            states["done"] += 1
+            states["diverged"] += key in diverged
+        else:
+            states["failed" if key in failed else "waiting"] += 1
+    return states
+
+
+def _rate(rows: pd.DataFrame, now: datetime) -> float | None:
+    """Points stored in an hour, from the first of the recent ones on."""
+    at = rows[rows["status"] != "failed"].groupby("point")["created_at"].max()
+    recent = at[at > now - timedelta(seconds=RATE_SECONDS)]
+    if len(recent) < 2:
+        return None
+    seconds = (now - recent.min()).total_seconds()
+    return (len(recent) - 1) / max(seconds, 1.0) * 3600
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    options = parse(Status, arguments)
+    store = Store(options.results, options.storage_endpoint)
+    while True:
+        try:
+            status = sweep_status(store, datetime.now(UTC))
+        except OSError as error:
+            raise UsageError(f"{store.folder} cannot be read: {error.strerror or error}.") from None
+        print("\n".join(status.lines()), flush=True)
+        if not options.watch or not status.is_running:
+            return OK
+        time.sleep(WATCH_SECONDS)
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)

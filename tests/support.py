@@ -1,0 +1,74 @@
+"""What several files of tests have in common: running the real commands, and comparing what they stored."""
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+ROOT = Path(__file__).parent.parent
+NOT_VALUES = ["seconds", "created_at", "host", "commit", "package_version"]
+PATIENCE = 180  # seconds until a test gives up; nothing here should take a quarter of it
+
+
+def command(name, *arguments):
+    return [sys.executable, str(ROOT / "sweeps" / f"{name}.py"), *map(str, arguments)]
+
+
+def run(name, *arguments, **options):
+    return subprocess.run(
+        command(name, *arguments), capture_output=True, text=True, timeout=PATIENCE, check=False, **options
+    )
+
+
+def grid(out, *arguments, **options):
+    return run("grid", "--preset", "smoke", "--out", out, *arguments, **options)
+
+
+def tables(out):
+    """Values of all tables, in a fixed order."""
+    read = {}
+    for name, keys in (("runs", ["point", "retrain_seed"]), ("pairs", ["point", "first_seed"]), ("dense", ["epoch"])):
+        table = pd.read_parquet(out / name).drop(columns=NOT_VALUES)
+        assert not table.duplicated([*keys, *(["second_seed"] if name == "pairs" else [])]).any()
+        read[name] = table.sort_values(keys, ignore_index=True)
+    read["phase"] = pd.read_parquet(out / "phase.parquet").drop(columns="seconds")
+    return read
+
+
+def assert_same(out, undisturbed):
+    ours, theirs = tables(out), tables(undisturbed)
+    for name in theirs:
+        pd.testing.assert_frame_equal(ours[name], theirs[name], check_exact=True)
+
+
+def until(condition, process):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def workers(process):
+    """Trials that run under a driver."""
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "Trainable" in child.name()]
+
+
+def start_grid(out, *arguments):
+    return subprocess.Popen(
+        command("grid", "--preset", "smoke", "--out", out, "--checkpoint-seconds", "0.001", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

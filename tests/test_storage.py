@@ -1,0 +1,79 @@
+"""The real commands on object storage: a real S3 server on loopback."""
+
+import uuid
+
+import pytest
+from support import assert_same, run, start_grid, until, workers
+
+from trainables.folders import open_folder
+
+
+@pytest.fixture
+def bucket(s3):
+    """Arguments for results in object storage, and the folder there."""
+    uri, endpoint = f"{s3[0]}/{uuid.uuid4().hex}", s3[1]
+    return uri, ["--storage-endpoint", endpoint], open_folder(uri, endpoint)
+
+
+def fetched(folder, into):
+    for name in folder.files(""):
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        (into / name).write_bytes(folder.read(name))
+    return into
+
+
+def test_a_grid_that_is_killed_and_continued_in_object_storage_has_the_values_of_one_on_disk(
+    bucket, undisturbed, tmp_path, without_ray_and_torch
+):
+    uri, endpoint, folder = bucket
+    killed = start_grid(uri, *endpoint)
+    until(lambda: folder.names("runs", ".parquet"), killed)
+    orphans = workers(killed)
+    killed.kill()
+    killed.communicate()
+    for process in orphans:
+        process.wait(60)
+    done = run("grid", "--preset", "smoke", "--out", uri, *endpoint)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Phase diagram: {uri}/phase_diagram.html" in done.stdout
+    assert folder.names("tune", "") == []
+    assert any(name.endswith("tuner.pkl") for name in folder.files("tune"))
+    assert folder.files("artifacts/training") == {}
+    (tmp_path / "fetched").mkdir()
+    assert_same(fetched(folder, tmp_path / "fetched"), undisturbed[0])
+    again = run("grid", "--preset", "smoke", "--out", uri, *endpoint, env=without_ray_and_torch)
+    assert "4 points wanted, 4 stored" in again.stdout, again.stderr
+    status = run("status", uri, *endpoint, env=without_ray_and_torch)
+    assert "4 of 4 points done" in status.stdout
+    report = run("report", uri, *endpoint, "--out", tmp_path / "mine.html", env=without_ray_and_torch)
+    assert report.returncode == 0, report.stderr
+    assert (tmp_path / "mine.html").stat().st_size > 1_000_000
+    search = run("tune_temperature", "--replay", uri, *endpoint, env=without_ray_and_torch)
+    assert search.returncode == 0, search.stderr
+    assert f"Picture: {uri}/temperature_tuning.html" in search.stdout
+
+
+@pytest.mark.parametrize(
+    ("out", "endpoint", "said"),
+    [
+        ("s3://no-such-bucket/results", None, "NO_SUCH_BUCKET"),
+        ("s3://sweeps/results", "http://127.0.0.1:1", "NETWORK_CONNECTION"),
+        ("s3://sweeps", None, "names no folder"),
+        ("s3://key:secret@sweeps/results", None, "credentials belong into the environment"),
+        ("nowhere://sweeps/results", None, "cannot be used as storage"),
+        ("results", None, "has no storage endpoint"),
+    ],
+)
+@pytest.mark.parametrize("name", ["grid", "status"])
+def test_storage_that_cannot_be_used_is_said_in_one_sentence(s3, name, out, endpoint, said, tmp_path):
+    where = ["--preset", "smoke", "--out", out] if name == "grid" else [out]
+    if out.startswith("s3") or out == "results":
+        where += ["--storage-endpoint", endpoint or s3[1]]
+    done = run(name, *where, cwd=tmp_path)
+    if (name, said) == ("status", "NO_SUCH_BUCKET"):
+        said = "NO_SUCH_BUCKET|holds no results"
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
+    assert any(each in done.stderr for each in said.split("|")), done.stderr
+    assert not list(tmp_path.iterdir())
