@@ -133,8 +133,8 @@ def through_the_whole_path(points: int, kind: str) -> None:
                     seen.append(f"{progress.done}: {megabytes(driver):.0f} + {others:.0f}")
 
         runner.StageTrainable = NoOp  # type: ignore[misc]
-        with runner.ray_cluster(RunOptions()):
-            watcher = threading.Thread(target=watch)
+        with runner.ray_cluster(RunOptions()), store.shared():
+            watcher = threading.Thread(target=watch, daemon=True)
             watcher.start()
             started = time.perf_counter()
             runner.run(plan, store, RunOptions(), progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOT_VALUES = ["seconds", "created_at", "host", "commit", "package_version"]
 PATIENCE = 180  # seconds until a test gives up; nothing here should take a quarter of it
 
