@@ -81,7 +81,7 @@ class Parts:
     def merge(self) -> None:
         """Merge parts that are not yet, if they are many."""
         states = self._states(None)
-        rest = _without(states, self._merged(states, []))
+        rest = _without(states, self._merged(states, ["status"]))
         if len(rest) >= MERGE_AT:
             self._merge(states, self._decoded(rest, None))
 

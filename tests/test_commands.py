@@ -335,7 +335,9 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--no-such-option"], "--no-such-option"),
         (["--out", "/proc/no/such"], "/proc/no/such cannot be written"),
         (["--out", f"{__file__}/below"], "is a file, or below one"),
-        (["--out", "s3://bucket/results"], "s3://bucket/results is not a local folder"),
+        (["--out", "s3://bucket"], "s3://bucket names no folder"),
+        (["--dashboard", "--address", "auto"], "--dashboard: the Ray at --address auto has its own"),
+        (["--metrics-port", "80"], "--metrics-port 80: it is between 1024 and 65535"),
     ],
 )
 def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, said, tmp_path):
