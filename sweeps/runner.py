@@ -28,7 +28,9 @@ os.environ.update(
     RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # otherwise five files for each trial
     TUNE_DISABLE_SIGINT_HANDLER="1",  # ours stops Tune through SIGUSR1, and remembers
-    TUNE_MAX_PENDING_TRIALS_PG=os.environ.get("TUNE_MAX_PENDING_TRIALS_PG", "32"),  # a cluster grows for so many at once
+    TUNE_MAX_PENDING_TRIALS_PG=os.environ.get(
+        "TUNE_MAX_PENDING_TRIALS_PG", "32"
+    ),  # for which a cluster grows
     TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own state is not needed: the store says what is missing
 )
 
@@ -47,9 +49,7 @@ NODE_SECONDS = 60
 OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
 
-NOT_SHARED = (
-    "{0} on {1} is not the folder that this machine writes to; give --out a folder that all nodes share, or s3://..."
-)
+NOT_SHARED = "{} cannot be used {}; give --out a folder that all nodes share, or object storage that all can reach."
 
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
 
@@ -157,7 +157,7 @@ def check_nodes(store: Store) -> None:
         UsageError: If one does not, or lacks this package.
     """
     asked = {
-        ray.remote(num_cpus=0, max_retries=0)(Store.is_shared)
+        ray.remote(num_cpus=0, max_retries=0)(Store.why_not_shared)
         .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
         .remote(store): node["NodeManagerAddress"]
         for node in ray.nodes()
@@ -165,15 +165,15 @@ def check_nodes(store: Store) -> None:
     }
     for answer, node in asked.items():
         try:
-            shared = ray.get(answer, timeout=NODE_SECONDS)
+            reason = ray.get(answer, timeout=NODE_SECONDS)
         except ray.exceptions.RayTaskError as error:
             raise UsageError(f"node {node}: {str(error.cause).strip()}; install three-regime-sweeps there.") from None
         except ray.exceptions.GetTimeoutError:
             raise UsageError(f"node {node} does not answer in {NODE_SECONDS} s; remove it, and try again.") from None
         except ray.exceptions.RayError:
             continue  # it is gone
-        if not shared:
-            raise UsageError(NOT_SHARED.format(store.folder, f"node {node}"))
+        if reason:
+            raise UsageError(NOT_SHARED.format(store.folder, f"on node {node}: {reason}"))
 
 
 def _join(options: RunOptions) -> None:

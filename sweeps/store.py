@@ -96,12 +96,13 @@ class Store:
         finally:
             self.folder.delete(self._sign)
 
-    def is_shared(self) -> bool:
-        """Whether this process sees what the one of :meth:`shared` writes."""
+    def why_not_shared(self) -> str:
+        """Say why this process does not see what the one of :meth:`shared` writes; nothing if it does."""
         try:
-            return self.folder.read(self._sign) is not None
-        except (OSError, ValueError):
-            return False
+            seen = self.folder.read(self._sign) is not None
+        except (OSError, ValueError) as error:
+            return str(error)
+        return "" if seen else "it is another folder there"
 
     def set_progress(self, progress: Mapping[str, Any]) -> None:
         """Note how far a running sweep is."""

@@ -207,7 +207,7 @@ def test_a_node_that_does_not_share_the_folder_is_told_of_before_anything_trains
         driver = nodes.start_grid(shared / "results")
         printed = driver.communicate(timeout=PATIENCE)[0]
     assert driver.returncode == 2, printed
-    assert f"{shared}/results on node" in printed
+    assert f"{shared}/results cannot be used on node" in printed
     assert "give --out a folder that all nodes share" in printed.splitlines()[-1]
     assert not (shared / "results" / "sweep.json").exists()
     assert not list(shared.rglob("*.pt"))
@@ -221,7 +221,7 @@ def test_a_node_that_comes_later_and_does_not_share_the_folder_ends_the_sweep(no
     with stranger(nodes, shared):
         printed = driver.communicate(timeout=PATIENCE)[0]
     assert driver.returncode == 2, printed
-    assert "is not the folder that this machine writes to" in printed.splitlines()[-1]
+    assert "it is another folder there; give --out" in printed.splitlines()[-1]
 
 
 def test_a_job_runs_a_grid_on_a_cluster_that_wants_a_token(undisturbed, tmp_path):

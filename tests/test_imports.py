@@ -47,6 +47,7 @@ def test_imports_point_one_way(file):
     [
         ("sweeps.grid", {"ray", "torch", "plotly"}),
         ("sweeps.report", {"ray", "torch", "plotly"}),
+        ("sweeps.status", {"ray", "torch", "plotly"}),
         ("sweeps.tune_temperature", {"ray", "torch", "plotly"}),
         ("sweeps.select_model", {"ray", "torch", "plotly"}),
         ("sweeps.case_studies.temperature_tuning", {"ray", "torch"}),

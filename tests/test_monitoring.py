@@ -1,6 +1,7 @@
 """Watching a sweep that runs: its status, a real Prometheus, and the live phase diagram in a real browser."""
 
 import asyncio
+import http.client
 import json
 import os
 import shutil
@@ -27,6 +28,16 @@ OFFLINE = [
 def answer_of(url):
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
+
+
+def foreign_answers(port):
+    """What the live diagram answers to pages of another site, and for other files."""
+    codes = []
+    for path, host in (("/diagram.json", "evil.example"), ("/../../etc/passwd", "127.0.0.1")):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers={"Host": f"{host}:{port}"})
+        codes.append(connection.getresponse().status)
+    return codes
 
 
 class Browser:
@@ -107,6 +118,7 @@ def watched(tmp_path_factory):
                 missing = "document.querySelectorAll('.heatmaplayer text').length"
                 seen["page"].append((browser.value(missing), browser.value("document.body.innerText")))
 
+        seen["foreign"] = foreign_answers(page_port)
         for count in (2, 5):
             until(lambda count=count: len(list(parts.glob("*.parquet"))) >= count, grid)
             look()
@@ -172,6 +184,10 @@ def test_the_live_diagram_fills_in(watched):
     assert "missing" not in texts[-1]
     assert "8 of 8 points done" in texts[-1]
     assert watched["page"][-1][0] == 4 * POINTS  # a mark on each cell of each panel
+
+
+def test_the_live_diagram_is_for_this_machine_alone(watched):
+    assert watched["foreign"] == [403, 404]
 
 
 def test_a_sweep_listens_on_loopback_alone(watched):
