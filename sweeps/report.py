@@ -36,7 +36,7 @@ class Report:
     """
 
     results: tyro.conf.Positional[str]
-    """Folder that a sweep wrote (its --out), or a .csv or .parquet file with temperature, density, lmc, test_error."""
+    """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (the README says of what)."""
 
     out: str | None = None
     """File of the diagram; phase_diagram.html in the folder, or here for a file, if not given."""
@@ -57,7 +57,7 @@ class Report:
     """Of a file: what its temperature is; if not given what the file itself says, or epochs."""
 
     storage_endpoint: str | None = None
-    """As of grid.py, for results in object storage."""
+    """Server of s3://..., if it is not Amazon's own, as http://host:port."""
 
     lmc_threshold: float | None = None
     """Regime I is where LMC lies below this; the sweep's own if not given."""

@@ -39,7 +39,7 @@ class Status:
     """Say it again every ten seconds, until the sweep has ended."""
 
     storage_endpoint: str | None = None
-    """As of grid.py, for results in object storage."""
+    """Server of s3://..., if it is not Amazon's own, as http://host:port."""
 
 
 @dataclass(frozen=True)
