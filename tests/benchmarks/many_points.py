@@ -63,7 +63,7 @@ class NoOp(StageTrainable):
     """A trial that has its results at once."""
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._stage = config["stage"]
+        super()._begin(config)
         self._execution = self._nothing()
 
     def _nothing(self) -> Iterator[Any]:
@@ -141,6 +141,7 @@ def through_the_whole_path(points: int, kind: str) -> None:
             taken = time.perf_counter() - started
             over.set()
             watcher.join()
+        assert progress.done == points, f"{progress.failed} points failed"
         print(f"{kind}: {points} points in {taken:.1f} s, {points / taken:.1f} a second")
         print(f"{kind}: MB of the driver + of its workers and Ray, by points done: {'; '.join(seen)}", flush=True)
 
