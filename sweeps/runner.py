@@ -1,5 +1,6 @@
 """Carrying out a plan with Ray Tune, on this machine or on a cluster. The only file here that imports Ray."""
 
+import gc
 import logging
 import os
 import signal
@@ -95,6 +96,7 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
                 ),
             )
             tuner.fit()
+            gc.collect()  # what Tune keeps of a run refers to itself
         if stop:
             raise stop[0]
 
