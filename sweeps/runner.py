@@ -29,9 +29,7 @@ os.environ.update(
     RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # otherwise five files for each trial
     TUNE_DISABLE_SIGINT_HANDLER="1",  # ours stops Tune through SIGUSR1, and remembers
-    TUNE_MAX_PENDING_TRIALS_PG=os.environ.get(
-        "TUNE_MAX_PENDING_TRIALS_PG", "32"
-    ),  # for which a cluster grows
+    TUNE_MAX_PENDING_TRIALS_PG=os.environ.get("TUNE_MAX_PENDING_TRIALS_PG", "32"),  # for which a cluster grows
     TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own state is not needed: the store says what is missing
 )
 
