@@ -14,8 +14,8 @@ def keep_token_private() -> None:
     """
     if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         return
-    token = Path.home() / ".ray" / "auth_token"
-    with suppress(OSError):  # a home that cannot be written is Ray's to complain about
+    with suppress(OSError, RuntimeError):  # a home that is none or cannot be written is Ray's to complain about
+        token = Path.home() / ".ray" / "auth_token"
         if token.exists():
             if token.stat().st_mode & 0o077:
                 token.chmod(0o600)

@@ -35,7 +35,7 @@ class Heartbeat:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(timeout=BEAT_SECONDS)
         self._note("ended" if kind is None else "stopped")
 
     def _beat_on(self) -> None:

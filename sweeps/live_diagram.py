@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,9 @@ NAMES = (HOST, "localhost")
 """Names by which a browser may call this: a page of another site cannot read it by giving its own name this address."""
 
 REFRESH_SECONDS = 2.0
+
+SAID_SECONDS = 20.0
+"""How far the sweep is is read so often where nothing was heard of it."""
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Phase diagram</title><script src="plotly.js"></script></head>
@@ -56,6 +60,8 @@ class LiveDiagram:
         self._store, self._figure = store, figure
         self._lock = Lock()
         self._seen: Any = None
+        self._noted: Any = None
+        self._said_at = -SAID_SECONDS
         self._read_at = -REFRESH_SECONDS
         self._version = 0
         self._drawn = "null"
@@ -71,11 +77,16 @@ class LiveDiagram:
 
     def _read(self) -> bytes:
         try:
-            seen = [self._store.folder.read("sweep.json"), *map(self._store.folder.files, ("runs", "pairs", "dense"))]
+            folder = self._store.folder
+            seen = [folder.read("sweep.json"), *map(folder.files, ("runs", "pairs", "dense", "added_siblings"))]
+            noted = self._store.progress()
+            if seen == self._seen and noted == self._noted and time.monotonic() - self._said_at < SAID_SECONDS:
+                return self._answer
             if seen != self._seen:
                 self._drawn = self._figure()
                 self._seen, self._version = seen, self._version + 1
             said = sweep_status(self._store, datetime.now(UTC)).lines()
+            self._noted, self._said_at = noted, time.monotonic()
         except (UsageError, OSError) as error:  # it may be well again the next time
             said = [str(error)]
         return f'{{"version": {self._version}, "status": {json.dumps(said)}, "figure": {self._drawn}}}'.encode()
@@ -105,8 +116,9 @@ def serve(diagram: LiveDiagram, port: int) -> None:
                 self.send_response(HTTPStatus.OK)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # the page was closed or loaded anew
+                    self.end_headers()
+                    self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass

@@ -43,7 +43,7 @@ def checked_file(option: str, name: str) -> File:
         UsageError: If it is something else than a file, or its folder cannot be written.
     """
     path = Path(name)
-    if "://" in name or (path.exists() and not path.is_file()):
+    if "://" in name or path.name == ".." or (path.exists() and not path.is_file()):
         raise UsageError(f"{option} {name} is not a file on this machine; name one.")
     there = next(folder for folder in path.absolute().parents if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):

@@ -20,6 +20,9 @@ MERGE_AT = 500
 SETTLED_NS = 2 * 10**9
 """A part is merged when the newest one is so much newer, by the storage's own clock."""
 
+SLICE = 2000
+"""Parts that are in memory one by one."""
+
 FEW = 100
 """So many parts are read by their names; for more, the folder is listed."""
 
@@ -72,18 +75,22 @@ class Parts:
         states = self._states(names)
         merged = self._merged(states, columns)
         rest = _without(states, merged)
-        many = len(rest) >= MERGE_AT
-        unmerged = self._decoded(rest, None if many else columns)
-        if many:
-            self._merge(states, unmerged)
-        return self._joined([*(copy for _, copy in merged), *unmerged.values()], columns)
+        many = len(_settled(states, rest)) >= MERGE_AT
+        found = [copy for _, copy in merged]
+        for first in range(0, len(rest), SLICE):
+            unmerged = self._decoded(rest[first : first + SLICE], None if many else columns)
+            if many:
+                self._merge(states, unmerged)
+            found.append(self._joined(list(unmerged.values()), columns))
+        return self._joined(found, columns)
 
     def merge(self) -> None:
         """Merge parts that are not yet, if they are many."""
         states = self._states(None)
         rest = _without(states, self._merged(states, ["status"]))
         if len(rest) >= MERGE_AT:
-            self._merge(states, self._decoded(rest, None))
+            for first in range(0, len(rest), SLICE):
+                self._merge(states, self._decoded(rest[first : first + SLICE], None))
 
     def _states(self, names: Iterable[str] | None) -> dict[str, FileState]:
         """States of parts that are there, of all or of these."""
@@ -92,13 +99,9 @@ class Parts:
         return found if names is None else {name: found[name] for name in names if name in found}
 
     def _merge(self, states: Mapping[str, FileState], parts: Mapping[str, pa.Table]) -> None:
-        """Keep a merged copy of parts that are settled, if it can be written.
-
-        Object stores tell changes apart by the second: what is as new as the newest part may change without a sign.
-        """
-        newest = max(at for _, at in states.values())
-        settled = {name: part for name, part in parts.items() if newest - states[name][1] > SETTLED_NS}
-        if not settled:
+        """Keep a merged copy of those of these parts that are settled, if they are many and it can be written."""
+        settled = {name: parts[name] for name in _settled(states, parts)}
+        if len(settled) < MERGE_AT:
             return
         index = [(name, *states[name], len(part)) for name, part in settled.items()]
         merged = self._joined(list(settled.values()), None)
@@ -174,3 +177,12 @@ def _without(states: Mapping[str, FileState], merged: Sequence[tuple[set[str], p
     """Parts of which there is no merged copy."""
     copied: set[str] = set().union(*(names for names, _ in merged))
     return [name for name in states if name not in copied]
+
+
+def _settled(states: Mapping[str, FileState], names: Iterable[str]) -> list[str]:
+    """Those of these parts whose states tell their content.
+
+    Object stores tell changes apart by the second: what is as new as the newest part may change without a sign.
+    """
+    newest = max((at for _, at in states.values()), default=0)
+    return [name for name in names if newest - states[name][1] > SETTLED_NS]

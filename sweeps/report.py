@@ -154,6 +154,8 @@ def main(arguments: Sequence[str]) -> int:
     if past.store is None and (options.serve or options.tensorboard):
         option = "--serve" if options.serve else "--tensorboard"
         raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
+    if options.serve and (given := options.out or options.table or options.tensorboard):
+        raise UsageError(f"--serve writes no files; leave {given} out.")
     if past.store is not None and options.serve:
         _serve(past.store, options)
         return OK

@@ -1,4 +1,4 @@
-"""Carrying out a plan with Ray Tune, on this machine or on a cluster. The only file here that imports Ray."""
+"""Carrying out a plan with Ray Tune, on this machine or on a cluster."""
 
 import gc
 import logging
@@ -8,7 +8,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
@@ -43,12 +43,12 @@ from sweeps.gauges import SweepGauges
 from trainables.trainable import StageTrainable
 
 NODE_SECONDS = 60
-"""A node that does not start a process in this time is not waited for."""
+"""A node that does not start a process in this time ends the sweep before it begins."""
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
 
-NOT_SHARED = "{} cannot be used {}; give --out a folder that all nodes share, or object storage that all can reach."
+NOT_SHARED = "{} is another folder {}; give --out a folder that all nodes share, or object storage."
 
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
 
@@ -76,6 +76,7 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
         )
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
         while plan.left and not stop:
+            name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(
@@ -84,7 +85,7 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
                     reuse_actors=True,
                 ),
                 run_config=tune.RunConfig(
-                    name=f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}",
+                    name=name,
                     storage_path=f"{path}/tune",
                     storage_filesystem=storage,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
@@ -94,6 +95,8 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
                 ),
             )
             tuner.fit()
+            with suppress(OSError):
+                storage.delete_dir(f"{path}/tune/{name}")  # nothing continues from it
             gc.collect()  # what Tune keeps of a run refers to itself
         if stop:
             raise stop[0]
@@ -157,7 +160,7 @@ def check_nodes(store: Store) -> None:
         UsageError: If one does not, or lacks this package.
     """
     asked = {
-        ray.remote(num_cpus=0, max_retries=0)(Store.why_not_shared)
+        ray.remote(num_cpus=0, max_retries=0)(Store.is_shared)
         .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
         .remote(store): node["NodeManagerAddress"]
         for node in ray.nodes()
@@ -165,15 +168,17 @@ def check_nodes(store: Store) -> None:
     }
     for answer, node in asked.items():
         try:
-            reason = ray.get(answer, timeout=NODE_SECONDS)
+            shared = ray.get(answer, timeout=NODE_SECONDS)
         except ray.exceptions.RayTaskError as error:
-            raise UsageError(f"node {node}: {str(error.cause).strip()}; install three-regime-sweeps there.") from None
+            said = str(error.cause).strip().splitlines()[-1]
+            hint = "" if isinstance(error.cause, OSError) else "; install three-regime-sweeps there"
+            raise UsageError(f"node {node}: {said}{hint}.") from None
         except ray.exceptions.GetTimeoutError:
             raise UsageError(f"node {node} does not answer in {NODE_SECONDS} s; remove it, and try again.") from None
         except ray.exceptions.RayError:
             continue  # it is gone
-        if reason:
-            raise UsageError(NOT_SHARED.format(store.folder, f"on node {node}: {reason}"))
+        if not shared:
+            raise UsageError(NOT_SHARED.format(store.folder, f"on node {node}"))
 
 
 def _join(options: RunOptions) -> None:
@@ -181,6 +186,7 @@ def _join(options: RunOptions) -> None:
     keep_token_private()
     if options.address is None:
         if options.metrics_port is not None:
+            _check_port(options.metrics_port)
             settings["_metrics_export_port"] = options.metrics_port
         own = ray.init(
             address="local",
@@ -189,7 +195,7 @@ def _join(options: RunOptions) -> None:
             **settings,
         )
         if options.dashboard:
-            print(f"Dashboard: http://{own.dashboard_url}, with the token in ~/.ray/auth_token", flush=True)
+            print(f"Dashboard: http://{own.dashboard_url} (it asks for Ray's token)", flush=True)
         return
     _check_address(options.address)
     try:
@@ -248,10 +254,17 @@ class _PlanSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take an outcome. A trial that could not store its own failure has it stored here."""
-        stage = self._stages.pop(trial_id)
-        if result and result.get("outcome") == "unshared":
-            self._end(UsageError(NOT_SHARED.format(self._store.folder, result["message"])))
+        stage = self._stages.pop(trial_id, None)
+        if stage is None:
             return
+        try:
+            if result and result.get("outcome") == "unshared":
+                raise UsageError(NOT_SHARED.format(self._store.folder, f"on {result['message']}"))
+            self._take(stage, result, error)
+        except (OSError, ValueError, UsageError) as reason:  # from here Tune would repeat the trial
+            self._end(reason)
+
+    def _take(self, stage: Stage, result: dict[str, Any] | None, error: bool) -> None:
         self._gauges.reported(stage, result or {})
         outcome: Outcome = "failed"
         message = NO_RESULT
@@ -274,7 +287,7 @@ class _PlanSearcher(Searcher):
         """Store a failure; if even that fails, say so and go on: the point stays missing."""
         try:
             self._store.record_failure(stage, message, "")
-        except OSError as error:
+        except (OSError, UsageError) as error:
             print(f"{stage} failed ({message}), which cannot be stored: {error}", file=sys.stderr)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -286,6 +299,16 @@ class _PlanSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing, likewise."""
+
+
+def _check_port(port: int) -> None:
+    """Fail at once where Ray would wait for half a minute."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UsageError(f"--metrics-port {port} cannot be used ({error.strerror}); give another one.") from None
 
 
 def _check_address(address: str) -> None:

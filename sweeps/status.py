@@ -48,7 +48,7 @@ class SweepStatus:
 
     Attributes:
         title: Of the sweep.
-        points: Number of points by state: done, of these diverged, running, failed, waiting.
+        points: Number of points by state: done, of these diverged, running, failed, and waiting but for searches.
         rate: Points stored in an hour, over the last hour or the time since the first; None for fewer than two.
         sign: What the sweep noted last of itself (:meth:`sweeps.progress.SweepProgress.as_json`), or None.
         silent: Seconds since then; NaN without.
@@ -70,11 +70,12 @@ class SweepStatus:
     def lines(self) -> list[str]:
         """What to say about it."""
         points, total = self.points, sum(count for state, count in self.points.items() if state != "diverged")
+        of, waiting = (f" of {total}", f", {points['waiting']} waiting") if "waiting" in points else ("", "")
         diverged = f" ({points['diverged']} of them diverged)" if points["diverged"] else ""
         said = [
             self.title,
-            f"{points['done']} of {total} points done{diverged}, {points['running']} running, "
-            f"{points['failed']} failed, {points['waiting']} waiting",
+            f"{points['done']}{of} points done{diverged}, {points['running']} running, "
+            f"{points['failed']} failed{waiting}",
         ]
         if self.rate is not None and self.is_running:
             said.append(f"{self.rate:.1f} points stored in an hour")
@@ -116,8 +117,11 @@ def sweep_status(store: Store, now: datetime) -> SweepStatus:
     alive = sign is not None and sign["state"] == "running" and silent < SILENT_SECONDS
     if alive and sign is not None:
         running = min(int(sign["points"].get("running", 0)), states["waiting"] + states["failed"])
-        states["running"] = running
-        states["waiting"] = max(states["waiting"] - running, 0)
+        again = max(running - states["waiting"], 0)  # those that failed before
+        states |= {"running": running, "waiting": states["waiting"] - running + again}
+        states["failed"] -= again
+    if sign is not None and sign["wanted"] is None:
+        del states["waiting"]  # a search finds out on the way
     stages = {stage.point.key: str(stage) for stage in points}
     failed = rows[rows["status"] == "failed"].drop_duplicates("point").sort_values("created_at", ascending=False)
     errors = [
@@ -130,8 +134,13 @@ def sweep_status(store: Store, now: datetime) -> SweepStatus:
 def _sign(store: Store) -> Mapping[str, Any] | None:
     """What a sweep noted, if it is of this version."""
     sign = store.progress()
-    needed = ("host", "state", "updated_at", "running", "seconds_left", "points")
-    return sign if sign is not None and all(name in sign for name in needed) else None
+    needed = ("host", "state", "updated_at", "running", "seconds_left", "points", "wanted")
+    if sign is None or not all(name in sign for name in needed):
+        return None
+    try:
+        return sign if datetime.fromisoformat(sign["updated_at"]).tzinfo else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _states(points: Sequence[PointStage], rows: pd.DataFrame) -> dict[str, int]:

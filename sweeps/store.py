@@ -7,7 +7,8 @@ import socket
 import subprocess
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -50,6 +51,7 @@ class Store:
         except ValueError as error:
             raise UsageError(f"{error}.") from None
         self.artifacts = self.folder.below("artifacts")
+        self._notes = self.folder.below("")  # not waited for: the next note comes soon
         self._sign = ""
         self._tables = {table: Parts(self.folder, table) for table in TABLES}
 
@@ -88,25 +90,26 @@ class Store:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """While this lasts, copies of this store in other processes can tell whether they see the same place."""
+        """While this lasts, copies of this store in other processes can tell whether they see the same place.
+
+        From now on storage that does not answer is waited for.
+        """
         self._sign = f".driver/{uuid.uuid4().hex}"
         self.folder.write(self._sign, b"")
+        self.folder.patient = self.artifacts.patient = True
         try:
             yield
         finally:
-            self.folder.delete(self._sign)
+            with suppress(OSError):
+                self.folder.delete(self._sign)
 
-    def why_not_shared(self) -> str:
-        """Say why this process does not see what the one of :meth:`shared` writes; nothing if it does."""
-        try:
-            seen = self.folder.read(self._sign) is not None
-        except (OSError, ValueError) as error:
-            return str(error)
-        return "" if seen else "it is another folder there"
+    def is_shared(self) -> bool:
+        """Whether this process sees what the one of :meth:`shared` writes; OSError if that cannot be told."""
+        return self.folder.read(self._sign) is not None
 
     def set_progress(self, progress: Mapping[str, Any]) -> None:
         """Note how far a running sweep is."""
-        self.folder.write(PROGRESS, json.dumps(progress).encode())
+        self._notes.write(PROGRESS, json.dumps(progress).encode())
 
     def progress(self) -> dict[str, Any] | None:
         """What :meth:`set_progress` noted last; None if nothing that can be read."""
@@ -195,8 +198,11 @@ class Store:
     def stored(self) -> dict[str, set[int]]:
         """Retrain seeds that have a result, by key of the point."""
         have: dict[str, set[int]] = {}
-        compared = self._tables["pairs"].names()
-        for row in self.rows("runs", ["point", "retrain_seed", "status"]):
+        with ThreadPoolExecutor(1) as pool:  # listing many files takes its time
+            names = pool.submit(self._tables["pairs"].names)
+            rows = self.rows("runs", ["point", "retrain_seed", "status"])
+        compared = names.result()
+        for row in rows:
             if row["status"] != "failed" and row["point"] in compared:
                 have.setdefault(row["point"], set()).add(row["retrain_seed"])
         return have

@@ -37,7 +37,7 @@ def test_a_grid_that_is_killed_and_continued_in_object_storage_has_the_values_of
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Phase diagram: {uri}/phase_diagram.html" in done.stdout
     assert folder.names("tune", "") == []
-    assert any(name.endswith("tuner.pkl") for name in folder.files("tune"))
+    assert sum(name.endswith("tuner.pkl") for name in folder.files("tune")) == 1  # of the one that was killed
     assert folder.files("artifacts/training") == {}
     (tmp_path / "fetched").mkdir()
     assert_same(fetched(folder, tmp_path / "fetched"), undisturbed[0])

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -177,4 +178,5 @@ class Attempt:
 
     def finished(self) -> None:
         """Remove the file: the result is kept elsewhere now."""
-        self._machine.folder.delete(self._name)
+        with suppress(OSError):  # it does no harm
+            self._machine.folder.delete(self._name)

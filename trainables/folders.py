@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -19,11 +20,13 @@ FileState = tuple[int, int]
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """pyarrow's names of file systems where a file appears when it is complete, and cannot be renamed at once."""
 
-PASSING = ("NETWORK_CONNECTION", "SLOW_DOWN", "UNAVAILABLE", "INTERNAL_FAILURE", "REQUEST_TIMEOUT", "THROTTLING")
-"""In messages of errors that go away by themselves."""
+PASSING = re.compile(
+    "NETWORK_CONNECTION|SLOW_DOWN|UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIMEOUT|THROTTLING|HTTP status (429|5..)"
+)
+"""In messages of errors that go away by themselves, beside HTTP's own 429 and 5xx."""
 
 RETRY_SECONDS = (1, 2, 4, 8, 16)
-"""Pauses before a write is tried again, beside the storage library's own."""
+"""Pauses before something is tried again, beside the storage library's own."""
 
 PARALLEL_READS = 16
 """Files that are fetched from other machines at the same time."""
@@ -36,7 +39,12 @@ class Folder(ABC):
 
     Every method raises OSError if the storage does not do what it should, and ValueError for a name that leads out of
     the folder.
+
+    Attributes:
+        patient: Whether storage on other machines that does not answer is tried again for half a minute.
     """
+
+    patient = False
 
     @abstractmethod
     def __str__(self) -> str:
@@ -101,7 +109,10 @@ def open_folder(location: str | os.PathLike[str], endpoint: str | None = None) -
     """
     location = os.fspath(location)
     if location.startswith("file://"):
-        location = unquote(urlsplit(location).path)
+        parts = urlsplit(location)
+        if parts.netloc not in ("", "localhost"):
+            raise ValueError(f"{location} names another machine, {parts.netloc}; write file:///path")
+        location = unquote(parts.path)
     if "://" in location:
         return RemoteFolder(location, endpoint)
     if endpoint is not None:
@@ -200,11 +211,14 @@ class RemoteFolder(Folder):
         place, _, query = uri.partition("?")
         self._place, self._query = place.rstrip("/"), query
         scheme, _, rest = place.partition("://")
+        if "#" in uri:
+            raise ValueError(f"{uri}: a place has no # in its name")
+        owner, at, host = rest.partition("/")[0].rpartition("@")
+        if at and (":" in owner or scheme.lower() == "s3"):
+            raise ValueError(f"{scheme}://...@{host}: credentials belong into the environment, not here")
         bucket, _, path = rest.partition("/")
         if not path.strip("/") or (scheme == "s3" and not bucket):
             raise ValueError(f"{uri} names no folder; write {scheme}://bucket/path")
-        if scheme == "s3" and "@" in bucket:
-            raise ValueError(f"s3://...@{bucket.rpartition('@')[2]}: credentials belong into the environment, not here")
         parts = [query] if query else []
         if endpoint is not None:
             if scheme != "s3":
@@ -243,16 +257,8 @@ class RemoteFolder(Folder):
         return self._system
 
     def write(self, name: str, content: bytes) -> None:
-        """Put the file, again after a while if the storage cannot be reached; where it would show half, rename it."""
-        for pause in (*RETRY_SECONDS, None):
-            try:
-                self._try(lambda system, path: self._put(system, path, content), name)
-            except OSError as error:
-                if pause is None or not any(sign in str(error) for sign in PASSING):
-                    raise
-                time.sleep(pause)
-            else:
-                return
+        """Put the file; where it would show half, rename it."""
+        self._try(lambda system, path: self._put(system, path, content), name)
 
     def _put(self, system: Any, path: str, content: bytes) -> None:
         at = path
@@ -315,12 +321,18 @@ class RemoteFolder(Folder):
         import pyarrow as pa
 
         system, base = self._system
-        try:
-            return what(system, f"{base}/{_inside(name)}")
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            raise OSError(errno.EIO, _first_line(error)) from None
+        path = f"{base}/{_inside(name)}"
+        pauses = iter(RETRY_SECONDS if self.patient else ())
+        while True:
+            try:
+                return what(system, path)
+            except FileNotFoundError:
+                raise
+            except (pa.ArrowException, OSError) as error:
+                pause = next(pauses, None)
+                if pause is None or not PASSING.search(str(error)):
+                    raise OSError(errno.EIO, _first_line(error)) from None
+            time.sleep(pause)
 
 
 def _inside(name: str) -> str:

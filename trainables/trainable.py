@@ -26,8 +26,8 @@ class Store(Protocol):
 
     artifacts: Folder
 
-    def why_not_shared(self) -> str:
-        """Say why this is not the place that the sweep's driver writes to; nothing if it is."""
+    def is_shared(self) -> bool:
+        """Whether this is the place that the sweep's driver writes to."""
 
     def record(self, stage: Stage, rows: Mapping[str, Sequence[dict[str, Any]]], device: str) -> None:
         """Keep the results of a stage."""
@@ -53,7 +53,7 @@ class StageTrainable(tune.Trainable):
         _keep_freed_memory()
         threads = torch.get_num_threads()
         self._device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {threads} threads"
-        self._store, self._unshared = store, store.why_not_shared()
+        self._store, self._shared = store, store.is_shared()
         self._machine = Machine(store.artifacts, torch.device(device), checkpoint_seconds, data_folder)
         self._begin(config)
 
@@ -73,9 +73,8 @@ class StageTrainable(tune.Trainable):
         return result
 
     def _outcome(self) -> dict[str, Any]:
-        if self._unshared:
-            message = f"on {socket.gethostname()}: {self._unshared}"
-            return {"outcome": "unshared", "message": message, tune.result.DONE: True}
+        if not self._shared:
+            return {"outcome": "unshared", "message": socket.gethostname(), tune.result.DONE: True}
         try:
             return self._work()
         except torch.AcceleratorError:

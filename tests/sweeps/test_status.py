@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,11 @@ POINTS = SPEC.points()
 
 def now(later=0.0):
     return datetime.now(UTC) + timedelta(seconds=later)
+
+
+def after(store, seconds):
+    """So long after the sweep gave its last sign of life."""
+    return datetime.fromisoformat(store.progress()["updated_at"]) + timedelta(seconds=seconds)
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def test_points_are_counted_by_what_is_stored_and_what_runs(started):
 
 
 def test_a_sweep_without_a_sign_of_life_is_lost(started):
-    status = sweep_status(started, now(later=100))
+    status = sweep_status(started, after(started, seconds=100))
     assert not status.is_running
     assert status.points["running"] == 0
     assert status.points["waiting"] == 1
@@ -59,13 +65,32 @@ def test_the_rate_is_of_the_points_that_were_stored_lately(started):
     assert sweep_status(started, now(later=7200)).rate is None
 
 
+def test_points_that_failed_and_run_again_are_counted_once(started):
+    progress = SweepProgress(4, 2, POINTS[2:])
+    for stage in POINTS[2:]:
+        progress.running(stage, 0.5)
+    started.set_progress(progress.as_json() | {"state": "running"})
+    status = sweep_status(started, now())
+    assert status.points == {"done": 2, "diverged": 1, "running": 2, "failed": 0, "waiting": 0}
+
+
+def test_a_search_does_not_know_what_is_waiting(started):
+    started.set_progress(SweepProgress(None, 0, []).as_json() | {"state": "ended"})
+    assert sweep_status(started, now()).lines()[1] == "2 points done (1 of them diverged), 0 running, 1 failed"
+
+
 def test_siblings_that_a_search_added_count(started):
     started.add_siblings([replace(POINTS[0], seeds=(1, 2, 3))])
     assert sweep_status(started, now()).points["done"] == 1
 
 
+def damaged_times(store):
+    for time in (None, "yesterday", "2026-01-01T00:00:00"):
+        yield json.dumps(store.progress() | {"updated_at": time}).encode()
+
+
 def test_what_was_noted_by_another_version_or_is_damaged_is_left_out(started):
-    for content in (b"{", b"[]", b'{"state": "running"}'):
+    for content in (b"{", b"[]", b'{"state": "running"}', *damaged_times(started)):
         started.folder.write("progress.json", content)
         assert "No sweep has noted its progress here." in sweep_status(started, now()).lines()
 

@@ -89,11 +89,11 @@ def test_a_write_that_is_cut_off_leaves_the_old_file_and_is_not_seen(tmp_path, m
     assert folder.names("t", ".parquet") == ["key"]
 
 
-def test_a_write_is_tried_again_while_the_storage_cannot_be_reached(s3, monkeypatch):
+def test_what_fails_while_the_storage_cannot_be_reached_is_tried_again_in_a_sweep(s3, monkeypatch):
     uri, endpoint = s3
     folder = open_folder(f"{uri}/retried", endpoint)
-    failures = [OSError("AWS Error NETWORK_CONNECTION during PutObject"), OSError("AWS Error SLOW_DOWN")]
-    real, slept = RemoteFolder._put, []
+    failures, slept = [], []
+    real = RemoteFolder._put
 
     def put(*arguments):
         if failures:
@@ -102,11 +102,20 @@ def test_a_write_is_tried_again_while_the_storage_cannot_be_reached(s3, monkeypa
 
     monkeypatch.setattr(RemoteFolder, "_put", put)
     monkeypatch.setattr("time.sleep", slept.append)
-    folder.write("a", b"one")
+    for message in ("AWS Error NETWORK_CONNECTION during PutObject", "AWS Error UNKNOWN (HTTP status 503)"):
+        failures.append(OSError(message))
+        with pytest.raises(OSError, match=r"NETWORK|503"):
+            folder.write("a", b"one")
+    folder.patient = True
+    failures.extend([OSError("AWS Error NETWORK_CONNECTION"), OSError("AWS Error UNKNOWN (HTTP status 429)")])
+    pickle.loads(pickle.dumps(folder)).write("a", b"one")
     assert folder.read("a") == b"one"
     assert slept == [1, 2]
     failures.append(OSError("AWS Error ACCESS_DENIED"))
     with pytest.raises(OSError, match="ACCESS_DENIED"):
+        folder.write("a", b"two")
+    failures.extend(OSError("AWS Error NETWORK_CONNECTION") for _ in range(6))
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
         folder.write("a", b"two")
 
 
@@ -117,14 +126,19 @@ def test_a_write_is_tried_again_while_the_storage_cannot_be_reached(s3, monkeypa
         ("s3:///path", "http://127.0.0.1:1", "names no folder"),
         ("ftp://host/path", None, "cannot be used as storage"),
         ("s3://buck et/path", "http://127.0.0.1:1", "cannot be used as storage"),
+        ("s3://bucket/path#part", "http://127.0.0.1:1", "has no # in its name"),
+        ("S3://key:secret@bucket/path", None, "credentials belong into the environment"),
+        ("abfs://container:secret@account.dfs.core.windows.net/path", None, "credentials belong into the environment"),
+        ("file://host/path", None, "names another machine"),
         ("s3://bucket/path?nonsense=1", "http://127.0.0.1:1", "cannot be used as storage"),
         ("gs://bucket/path", "http://127.0.0.1:1", "has no storage endpoint"),
         ("results", "http://127.0.0.1:1", "is a folder, which has no storage endpoint"),
     ],
 )
 def test_what_is_no_place_is_said(location, endpoint, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=said) as caught:
         open_folder(location, endpoint)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_file_uri_is_a_folder(tmp_path):
