@@ -8,6 +8,7 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -484,3 +485,14 @@ def test_a_training_that_diverges_is_a_result(tmp_path):
     assert pd.read_csv(out / "phase.csv")["regime"].isna().all()
     again = grid(out, "--lr", "1e30", "--densities", "0.4")
     assert "2 stored" in again.stdout
+
+
+def test_a_metrics_port_that_is_taken_is_said_at_once(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = grid(tmp_path / "results", "--metrics-port", port)
+    assert done.returncode == 2
+    assert f"--metrics-port {port} cannot be used (Address already in use)" in done.stderr
+    assert done.stderr.count("\n") == 1

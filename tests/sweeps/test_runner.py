@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sweeps.runner import Interrupted, _stop_on_signal
+from sweeps.runner import Interrupted, _PlanSearcher, _stop_on_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -41,3 +41,30 @@ def test_without_a_signal_nothing_happens():
     with _stop_on_signal() as stop:
         pass
     assert stop == []
+
+
+def test_what_goes_wrong_while_a_result_is_told_ends_the_sweep_and_is_told_once(monkeypatch):
+    """Tune would repeat the trial, whose results are stored."""
+
+    class Plan:
+        left = ()
+
+        def ask(self):
+            return "stage"
+
+        def tell(self, stage, outcome):
+            raise OSError("the storage does not answer")
+
+    class Silent:
+        def __getattr__(self, name):
+            return lambda *arguments: None
+
+    sent, stop = [], []
+    monkeypatch.setattr(os, "kill", lambda process, number: sent.append(number))
+    searcher = _PlanSearcher(Plan(), Silent(), Silent(), Silent(), stop, 10)
+    searcher.suggest("trial")
+    for _ in range(2):
+        searcher.on_trial_complete("trial", {"outcome": "ok", "message": ""})
+    assert sent == [signal.SIGUSR1]
+    assert [str(reason) for reason in stop] == ["the storage does not answer"]
+    assert searcher.suggest("another") == "FINISHED"
