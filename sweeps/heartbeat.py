@@ -20,11 +20,14 @@ class Heartbeat:
     Args:
         progress: Of the sweep.
         store: Where it is noted.
-        show: Called with the progress and the seconds since the last call.
+
+    Attributes:
+        show: Called with the progress and the seconds since the last call; can be set at any time.
     """
 
-    def __init__(self, progress: SweepProgress, store: Store, show: Callable[[SweepProgress, float], None]) -> None:
-        self._progress, self._store, self._show = progress, store, show
+    def __init__(self, progress: SweepProgress, store: Store) -> None:
+        self._progress, self._store = progress, store
+        self.show: Callable[[SweepProgress, float], None] = lambda progress, seconds: None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
         self._merged = progress.ends
@@ -44,7 +47,7 @@ class Heartbeat:
             self._note("running")
             if self._over.wait(BEAT_SECONDS):
                 return
-            self._show(self._progress, time.monotonic() - last)
+            self.show(self._progress, time.monotonic() - last)
             last = time.monotonic()
             if self._progress.ends - self._merged >= MERGE_AT:
                 self._merged = self._progress.ends

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sweeps.command import OK, SOME_FAILED
+from sweeps.heartbeat import Heartbeat
 from sweeps.options import RunOptions
 from sweeps.plan import Plan, missing_points
 from sweeps.progress import SweepProgress
@@ -35,11 +36,11 @@ def carry_out(
     from sweeps.runner import Interrupted, check_nodes, ray_cluster, run
 
     try:
-        with ray_cluster(options), store.shared():
+        with Heartbeat(progress, store) as heartbeat, ray_cluster(options), store.shared():
             if options.address is not None:
                 check_nodes(store)
             started()
-            run(plan, store, options, progress)
+            run(plan, store, options, progress, heartbeat)
     except Interrupted:
         print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return False

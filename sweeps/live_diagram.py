@@ -9,6 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 from sweeps.errors import UsageError
 from sweeps.phase_diagram import plotly_script
@@ -16,7 +17,7 @@ from sweeps.status import sweep_status
 from sweeps.store import Store
 
 HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
+NAMES = (HOST, "localhost", "::1")
 """Names by which a browser may call this: a page of another site cannot read it by giving its own name this address."""
 
 REFRESH_SECONDS = 2.0
@@ -106,12 +107,13 @@ def serve(diagram: LiveDiagram, port: int) -> None:
                 "/plotly.js": ("text/javascript; charset=utf-8", lambda: plotly_script().encode()),
                 "/diagram.json": ("application/json", diagram.answer),
             }
-            if self.headers.get("Host", "").rpartition(":")[0] not in NAMES:
+            path = self.path.partition("?")[0]
+            if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in NAMES:
                 self.send_error(HTTPStatus.FORBIDDEN)
-            elif self.path not in contents:
+            elif path not in contents:
                 self.send_error(HTTPStatus.NOT_FOUND)
             else:
-                kind, content = contents[self.path]
+                kind, content = contents[path]
                 body = content()
                 self.send_response(HTTPStatus.OK)
                 self.send_header("Content-Type", kind)

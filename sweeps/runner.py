@@ -57,7 +57,7 @@ class Interrupted(Exception):  # noqa: N818  not an error: the person asked for 
     """The sweep was stopped by a signal, cleanly: what ran was saved."""
 
 
-def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) -> None:
+def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, heartbeat: Heartbeat) -> None:
     """Carry out a plan on the Ray that :func:`ray_cluster` joined; results go into the store as they come.
 
     Raises:
@@ -66,7 +66,8 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress) 
     """
     storage, path = store.folder.arrow()
     gauges = SweepGauges()
-    with progress, Heartbeat(progress, store, gauges.show), _stop_on_signal() as stop:
+    heartbeat.show = gauges.show
+    with progress, _stop_on_signal() as stop:
         trainable = tune.with_parameters(
             StageTrainable,
             store=store,

@@ -18,6 +18,9 @@ from trainables.stages import PointStage
 SILENT_SECONDS = 60
 """After so long without a sign of life a sweep counts as lost: it gives one every five."""
 
+QUIET_SECONDS = 15
+"""After so long without one that is said."""
+
 RATE_SECONDS = 3600
 """The rate is taken over so much of the past at most."""
 
@@ -50,7 +53,7 @@ class SweepStatus:
         title: Of the sweep.
         points: Number of points by state: done, of these diverged, running, failed, and waiting but for searches.
         rate: Points stored in an hour, over the last hour or the time since the first; None for fewer than two.
-        sign: What the sweep noted last of itself (:meth:`sweeps.progress.SweepProgress.as_json`), or None.
+        sign: What the sweep noted last of itself (as :meth:`sweeps.progress.SweepProgress.as_json`), or None.
         silent: Seconds since then; NaN without.
         errors: The latest failures, the newest first: what failed, why, and when.
     """
@@ -65,7 +68,7 @@ class SweepStatus:
     @property
     def is_running(self) -> bool:
         """Whether it was alive a moment ago."""
-        return self.sign is not None and self.sign["state"] == "running" and self.silent < SILENT_SECONDS
+        return self.sign is not None and _is_alive(self.sign, self.silent)
 
     def lines(self) -> list[str]:
         """What to say about it."""
@@ -93,7 +96,8 @@ class SweepStatus:
         where, state = f"on {self.sign['host']}", self.sign["state"]
         if self.is_running:
             left = self.sign["seconds_left"]
-            return f"Running {where}" + ("" if left is None else f", about {clock(left)} left")
+            silent = f", last sign of life {clock(self.silent)} ago" if self.silent > QUIET_SECONDS else ""
+            return f"Running {where}" + ("" if left is None else f", about {clock(left)} left") + silent
         ago = f"{clock(self.silent)} ago"
         if state == "running":
             return f"Lost: the sweep {where} gave its last sign of life {ago}; the same command continues it."
@@ -109,14 +113,13 @@ def sweep_status(store: Store, now: datetime) -> SweepStatus:
     spec = store.spec()
     points = store.with_added_siblings(spec.points())
     sign = _sign(store)
-    silent = (now - datetime.fromisoformat(sign["updated_at"])).total_seconds() if sign else float("nan")
+    silent = (now - sign["updated_at"]).total_seconds() if sign else float("nan")
     columns = ["point", "retrain_seed", "status", "message", "created_at"]
     rows = store.table("runs", columns).to_pandas()
     rows = rows[rows["point"].isin([stage.point.key for stage in points])]
     states = _states(points, rows)
-    alive = sign is not None and sign["state"] == "running" and silent < SILENT_SECONDS
-    if alive and sign is not None:
-        running = min(int(sign["points"].get("running", 0)), states["waiting"] + states["failed"])
+    if sign is not None and _is_alive(sign, silent):
+        running = min(sign["points_running"], states["waiting"] + states["failed"])
         again = max(running - states["waiting"], 0)  # those that failed before
         states |= {"running": running, "waiting": states["waiting"] - running + again}
         states["failed"] -= again
@@ -131,6 +134,11 @@ def sweep_status(store: Store, now: datetime) -> SweepStatus:
     return SweepStatus(f"{spec.title} ({store.folder})", states, _rate(rows, now), sign, silent, errors)
 
 
+def _is_alive(sign: Mapping[str, Any], silent: float) -> bool:
+    """Whether it was running a moment ago; clocks may differ a little."""
+    return sign["state"] == "running" and abs(silent) < SILENT_SECONDS
+
+
 def _sign(store: Store) -> Mapping[str, Any] | None:
     """What a sweep noted, if it is of this version."""
     sign = store.progress()
@@ -138,8 +146,17 @@ def _sign(store: Store) -> Mapping[str, Any] | None:
     if sign is None or not all(name in sign for name in needed):
         return None
     try:
-        return sign if datetime.fromisoformat(sign["updated_at"]).tzinfo else None
-    except (TypeError, ValueError):
+        left = sign["seconds_left"]
+        return {
+            "host": str(sign["host"]),
+            "state": str(sign["state"]),
+            "updated_at": datetime.fromisoformat(sign["updated_at"]).astimezone(UTC),
+            "running": {str(stage): min(max(float(share), 0.0), 1.0) for stage, share in sign["running"].items()},
+            "seconds_left": None if left is None else min(max(float(left), 0.0), 1e9),
+            "points_running": max(int(sign["points"]["running"]), 0),
+            "wanted": sign["wanted"],
+        }
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError):
         return None
 
 

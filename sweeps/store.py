@@ -115,7 +115,7 @@ class Store:
         """What :meth:`set_progress` noted last; None if nothing that can be read."""
         try:
             noted = json.loads(self.folder.read(PROGRESS) or b"null")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return noted if isinstance(noted, dict) else None
 
@@ -129,7 +129,7 @@ class Store:
             raise UsageError(f"{error}.") from None
         except OSError as error:
             raise UsageError(f"{self.folder} cannot be read: {error.strerror}; name another folder.") from None
-        if names and not names & {SPEC, "runs", "pairs", "dense", "artifacts"}:
+        if names and not names & {SPEC, PROGRESS, "runs", "pairs", "dense", "artifacts"}:
             raise UsageError(f"{self.folder} holds something else than a sweep's results; name a new or empty folder.")
 
     def check_writable(self) -> None:
@@ -158,7 +158,7 @@ class Store:
         try:
             spec = SweepSpec.from_json(content)
             spec.check()
-        except (TypeError, ValueError, RecursionError, UsageError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError, UsageError) as error:
             said = "is damaged or of another version; running its sweep again writes it anew"
             raise UsageError(f"{file} {said} ({error}).") from None
         return spec

@@ -27,6 +27,8 @@ def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
     Raises:
         UsageError: If nothing is known of the losses, or the folder cannot be written.
     """
+    if "://" in folder:
+        raise UsageError(f"--tensorboard {folder} is not a folder of this machine; name one.")
     names = _names(spec)
     runs: dict[str, Sequence[float]] = {}
     points = store.with_added_siblings(spec.points())

@@ -223,6 +223,8 @@ class RemoteFolder(Folder):
         if endpoint is not None:
             if scheme != "s3":
                 raise ValueError(f"{uri} has no storage endpoint; only s3:// has one")
+            if not re.fullmatch(r"https?://[^/:@]+(:[0-9]{1,5})?/?", endpoint):
+                raise ValueError(f"storage endpoint {endpoint}: write http://host:port or https://host:port")
             parts.append(f"endpoint_override={quote(endpoint, safe='')}")
         if scheme == "s3":
             parts.append("allow_delayed_open=true")  # small files are one request, not three

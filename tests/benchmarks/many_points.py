@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from sweeps import runner
+from sweeps.heartbeat import Heartbeat
 from sweeps.options import RunOptions
 from sweeps.plan import GridPlan
 from sweeps.presets import PRESETS
@@ -133,11 +134,11 @@ def through_the_whole_path(points: int, kind: str) -> None:
                     seen.append(f"{progress.done}: {megabytes(driver):.0f} + {others:.0f}")
 
         runner.StageTrainable = NoOp  # type: ignore[misc]
-        with runner.ray_cluster(RunOptions()), store.shared():
+        with Heartbeat(progress, store) as heartbeat, runner.ray_cluster(RunOptions()), store.shared():
             watcher = threading.Thread(target=watch, daemon=True)
             watcher.start()
             started = time.perf_counter()
-            runner.run(plan, store, RunOptions(), progress)
+            runner.run(plan, store, RunOptions(), progress, heartbeat)
             taken = time.perf_counter() - started
             over.set()
             watcher.join()

@@ -46,6 +46,11 @@ def test_points_are_counted_by_what_is_stored_and_what_runs(started):
     assert lines[-1].endswith("UTC, epochs 20, density 0.1, dense seed 1: RuntimeError: no memory")
 
 
+def test_a_sweep_that_is_quiet_is_said_to_be(started):
+    assert "last sign of life 0:30 ago" in "\n".join(sweep_status(started, after(started, seconds=30)).lines())
+    assert not sweep_status(started, after(started, seconds=-3600)).is_running
+
+
 def test_a_sweep_without_a_sign_of_life_is_lost(started):
     status = sweep_status(started, after(started, seconds=100))
     assert not status.is_running
@@ -84,13 +89,20 @@ def test_siblings_that_a_search_added_count(started):
     assert sweep_status(started, now()).points["done"] == 1
 
 
-def damaged_times(store):
-    for time in (None, "yesterday", "2026-01-01T00:00:00"):
-        yield json.dumps(store.progress() | {"updated_at": time}).encode()
+def damaged(store):
+    for name, values in {
+        "updated_at": (None, "yesterday"),
+        "running": (None, [1], {"x": "y"}),
+        "points": (None, {"running": "x"}),
+        "seconds_left": ("x", [1]),
+    }.items():
+        for value in values:
+            yield json.dumps(store.progress() | {name: value}).encode()
+    yield b"[" * 100_000
 
 
 def test_what_was_noted_by_another_version_or_is_damaged_is_left_out(started):
-    for content in (b"{", b"[]", b'{"state": "running"}', *damaged_times(started)):
+    for content in (b"{", b"[]", b'{"state": "running"}', *damaged(started)):
         started.folder.write("progress.json", content)
         assert "No sweep has noted its progress here." in sweep_status(started, now()).lines()
 

@@ -129,6 +129,7 @@ def test_what_fails_while_the_storage_cannot_be_reached_is_tried_again_in_a_swee
         ("s3://bucket/path#part", "http://127.0.0.1:1", "has no # in its name"),
         ("S3://key:secret@bucket/path", None, "credentials belong into the environment"),
         ("abfs://container:secret@account.dfs.core.windows.net/path", None, "credentials belong into the environment"),
+        ("s3://bucket/path", "127.0.0.1:9000", "write http://host:port"),
         ("file://host/path", None, "names another machine"),
         ("s3://bucket/path?nonsense=1", "http://127.0.0.1:1", "cannot be used as storage"),
         ("gs://bucket/path", "http://127.0.0.1:1", "has no storage endpoint"),
