@@ -36,7 +36,7 @@ def carry_out(
     from sweeps.runner import Interrupted, check_nodes, ray_cluster, run
 
     try:
-        with Heartbeat(progress, store) as heartbeat, ray_cluster(options), store.shared():
+        with ray_cluster(options), store.shared(), Heartbeat(progress, store) as heartbeat:
             if options.address is not None:
                 check_nodes(store)
             started()

@@ -134,7 +134,7 @@ def through_the_whole_path(points: int, kind: str) -> None:
                     seen.append(f"{progress.done}: {megabytes(driver):.0f} + {others:.0f}")
 
         runner.StageTrainable = NoOp  # type: ignore[misc]
-        with Heartbeat(progress, store) as heartbeat, runner.ray_cluster(RunOptions()), store.shared():
+        with runner.ray_cluster(RunOptions()), store.shared(), Heartbeat(progress, store) as heartbeat:
             watcher = threading.Thread(target=watch, daemon=True)
             watcher.start()
             started = time.perf_counter()
