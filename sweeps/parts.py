@@ -87,7 +87,7 @@ class Parts:
     def merge(self) -> None:
         """Merge parts that are not yet, if they are many."""
         states = self._states(None)
-        rest = _without(states, self._merged(states, ["status"]))
+        rest = _settled(states, _without(states, self._merged(states, ["status"])))
         if len(rest) >= MERGE_AT:
             for first in range(0, len(rest), SLICE):
                 self._merge(states, self._decoded(rest[first : first + SLICE], None))
