@@ -51,10 +51,6 @@ class Parts:
         pq.write_table(pa.Table.from_pylist(list(rows), self._schema), content)
         self._folder.write(self._file(name), content.getvalue())
 
-    def names(self) -> set[str]:
-        """Names of the parts that are there."""
-        return set(self._folder.names(self._table, ".parquet"))
-
     def rows(self, name: str) -> list[Row]:
         """Rows of a part; none if there is no such part."""
         return self.read(parts=[name]).to_pylist()

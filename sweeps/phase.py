@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from metrics.regimes import Thresholds, regimes_at_load
+from sweeps.errors import UsageError
 from sweeps.schema import PHASE
 from sweeps.store import Store, dense_part
 from trainables.stages import PointStage
@@ -25,12 +26,16 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
     Returns:
         One row for each cell of the grid, missing ones included, by temperature, then load; columns as in
         :data:`sweeps.schema.PHASE`, which also says what they mean.
+
+    Raises:
+        UsageError: If a table is damaged, or a point is in ``runs`` and not in ``pairs``.
     """
     stages = _stages(points)
     siblings = stages[["cell", "point", "seed"]].explode("seed").astype({"seed": "int64"})
     runs = _read(store, "runs", _OF_RUNS, siblings, "retrain_seed")
     pairs = _read(store, "pairs", _OF_PAIRS, siblings, "first_seed", "second_seed")
     pairs = pairs[pairs["point"].isin(runs["point"])]
+    _check_pairs(runs, pairs, store)
     table = stages.drop_duplicates("cell").set_index("cell").sort_index()
     table["status"] = _statuses(runs, _counts(siblings, len(table)))
     seconds = pd.concat([rows.set_index("cell")["seconds"] for rows in (runs, pairs)])
@@ -87,6 +92,16 @@ def _read(store: Store, name: str, values: Sequence[str], siblings: pd.DataFrame
     for seed in seeds:
         table = table.merge(siblings.rename(columns={"seed": seed}))
     return table
+
+
+def _check_pairs(runs: pd.DataFrame, pairs: pd.DataFrame, store: Store) -> None:
+    """Raise UsageError if siblings are stored and what compares them is not: a file was deleted, or not copied."""
+    siblings = runs[runs["status"] != "failed"].groupby("point").size()
+    lost = sorted(set(siblings[siblings > 1].index) - set(pairs["point"]))
+    if lost:
+        files = store.folder.at(f"pairs/{lost[0]}.parquet"), store.folder.at(f"runs/{lost[0]}.parquet")
+        more = f" ({len(lost)} such points)" if len(lost) > 1 else ""
+        raise UsageError("{} is not there; delete {}, and run the sweep again{}.".format(*files, more))
 
 
 def _counts(rows: pd.DataFrame, cells: int) -> npt.NDArray[np.int64]:

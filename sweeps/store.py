@@ -7,7 +7,6 @@ import socket
 import subprocess
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -34,7 +33,7 @@ class Store:
     """Results of one or several sweeps in one folder.
 
     ``runs``, ``pairs`` and ``dense`` are tables, ``artifacts`` the models, ``sweep.json`` the latest sweep. A point is
-    stored once its files in ``pairs`` and ``runs`` both exist; they are written in this order.
+    stored once its file in ``runs`` exists, which is written after the one in ``pairs``.
 
     Args:
         location: The folder, a path or a URI as :func:`trainables.folders.open_folder` takes it. It is made when the
@@ -198,12 +197,8 @@ class Store:
     def stored(self) -> dict[str, set[int]]:
         """Retrain seeds that have a result, by key of the point."""
         have: dict[str, set[int]] = {}
-        with ThreadPoolExecutor(1) as pool:  # listing many files takes its time
-            names = pool.submit(self._tables["pairs"].names)
-            rows = self.rows("runs", ["point", "retrain_seed", "status"])
-        compared = names.result()
-        for row in rows:
-            if row["status"] != "failed" and row["point"] in compared:
+        for row in self.rows("runs", ["point", "retrain_seed", "status"]):
+            if row["status"] != "failed":
                 have.setdefault(row["point"], set()).add(row["retrain_seed"])
         return have
 

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import combinations
@@ -23,6 +24,7 @@ import psutil
 from sweeps import runner
 from sweeps.heartbeat import Heartbeat
 from sweeps.options import RunOptions
+from sweeps.parts import MERGE_AT
 from sweeps.plan import GridPlan
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
@@ -168,11 +170,13 @@ def resuming(planned: int, kind: str) -> None:
 
 
 def fill(store: Store, points: list[PointStage]) -> None:
-    """Store points as a sweep does, merging on the way."""
-    for index, stage in enumerate(points):
-        store.record(stage, rows_of(stage), "cpu")
-        if index % 4000 == 3999:
-            store.merge()
+    """Store points as the trials of a sweep do, and merge as often as its heartbeat does."""
+    with ThreadPoolExecutor(4) as trials:
+        for first in range(0, len(points), MERGE_AT):
+            some = points[first : first + MERGE_AT]
+            list(trials.map(lambda stage: store.record(stage, rows_of(stage), "cpu"), some))
+            if len(some) == MERGE_AT:
+                store.merge()
 
 
 def main() -> None:

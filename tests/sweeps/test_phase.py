@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from sweeps.errors import UsageError
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import boundaries, draw, phase_diagram
 from sweeps.presets import PRESETS
@@ -140,6 +141,19 @@ def test_regimes_and_statuses(filled, store):
     assert cell(table, 3, 0.4)["status"] == "failed"
     assert cell(table, 10, 0.4)["status"] == "missing"
     assert cell(table, 10, 0.4)["regime"] is None
+
+
+def test_points_that_lost_their_pairs_are_named(filled):
+    lost = [stage.point.key for stage in SPEC.points() if stage.label.load == 0.1 and stage.point.dense.seed == 1]
+    for key in lost:
+        filled.folder.delete(f"pairs/{key}.parquet")
+    said = rf"pairs/{min(lost)}.parquet is not there; delete \S+/runs/{min(lost)}.parquet, .* again \(2 such points\)"
+    with pytest.raises(UsageError, match=said):
+        table_of(SPEC, filled)
+    for key in lost:
+        filled.folder.delete(f"runs/{key}.parquet")
+        assert key not in filled.stored()
+    assert cell(table_of(SPEC, filled), 3, 0.1)["status"] == "incomplete"
 
 
 def test_results_of_another_configuration_do_not_count(filled):

@@ -174,12 +174,6 @@ def test_a_sweep_of_another_version_is_refused(store, content):
     store.check()  # a sweep brings its own
 
 
-def test_a_point_without_its_pairs_is_not_stored(store, made_up):
-    store.record(STAGE, made_up(STAGE), "cpu")
-    store.folder.delete(f"pairs/{STAGE.point.key}.parquet")
-    assert store.stored() == {}
-
-
 def test_a_part_of_a_grid_does_not_hide_the_grid(store):
     grid = PRESETS["digits"]
     store.show(grid)
