@@ -29,6 +29,8 @@ os.environ.update(
     RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # otherwise five files for each trial
     TUNE_DISABLE_SIGINT_HANDLER="1",  # ours stops Tune through SIGUSR1, and remembers
+    # Each step of a trial is a task. Ray would remember the latest 100,000, which took 16 KB for each point.
+    RAY_task_events_max_num_task_in_gcs=os.environ.get("RAY_task_events_max_num_task_in_gcs", "5000"),
     TUNE_MAX_PENDING_TRIALS_PG=os.environ.get("TUNE_MAX_PENDING_TRIALS_PG", "32"),  # for which a cluster grows
     TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own state is not needed: the store says what is missing
 )
