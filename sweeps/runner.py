@@ -29,8 +29,6 @@ os.environ.update(
     RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # otherwise five files for each trial
     TUNE_DISABLE_SIGINT_HANDLER="1",  # ours stops Tune through SIGUSR1, and remembers
-    # Each step of a trial is a task. Ray would remember the latest 100,000, which took 16 KB for each point.
-    RAY_task_events_max_num_task_in_gcs=os.environ.get("RAY_task_events_max_num_task_in_gcs", "5000"),
     TUNE_MAX_PENDING_TRIALS_PG=os.environ.get("TUNE_MAX_PENDING_TRIALS_PG", "32"),  # for which a cluster grows
     TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own state is not needed: the store says what is missing
 )
@@ -46,6 +44,9 @@ from trainables.trainable import StageTrainable
 
 NODE_SECONDS = 60
 """A node that does not start a process in this time ends the sweep before it begins."""
+
+REMEMBERED_TASKS = 5000
+"""A trial's step is a task. Ray's server would remember the latest 100,000 of them, which took 16 KB for each point."""
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
@@ -195,6 +196,7 @@ def _join(options: RunOptions) -> None:
             address="local",
             include_dashboard=options.dashboard,
             object_store_memory=OBJECT_STORE_BYTES,
+            _system_config={"task_events_max_num_task_in_gcs": REMEMBERED_TASKS},
             **settings,
         )
         if options.dashboard:
