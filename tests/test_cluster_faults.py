@@ -160,7 +160,7 @@ def test_a_node_that_vanishes_costs_at_most_the_work_since_the_last_checkpoint(n
     assert driver.returncode == 0, printed
     assert seen == sorted(seen)
     assert seen[-1] > before, seen
-    assert "0 failed" in printed.splitlines()[-10]
+    assert "1 of 1 points done, 0 running, 0 failed" in printed
 
 
 def hidden(folder):
@@ -208,7 +208,7 @@ def test_a_node_that_does_not_share_the_folder_is_told_of_before_anything_trains
         printed = driver.communicate(timeout=PATIENCE)[0]
     assert driver.returncode == 2, printed
     assert f"{shared}/results is another folder on node" in printed
-    assert "give --out a folder that all nodes share" in printed.splitlines()[-1]
+    assert "give --out a folder that all nodes share" in printed
     assert not (shared / "results" / "sweep.json").exists()
     assert not list(shared.rglob("*.pt"))
 
@@ -221,7 +221,7 @@ def test_a_node_that_comes_later_and_does_not_share_the_folder_ends_the_sweep(no
     with stranger(nodes, shared):
         printed = driver.communicate(timeout=PATIENCE)[0]
     assert driver.returncode == 2, printed
-    assert f"{shared}/results is another folder on" in printed.splitlines()[-1]
+    assert f"{shared}/results is another folder on" in printed
 
 
 def test_a_job_runs_a_grid_on_a_cluster_that_wants_a_token(undisturbed, tmp_path):
