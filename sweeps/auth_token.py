@@ -7,10 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def keep_token_private() -> None:
+def keep_token_private(make: bool) -> None:
     """See that Ray's token is readable by its owner alone: Ray itself makes it readable by everyone on the machine.
 
-    Makes one where there is none. A token that is named in the environment is left as it is.
+    A token that is named in the environment is left as it is.
+
+    Args:
+        make: Whether to make one where there is none.
     """
     if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         return
@@ -19,6 +22,8 @@ def keep_token_private() -> None:
         if token.exists():
             if token.stat().st_mode & 0o077:
                 token.chmod(0o600)
+            return
+        if not make:
             return
         token.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=token.parent) as file:  # mode 600

@@ -28,7 +28,7 @@ class Heartbeat:
     def __init__(self, progress: SweepProgress, store: Store) -> None:
         self._progress, self._store = progress, store
         self.show: Callable[[SweepProgress, float], None] = lambda progress, seconds: None
-        self._over = threading.Event()
+        self._over, self._one = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
         self._merged = progress.ends
 
@@ -39,12 +39,16 @@ class Heartbeat:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
         self._thread.join(timeout=BEAT_SECONDS)
-        self._note("ended" if kind is None else "stopped")
+        with self._one:
+            self._note("ended" if kind is None else "stopped")
 
     def _beat_on(self) -> None:
         last = time.monotonic()
         while True:
-            self._note("running")
+            with self._one:  # a thread that was merging meanwhile does not take back that the sweep has ended
+                if self._over.is_set():
+                    return
+                self._note("running")
             if self._over.wait(BEAT_SECONDS):
                 return
             self.show(self._progress, time.monotonic() - last)

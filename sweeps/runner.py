@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -51,7 +53,10 @@ REMEMBERED_TASKS = 5000
 OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
 
-NOT_SHARED = "{} is another folder {}; give --out a folder that all nodes share, or object storage."
+NOT_SHARED = "{} {}; give --out a folder that all nodes share, or object storage that all may use."
+
+EXCEPTION = re.compile(r"^[\w.]+(?:Error|Exception)\b.*", re.MULTILINE)
+"""Where a traceback says what it is about."""
 
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
 
@@ -81,20 +86,18 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, 
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
         while plan.left and not stop:
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
+            store.folder.write(f"tune/{name}/.begun", b"")  # waits for storage that does not answer; Tune does not
+            searcher = _PlanSearcher(plan, store, progress, gauges, stop, _stages_at_a_time(resources))
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
-                tune_config=tune.TuneConfig(
-                    search_alg=_PlanSearcher(plan, store, progress, gauges, stop, _stages_at_a_time(resources)),
-                    num_samples=-1,
-                    reuse_actors=True,
-                ),
+                tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
                 run_config=tune.RunConfig(
                     name=name,
                     storage_path=f"{path}/tune",
                     storage_filesystem=storage,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
                     failure_config=tune.FailureConfig(max_failures=options.max_failures),
-                    callbacks=[_Starts(progress)],
+                    callbacks=[_TrialEvents(progress, searcher)],
                     verbose=0,
                 ),
             )
@@ -182,12 +185,12 @@ def check_nodes(store: Store) -> None:
         except ray.exceptions.RayError:
             continue  # it is gone
         if not shared:
-            raise UsageError(NOT_SHARED.format(store.folder, f"on node {node}"))
+            raise UsageError(NOT_SHARED.format(store.folder, f"is another folder on node {node}"))
 
 
 def _join(options: RunOptions) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    keep_token_private()
+    keep_token_private(make=options.address is None)  # a cluster has its own, which another one would only hide
     if options.address is None:
         if options.metrics_port is not None:
             _check_port(options.metrics_port)
@@ -209,17 +212,30 @@ def _join(options: RunOptions) -> None:
         raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({error}).") from None
 
 
-class _Starts(tune.Callback):
-    """Tells the progress which stages began: a search algorithm is only told their results."""
+class _TrialEvents(tune.Callback):
+    """What a search algorithm is not told: which stages began, and why trials died."""
 
-    def __init__(self, progress: SweepProgress) -> None:
-        self._progress = progress
+    def __init__(self, progress: SweepProgress, searcher: "_PlanSearcher") -> None:
+        self._progress, self._searcher = progress, searcher
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._progress.running(trial.config["stage"], 0.0)
 
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._searcher.died(trial.trial_id, _why_it_died(trial))
+
     def __getstate__(self) -> dict[str, Any]:
         return {}  # as the searcher's
+
+
+def _why_it_died(trial: Any) -> str:
+    """The last exception of a trial, if it had one to tell."""
+    try:
+        attempts = Path(trial.error_file).read_text()
+    except (OSError, TypeError):
+        return NO_RESULT
+    told = EXCEPTION.findall(attempts.rpartition("Failure # ")[2])
+    return f"the trial died: {told[-1]}" if told else NO_RESULT
 
 
 class _PlanSearcher(Searcher):
@@ -258,22 +274,35 @@ class _PlanSearcher(Searcher):
             self._progress.running(stage, result["epochs"] / result["of"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take an outcome. A trial that could not store its own failure has it stored here."""
+        """Take an outcome. A trial that died is told to :meth:`died` right after this."""
+        if error:
+            return
         stage = self._stages.pop(trial_id, None)
         if stage is None:
             return
         try:
             if result and result.get("outcome") == "unshared":
-                raise UsageError(NOT_SHARED.format(self._store.folder, f"on {result['message']}"))
-            self._take(stage, result, error)
+                raise UsageError(NOT_SHARED.format(self._store.folder, result["message"]))
+            self._take(stage, result, NO_RESULT)
         except (OSError, ValueError, UsageError) as reason:  # from here Tune would repeat the trial
             self._end(reason)
 
-    def _take(self, stage: Stage, result: dict[str, Any] | None, error: bool) -> None:
+    def died(self, trial_id: str, why: str) -> None:
+        """Take a trial that died as often as it may."""
+        stage = self._stages.pop(trial_id, None)
+        if stage is None:
+            return
+        try:
+            self._take(stage, None, why)
+        except (OSError, ValueError, UsageError) as reason:
+            self._end(reason)
+
+    def _take(self, stage: Stage, result: dict[str, Any] | None, otherwise: str) -> None:
+        """Take a result; without one the trial could not store its failure itself, for that other reason."""
         self._gauges.reported(stage, result or {})
         outcome: Outcome = "failed"
-        message = NO_RESULT
-        if error or not result or result.get("outcome") not in ("ok", "diverged", "failed"):
+        message = otherwise
+        if not result or result.get("outcome") not in ("ok", "diverged", "failed"):
             self._record_failure(stage, message)
         else:
             outcome, message = result["outcome"], result["message"]
@@ -317,10 +346,13 @@ def _check_port(port: int) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Fail at once where Ray would try for a minute."""
+    """Fail at once where Ray would try for a minute, and for Ray Client, through which Tune cannot ask a plan."""
+    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if "://" in named:
+        raise UsageError(f"--address {named}: run this on a machine of the cluster, or with ray job submit.")
     if address == "auto":
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:

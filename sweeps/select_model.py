@@ -96,10 +96,15 @@ def _train(options: SelectModel, store: Store) -> int:
     store.check_writable()
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
     progress = SweepProgress(len(points), stored, plan.left)
-    if plan.left and not carry_out(plan, store, lambda: None, options.run, progress):
+
+    def show() -> None:
+        if not options.checkpoints:
+            store.show(spec)
+
+    if plan.left and not carry_out(plan, store, show, options.run, progress):
         return INTERRUPTED
+    show()
     if not options.checkpoints:
-        store.show(spec)
         _measure_dense(spec, store, options.run)
     code = report_failures(points, store)
     _report(options, phase_table(store.with_added_siblings(points), store, spec.thresholds))

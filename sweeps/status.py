@@ -191,6 +191,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Status, arguments)
     store = Store(options.results, options.storage_endpoint)
+    store.folder.patient = options.watch
     while True:
         try:
             status = sweep_status(store, datetime.now(UTC))

@@ -332,6 +332,10 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--load", "depth"], "depth"),
         (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
         (["--address", "nonsense"], "--address nonsense"),
+        (
+            ["--address", "ray://127.0.0.1:10001"],
+            "--address ray://127.0.0.1:10001: run this on a machine of the cluster",
+        ),
         (["--epochs", "six"], "six"),
         (["--no-such-option"], "--no-such-option"),
         (["--out", "/proc/no/such"], "/proc/no/such cannot be written"),
@@ -475,6 +479,40 @@ def test_a_point_that_fails_is_stored_tried_again_and_does_not_stop_the_others(u
     again = grid(out)
     assert again.returncode == 0, again.stdout + again.stderr
     assert_same(out, undisturbed[0])
+
+
+MORTAL = """
+import sys
+import torch
+
+class Mortal(torch.nn.Flatten):
+    def forward(self, images):
+        if "ray" in sys.modules:
+            raise torch.AcceleratorError("made up")
+        return super().forward(images)
+
+def mortal():
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), Mortal(), torch.nn.Linear(72, 10))
+"""
+
+
+def test_why_a_trial_died_is_said(tmp_path):
+    """A worker whose GPU is broken ends; here in each of its attempts."""
+    (tmp_path / "mortals.py").write_text(MORTAL)
+    one = ["--densities", "0.4", "--temperatures", "2", "--dense-seeds", "1", "--max-failures", "1"]
+    done = grid(tmp_path / "results", *one, "--model", "mortals:mortal", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the trial died: torch.AcceleratorError: made up" in done.stderr
+
+
+def test_a_selection_can_be_watched(tmp_path):
+    out = tmp_path / "results"
+    process = subprocess.Popen(command("select_model", "--preset", "smoke", "--out", out, "--retrain-epochs", "200"))
+    until(lambda: (out / "sweep.json").exists(), process)
+    status = run("status", out)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=PATIENCE) == 130
+    assert "of 4 points done" in status.stdout, status.stderr
 
 
 def test_a_training_that_diverges_is_a_result(tmp_path):

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, in a folder of this machine or in object storage."""
 
 import errno
+import glob
 import os
 import re
 import time
@@ -27,6 +28,9 @@ PASSING = re.compile(
 
 RETRY_SECONDS = (1, 2, 4, 8, 16)
 """Pauses before something is tried again, beside the storage library's own."""
+
+MOST_READS = 5
+"""A file that is replaced while it is read is read so often at most."""
 
 PARALLEL_READS = 16
 """Files that are fetched from other machines at the same time."""
@@ -166,8 +170,11 @@ class LocalFolder(Folder):
             return None
 
     def delete(self, name: str) -> None:
-        """Remove a file."""
-        (self.path / _inside(name)).unlink(missing_ok=True)
+        """Remove a file, and what processes left that were killed while they wrote it."""
+        path = self.path / _inside(name)
+        path.unlink(missing_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
 
     def files(self, folder: str) -> dict[str, FileState]:
         """Walk the folder."""
@@ -244,6 +251,8 @@ class RemoteFolder(Folder):
         try:
             return FileSystem.from_uri(self._uri)
         except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, OSError) and PASSING.search(str(error)):
+                raise
             raise ValueError(f"{self} cannot be used as storage ({_first_line(error)})") from None
 
     def __str__(self) -> str:
@@ -278,8 +287,16 @@ class RemoteFolder(Folder):
         """Get a file."""
 
         def read(system: Any, path: str) -> bytes:
-            with system.open_input_file(path) as file:
-                return file.read()
+            # Size and content are two requests: of a file that is replaced between them half may come.
+            for _ in range(MOST_READS):
+                with system.open_input_file(path) as file:
+                    content = file.read()
+                now = system.get_file_info(path)
+                if not now.is_file:
+                    raise FileNotFoundError(path)
+                if now.size == len(content):
+                    return content
+            raise OSError(errno.EIO, f"{path} changes too often to be read")
 
         try:
             return self._try(read, name)
@@ -322,12 +339,12 @@ class RemoteFolder(Folder):
         """Do it with the file system and the path of a name there; what the storage has to say becomes one line."""
         import pyarrow as pa
 
-        system, base = self._system
-        path = f"{base}/{_inside(name)}"
+        name = _inside(name)
         pauses = iter(RETRY_SECONDS if self.patient else ())
         while True:
             try:
-                return what(system, path)
+                system, base = self._system
+                return what(system, f"{base}/{name}")
             except FileNotFoundError:
                 raise
             except (pa.ArrowException, OSError) as error:

@@ -42,7 +42,7 @@ class StageTrainable(tune.Trainable):
     Tune is told progress (``epochs`` done ``of`` all, ``images`` trained on and ``busy_seconds`` and ``idle_seconds``
     since it was told last, ``test_error`` where it was evaluated) and at the end the ``outcome`` with its ``message``,
     ``test_error`` and ``lmc``. An exception in a stage is an outcome, too: it is stored, and the worker goes on with
-    the next stage. Where the driver's storage is not seen nothing is begun, and the outcome is ``unshared``.
+    the next stage. Where the driver's storage is not seen nothing is begun: the outcome is ``unshared``, and why.
     """
 
     def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
@@ -53,7 +53,7 @@ class StageTrainable(tune.Trainable):
         _keep_freed_memory()
         threads = torch.get_num_threads()
         self._device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {threads} threads"
-        self._store, self._shared = store, store.is_shared()
+        self._store, self._unshared = store, _why_unshared(store)
         self._machine = Machine(store.artifacts, torch.device(device), checkpoint_seconds, data_folder)
         self._begin(config)
 
@@ -73,8 +73,8 @@ class StageTrainable(tune.Trainable):
         return result
 
     def _outcome(self) -> dict[str, Any]:
-        if not self._shared:
-            return {"outcome": "unshared", "message": socket.gethostname(), tune.result.DONE: True}
+        if self._unshared:
+            return {"outcome": "unshared", "message": self._unshared, tune.result.DONE: True}
         try:
             return self._work()
         except torch.AcceleratorError:
@@ -133,6 +133,15 @@ class StageTrainable(tune.Trainable):
         """Images since it was asked last."""
         new, self._told = self._images - self._told, self._images
         return new
+
+
+def _why_unshared(store: Store) -> str:
+    """What is wrong with the storage here, in words that follow its name; empty if it is the driver's."""
+    host = socket.gethostname()
+    try:
+        return "" if store.is_shared() else f"is another folder on {host}"
+    except (OSError, ValueError) as error:
+        return f"cannot be read on {host} ({error})"
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -190,7 +190,8 @@ def test_a_part_of_a_grid_does_not_hide_the_grid(store):
 def test_added_siblings_that_are_damaged_are_said(store):
     stage = PRESETS["digits"].points()[0]
     store.add_siblings([replace(stage, seeds=(1, 2, 3, 4))])
-    assert store.with_added_siblings([stage])[0].seeds == (1, 2, 3, 4)
+    store.add_siblings([replace(stage, seeds=(1, 2, 5))])  # a search that was content with fewer takes none away
+    assert store.with_added_siblings([stage])[0].seeds == (1, 2, 3, 4, 5)
     for damage in (b"{", b"5", b'["a"]'):
         store.folder.write(f"added_siblings/{stage.point.key}.json", damage)
         with pytest.raises(UsageError, match="is damaged; delete it"):

@@ -1,6 +1,7 @@
 import os
 import pickle
 import uuid
+from typing import ClassVar
 
 import pytest
 
@@ -84,9 +85,36 @@ def test_a_write_that_is_cut_off_leaves_the_old_file_and_is_not_seen(tmp_path, m
         folder.write("t/key.parquet", b"new")
     monkeypatch.undo()
     assert folder.read("t/key.parquet") == b"old"
-    (tmp_path / "t" / ".other.parquet.123.tmp").write_bytes(b"half")  # what kill -9 would have left
-    (tmp_path / "t" / ".half.parquet").write_bytes(b"half")
+    for left in (".key.parquet.123.tmp", ".other.parquet.123.tmp", ".half.parquet"):  # as kill -9 would leave them
+        (tmp_path / "t" / left).write_bytes(b"half")
     assert folder.names("t", ".parquet") == ["key"]
+    folder.delete("t/key.parquet")
+    assert sorted(os.listdir(tmp_path / "t")) == [".half.parquet", ".other.parquet.123.tmp"]
+
+
+def test_a_file_that_is_replaced_while_it_is_read_comes_whole(s3):
+    """S3 is asked for its size first, and for so many bytes then."""
+    uri, endpoint = s3
+    folder = open_folder(f"{uri}/replaced", endpoint)
+    system, path = folder.arrow()
+
+    class Replacing:
+        contents: ClassVar = []
+
+        def open_input_file(self, name):
+            file = system.open_input_file(name)
+            if self.contents:
+                folder.write("a", self.contents.pop())
+            return file
+
+        def __getattr__(self, name):
+            return getattr(system, name)
+
+    folder.write("a", b"first")
+    folder.__dict__["_system"] = Replacing(), path
+    for content in (b"longer than the first", b"short"):
+        Replacing.contents.append(content)
+        assert folder.read("a") == content
 
 
 def test_what_fails_while_the_storage_cannot_be_reached_is_tried_again_in_a_sweep(s3, monkeypatch):
