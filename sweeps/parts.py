@@ -139,15 +139,24 @@ class Parts:
         for name, content in zip(names, contents, strict=True):
             if content is None:
                 continue
-            file = self._folder.at(self._file(name))
             try:
-                parquet = pq.ParquetFile(io.BytesIO(content))
-                check_schema(parquet.schema_arrow, file)
-                found[name] = self._plain(parquet, columns)
-            except (pa.ArrowException, OSError):
-                said = "is damaged or not a Parquet file; delete it, and run the sweep again"
-                raise UsageError(f"{file} {said}.") from None
+                found[name] = self._decode(name, content, columns)
+            except (pa.ArrowException, OSError):  # it may have been replaced meanwhile
+                found |= self._decoded_again(name, columns)
         return found
+
+    def _decoded_again(self, name: str, columns: Sequence[str] | None) -> dict[str, pa.Table]:
+        content = self._folder.read(self._file(name))
+        try:
+            return {} if content is None else {name: self._decode(name, content, columns)}
+        except (pa.ArrowException, OSError):
+            said = "is damaged or not a Parquet file; delete it, and run the sweep again"
+            raise UsageError(f"{self._folder.at(self._file(name))} {said}.") from None
+
+    def _decode(self, name: str, content: bytes, columns: Sequence[str] | None) -> pa.Table:
+        parquet = pq.ParquetFile(io.BytesIO(content))
+        check_schema(parquet.schema_arrow, self._folder.at(self._file(name)))
+        return self._plain(parquet, columns)
 
     def _joined(self, tables: Sequence[pa.Table], columns: Sequence[str] | None) -> pa.Table:
         schema = self._schema

@@ -78,7 +78,7 @@ class Folder(ABC):
         """Content of a file, or None if there is none of this name."""
 
     def read_many(self, names: Sequence[str]) -> list[bytes | None]:
-        """Contents of several files, as :meth:`read` gives them."""
+        """Contents of several files. Unlike :meth:`read` this may give half of one that is replaced meanwhile."""
         return [self.read(name) for name in names]
 
     @abstractmethod
@@ -284,29 +284,19 @@ class RemoteFolder(Folder):
             system.move(at, path)
 
     def read(self, name: str) -> bytes | None:
-        """Get a file."""
-
-        def read(system: Any, path: str) -> bytes:
-            # Size and content are two requests: of a file that is replaced between them half may come.
-            for _ in range(MOST_READS):
-                with system.open_input_file(path) as file:
-                    content = file.read()
-                now = system.get_file_info(path)
-                if not now.is_file:
-                    raise FileNotFoundError(path)
-                if now.size == len(content):
-                    return content
-            raise OSError(errno.EIO, f"{path} changes too often to be read")
-
-        try:
-            return self._try(read, name)
-        except FileNotFoundError:
-            return None
+        """Get a file, again if it was replaced meanwhile."""
+        return self._get(_whole, name)
 
     def read_many(self, names: Sequence[str]) -> list[bytes | None]:
         """Get several files at the same time."""
         with ThreadPoolExecutor(PARALLEL_READS) as pool:
-            return list(pool.map(self.read, names))
+            return list(pool.map(lambda name: self._get(_content, name), names))
+
+    def _get(self, how: Callable[[Any, str], bytes], name: str) -> bytes | None:
+        try:
+            return self._try(how, name)
+        except FileNotFoundError:
+            return None
 
     def delete(self, name: str) -> None:
         """Remove a file."""
@@ -352,6 +342,20 @@ class RemoteFolder(Folder):
                 if pause is None or not PASSING.search(str(error)):
                     raise OSError(errno.EIO, _first_line(error)) from None
             time.sleep(pause)
+
+
+def _content(system: Any, path: str) -> bytes:
+    """Get a file. Size and content are two requests: if it is replaced between them half may come, or zeros after it."""
+    with system.open_input_file(path) as file:
+        return file.read()
+
+
+def _whole(system: Any, path: str) -> bytes:
+    for _ in range(MOST_READS):
+        content = _content(system, path)
+        if system.get_file_info(path).size == len(content):
+            return content
+    raise OSError(errno.EIO, f"{path} changes too often to be read")
 
 
 def _inside(name: str) -> str:

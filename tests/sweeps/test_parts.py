@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from sweeps import parts
+from sweeps.errors import UsageError
 from sweeps.presets import PRESETS
 from sweeps.store import Store
 
@@ -40,6 +41,16 @@ def reads(store, monkeypatch):
 
     monkeypatch.setattr(type(store.folder), "read_many", read_many)
     return names
+
+
+def test_a_part_that_is_replaced_while_it_is_read_is_not_called_damaged(store, made_up, monkeypatch):
+    store.record(STAGES[0], made_up(STAGES[0]), "cpu")
+    before, real = errors_of(store), type(store.folder).read_many
+    monkeypatch.setattr(type(store.folder), "read_many", lambda *names: [half[:-9] for half in real(*names)])
+    assert errors_of(store) == before
+    store.folder.write(f"runs/{STAGES[0].point.key}.parquet", b"half")
+    with pytest.raises(UsageError, match="is damaged"):
+        errors_of(store)
 
 
 def test_many_parts_are_read_from_one_merged_copy(store, made_up, monkeypatch):
