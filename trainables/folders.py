@@ -345,7 +345,7 @@ class RemoteFolder(Folder):
 
 
 def _content(system: Any, path: str) -> bytes:
-    """Get a file. Size and content are two requests: if it is replaced between them half may come, or zeros after it."""
+    """Get a file. Its size is asked for first: if it is replaced in between, half may come, or zeros after it."""
     with system.open_input_file(path) as file:
         return file.read()
 
