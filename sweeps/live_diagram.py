@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
@@ -86,7 +85,7 @@ class LiveDiagram:
             if seen != self._seen:
                 self._drawn = self._figure()
                 self._seen, self._version = seen, self._version + 1
-            said = sweep_status(self._store, datetime.now(UTC)).lines()
+            said = sweep_status(self._store).lines()
             self._noted, self._said_at = noted, time.monotonic()
         except (UsageError, OSError) as error:  # it may be well again the next time
             said = [str(error)]

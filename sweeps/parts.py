@@ -14,7 +14,7 @@ from sweeps.errors import UsageError
 from sweeps.schema import TABLES, check_schema
 from trainables.folders import FileState, Folder
 
-MERGE_AT = 500
+MERGE_AT = 250
 """Parts that are read one by one before they are merged."""
 
 SETTLED_NS = 2 * 10**9

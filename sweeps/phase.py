@@ -28,7 +28,7 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
         :data:`sweeps.schema.PHASE`, which also says what they mean.
 
     Raises:
-        UsageError: If a table is damaged, or a point is in ``runs`` and not in ``pairs``.
+        UsageError: If a table is damaged, or siblings in ``runs`` are not in ``pairs``.
     """
     stages = _stages(points)
     siblings = stages[["cell", "point", "seed"]].explode("seed").astype({"seed": "int64"})
@@ -99,9 +99,10 @@ def _check_pairs(runs: pd.DataFrame, pairs: pd.DataFrame, store: Store) -> None:
     siblings = runs[runs["status"] != "failed"].groupby("point").size()
     lost = sorted(set(siblings[siblings > 1].index) - set(pairs["point"]))
     if lost:
-        files = store.folder.at(f"pairs/{lost[0]}.parquet"), store.folder.at(f"runs/{lost[0]}.parquet")
-        more = f" ({len(lost)} such points)" if len(lost) > 1 else ""
-        raise UsageError("{} is not there; delete {}, and run the sweep again{}.".format(*files, more))
+        pairs_file, runs_file = (store.folder.at(f"{table}/{lost[0]}.parquet") for table in ("pairs", "runs"))
+        others = f", and so it is with {len(lost) - 1} other points" if len(lost) > 1 else ""
+        said = f"{pairs_file} lacks siblings that {runs_file} has{others}"
+        raise UsageError(f"{said}; delete the latter, and run the sweep again.")
 
 
 def _counts(rows: pd.DataFrame, cells: int) -> npt.NDArray[np.int64]:

@@ -55,8 +55,10 @@ OBJECT_STORE_BYTES = 100 * 2**20
 
 NOT_SHARED = "{} {}; give --out a folder that all nodes share, or object storage that all may use."
 
-EXCEPTION = re.compile(r"^[\w.]+(?:Error|Exception)\b.*", re.MULTILINE)
-"""Where a traceback says what it is about."""
+DEATH = re.compile(
+    r"^(?:[\w.]+(?:Error|Exception)\b.*|The actor (?:is dead|died) because [^.]*|Task was killed [^.]*)", re.MULTILINE
+)
+"""Where a traceback, or Ray, says what a trial died of."""
 
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
 
@@ -178,7 +180,7 @@ def check_nodes(store: Store) -> None:
             shared = ray.get(answer, timeout=NODE_SECONDS)
         except ray.exceptions.RayTaskError as error:
             said = str(error.cause).strip().splitlines()[-1]
-            hint = "" if isinstance(error.cause, OSError) else "; install three-regime-sweeps there"
+            hint = "" if isinstance(error.cause, (OSError, ValueError)) else "; install three-regime-sweeps there"
             raise UsageError(f"node {node}: {said}{hint}.") from None
         except ray.exceptions.GetTimeoutError:
             raise UsageError(f"node {node} does not answer in {NODE_SECONDS} s; remove it, and try again.") from None
@@ -208,8 +210,9 @@ def _join(options: RunOptions) -> None:
     _check_address(options.address)
     try:
         ray.init(address=options.address, **settings)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({error}).") from None
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        said = str(error).strip().splitlines()[0].rstrip(".")
+        raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({said}).") from None
 
 
 class _TrialEvents(tune.Callback):
@@ -229,12 +232,12 @@ class _TrialEvents(tune.Callback):
 
 
 def _why_it_died(trial: Any) -> str:
-    """The last exception of a trial, if it had one to tell."""
+    """The last that a trial, or Ray, had to say of its last attempt."""
     try:
         attempts = Path(trial.error_file).read_text()
     except (OSError, TypeError):
         return NO_RESULT
-    told = EXCEPTION.findall(attempts.rpartition("Failure # ")[2])
+    told = DEATH.findall(attempts.rpartition("Failure # ")[2])
     return f"the trial died: {told[-1]}" if told else NO_RESULT
 
 
@@ -347,10 +350,12 @@ def _check_port(port: int) -> None:
 
 def _check_address(address: str) -> None:
     """Fail at once where Ray would try for a minute, and for Ray Client, through which Tune cannot ask a plan."""
-    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    if "://" in named:
-        raise UsageError(f"--address {named}: run this on a machine of the cluster, or with ray job submit.")
+    if "://" in address:
+        said = "a sweep joins no Ray from outside; run it on a machine of the cluster, or with ray job submit"
+        raise UsageError(f"--address {address}: {said}.")
     if address == "auto":
+        if "://" in (named := os.environ.get("RAY_ADDRESS", "")):
+            raise UsageError(f"--address auto: it would be RAY_ADDRESS={named}, which no sweep can join; unset it.")
         return
     host, _, port = address.rpartition(":")
     try:

@@ -104,8 +104,8 @@ class SweepStatus:
         return f"{'Ended' if state == 'ended' else 'Stopped before its end'} {where} {ago}."
 
 
-def sweep_status(store: Store, now: datetime) -> SweepStatus:
-    """Read how far the latest sweep of a store is.
+def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
+    """Read how far the latest sweep of a store is; now is when that was read, if not given.
 
     Raises:
         UsageError: If there is none.
@@ -113,6 +113,7 @@ def sweep_status(store: Store, now: datetime) -> SweepStatus:
     spec = store.spec()
     points = store.with_added_siblings(spec.points())
     sign = _sign(store)
+    now = now or datetime.now(UTC)
     silent = (now - sign["updated_at"]).total_seconds() if sign else float("nan")
     columns = ["point", "retrain_seed", "status", "message", "created_at"]
     rows = store.table("runs", columns).to_pandas()
@@ -194,7 +195,7 @@ def main(arguments: Sequence[str]) -> int:
     store.folder.patient = options.watch
     while True:
         try:
-            status = sweep_status(store, datetime.now(UTC))
+            status = sweep_status(store)
         except OSError as error:
             raise UsageError(f"{store.folder} cannot be read: {error.strerror or error}.") from None
         print("\n".join(status.lines()), flush=True)

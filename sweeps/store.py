@@ -33,7 +33,7 @@ class Store:
     """Results of one or several sweeps in one folder.
 
     ``runs``, ``pairs`` and ``dense`` are tables, ``artifacts`` the models, ``sweep.json`` the latest sweep. A point is
-    stored once its file in ``runs`` exists, which is written after the one in ``pairs``.
+    stored once its file in ``runs`` has results; it is written after the one in ``pairs``.
 
     Args:
         location: The folder, a path or a URI as :func:`trainables.folders.open_folder` takes it. It is made when the

@@ -332,10 +332,7 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--load", "depth"], "depth"),
         (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
         (["--address", "nonsense"], "--address nonsense"),
-        (
-            ["--address", "ray://127.0.0.1:10001"],
-            "--address ray://127.0.0.1:10001: run this on a machine of the cluster",
-        ),
+        (["--address", "ray://127.0.0.1:10001"], "--address ray://127.0.0.1:10001: a sweep joins no Ray from outside"),
         (["--epochs", "six"], "six"),
         (["--no-such-option"], "--no-such-option"),
         (["--out", "/proc/no/such"], "/proc/no/such cannot be written"),
@@ -350,6 +347,27 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, said, tmp_path):
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        (
+            {"RAY_ADDRESS": "http://127.0.0.1:8265"},
+            "it would be RAY_ADDRESS=http://127.0.0.1:8265, which",
+        ),
+        ({"RAY_AUTH_MODE": "token"}, "there is no Ray cluster to join (Token authentication is enabled but no "),
+    ],
+)
+def test_what_the_environment_says_of_a_cluster_is_told(environment, said, tmp_path):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = "auto" if "RAY_ADDRESS" in environment else "{}:{}".format(*listener.getsockname())
+        done = grid(tmp_path / "out", "--address", address, env=os.environ | {"HOME": str(tmp_path)} | environment)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / ".ray" / "auth_token").exists()
 
 
 def test_a_sweep_that_cannot_start_leaves_the_results_as_they_are(undisturbed):

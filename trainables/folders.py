@@ -23,8 +23,12 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 
 PASSING = re.compile(
     "NETWORK_CONNECTION|SLOW_DOWN|UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIMEOUT|THROTTLING|HTTP status (429|5..)"
+    "|Stale file handle|Input/output error|Too many open files"
 )
-"""In messages of errors that go away by themselves, beside HTTP's own 429 and 5xx."""
+"""In messages of errors that go away by themselves, of object storage and of folders that machines share."""
+
+LEFT_SECONDS = 3600
+"""What was being written so long ago is left of a process that was killed."""
 
 RETRY_SECONDS = (1, 2, 4, 8, 16)
 """Pauses before something is tried again, beside the storage library's own."""
@@ -174,7 +178,9 @@ class LocalFolder(Folder):
         path = self.path / _inside(name)
         path.unlink(missing_ok=True)
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            left.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if left.stat().st_mtime < time.time() - LEFT_SECONDS:
+                    left.unlink()
 
     def files(self, folder: str) -> dict[str, FileState]:
         """Walk the folder."""
@@ -251,7 +257,7 @@ class RemoteFolder(Folder):
         try:
             return FileSystem.from_uri(self._uri)
         except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, OSError) and PASSING.search(str(error)):
+            if isinstance(error, OSError) and passes(error):
                 raise
             raise ValueError(f"{self} cannot be used as storage ({_first_line(error)})") from None
 
@@ -339,9 +345,14 @@ class RemoteFolder(Folder):
                 raise
             except (pa.ArrowException, OSError) as error:
                 pause = next(pauses, None)
-                if pause is None or not PASSING.search(str(error)):
+                if pause is None or not passes(error):
                     raise OSError(errno.EIO, _first_line(error)) from None
             time.sleep(pause)
+
+
+def passes(error: Exception) -> bool:
+    """Whether what storage had to say goes away by itself."""
+    return PASSING.search(str(error)) is not None
 
 
 def _content(system: Any, path: str) -> bytes:

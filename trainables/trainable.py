@@ -13,7 +13,7 @@ from ray import tune
 
 from trainables.attempt import Machine
 from trainables.execution import execute
-from trainables.folders import Folder
+from trainables.folders import Folder, passes
 from trainables.siblings import Execution, Rows
 from trainables.stages import Stage
 
@@ -136,11 +136,16 @@ class StageTrainable(tune.Trainable):
 
 
 def _why_unshared(store: Store) -> str:
-    """What is wrong with the storage here, in words that follow its name; empty if it is the driver's."""
+    """What is wrong with the storage here, in words that follow its name; empty if it is the driver's.
+
+    Raises OSError for what may go away: Tune tries the trial again, elsewhere perhaps.
+    """
     host = socket.gethostname()
     try:
         return "" if store.is_shared() else f"is another folder on {host}"
     except (OSError, ValueError) as error:
+        if passes(error):
+            raise
         return f"cannot be read on {host} ({error})"
 
 

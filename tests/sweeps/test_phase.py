@@ -147,7 +147,7 @@ def test_points_that_lost_their_pairs_are_named(filled):
     lost = [stage.point.key for stage in SPEC.points() if stage.label.load == 0.1 and stage.point.dense.seed == 1]
     for key in lost:
         filled.folder.delete(f"pairs/{key}.parquet")
-    said = rf"pairs/{min(lost)}.parquet is not there; delete \S+/runs/{min(lost)}.parquet, .* again \(2 such points\)"
+    said = rf"pairs/{min(lost)}.parquet lacks siblings that \S+/runs/{min(lost)}.parquet has, .* 1 other points; delete"
     with pytest.raises(UsageError, match=said):
         table_of(SPEC, filled)
     for key in lost:

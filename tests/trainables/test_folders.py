@@ -1,5 +1,6 @@
 import os
 import pickle
+import time
 import uuid
 from typing import ClassVar
 
@@ -88,8 +89,10 @@ def test_a_write_that_is_cut_off_leaves_the_old_file_and_is_not_seen(tmp_path, m
     for left in (".key.parquet.123.tmp", ".other.parquet.123.tmp", ".half.parquet"):  # as kill -9 would leave them
         (tmp_path / "t" / left).write_bytes(b"half")
     assert folder.names("t", ".parquet") == ["key"]
+    (tmp_path / "t" / ".key.parquet.456.tmp").write_bytes(b"half")  # of a process that is writing it
+    os.utime(tmp_path / "t" / ".key.parquet.123.tmp", (0, time.time() - 2 * 3600))
     folder.delete("t/key.parquet")
-    assert sorted(os.listdir(tmp_path / "t")) == [".half.parquet", ".other.parquet.123.tmp"]
+    assert sorted(os.listdir(tmp_path / "t")) == [".half.parquet", ".key.parquet.456.tmp", ".other.parquet.123.tmp"]
 
 
 def test_a_file_that_is_replaced_while_it_is_read_comes_whole(s3):

@@ -1,5 +1,7 @@
 """What of the trainable needs no Ray to run; the rest is in test_commands.py."""
 
+import errno
+import os
 import socket
 
 import pytest
@@ -52,6 +54,11 @@ def test_without_the_drivers_storage_nothing_is_begun(answer, said, last_result,
     result = last_result(answer)
     assert (result["outcome"], result["message"]) == ("unshared", said.format(socket.gethostname()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_may_go_away_is_tunes_to_try_again(last_result):
+    with pytest.raises(OSError, match="Stale file handle"):
+        last_result(OSError(errno.ESTALE, os.strerror(errno.ESTALE)))
 
 
 def test_with_it_the_stage_is_carried_out_and_recorded(last_result, tmp_path):
