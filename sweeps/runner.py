@@ -56,7 +56,7 @@ OBJECT_STORE_BYTES = 100 * 2**20
 NOT_SHARED = "{} {}; give --out a folder that all nodes share, or object storage that all may use."
 
 DEATH = re.compile(
-    r"^(?:[\w.]+(?:Error|Exception)\b.*|The actor (?:is dead|died) because [^.]*|Task was killed [^.]*)", re.MULTILINE
+    r"^(?:[\w.]+(?:Error|Exception)\b.*|(?:The actor (?:is dead|died) because|Task was killed) [^.\n]*)", re.MULTILINE
 )
 """Where a traceback, or Ray, says what a trial died of."""
 
