@@ -278,30 +278,26 @@ class _PlanSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take an outcome. A trial that died is told to :meth:`died` right after this."""
-        if error:
-            return
-        stage = self._stages.pop(trial_id, None)
-        if stage is None:
-            return
-        try:
-            if result and result.get("outcome") == "unshared":
-                raise UsageError(NOT_SHARED.format(self._store.folder, result["message"]))
-            self._take(stage, result, NO_RESULT)
-        except (OSError, ValueError, UsageError) as reason:  # from here Tune would repeat the trial
-            self._end(reason)
+        if not error:
+            self._ended(trial_id, result, NO_RESULT)
 
     def died(self, trial_id: str, why: str) -> None:
         """Take a trial that died as often as it may."""
+        self._ended(trial_id, None, why)
+
+    def _ended(self, trial_id: str, result: dict[str, Any] | None, otherwise: str) -> None:
+        """Take a result, once; without one the trial could not store its failure itself, for that other reason."""
         stage = self._stages.pop(trial_id, None)
         if stage is None:
             return
         try:
-            self._take(stage, None, why)
-        except (OSError, ValueError, UsageError) as reason:
+            self._take(stage, result, otherwise)
+        except (OSError, ValueError, UsageError) as reason:  # from here Tune would repeat the trial
             self._end(reason)
 
     def _take(self, stage: Stage, result: dict[str, Any] | None, otherwise: str) -> None:
-        """Take a result; without one the trial could not store its failure itself, for that other reason."""
+        if result and result.get("outcome") == "unshared":
+            raise UsageError(NOT_SHARED.format(self._store.folder, result["message"]))
         self._gauges.reported(stage, result or {})
         outcome: Outcome = "failed"
         message = otherwise

@@ -101,9 +101,10 @@ def _train(options: SelectModel, store: Store) -> int:
         if not options.checkpoints:
             store.show(spec)
 
-    if plan.left and not carry_out(plan, store, show, options.run, progress):
+    if not plan.left:
+        show()
+    elif not carry_out(plan, store, show, options.run, progress):
         return INTERRUPTED
-    show()
     if not options.checkpoints:
         _measure_dense(spec, store, options.run)
     code = report_failures(points, store)

@@ -69,9 +69,8 @@ class Store:
 
     def add_siblings(self, points: Iterable[PointStage]) -> None:
         """Note siblings that a search added: from then on they count in reports of their points, and in replays."""
-        points = list(points)
-        for stage, noted in zip(points, self.with_added_siblings(points), strict=True):
-            content = json.dumps(noted.seeds).encode()
+        for stage in points:
+            content = json.dumps(self._with_added(stage).seeds).encode()
             if self.folder.read(_added(stage.point.key)) != content:
                 self.folder.write(_added(stage.point.key), content)
 
