@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 State = Mapping[str, Tensor]
 
@@ -30,13 +31,34 @@ def interpolate(start: State, end: State, position: float) -> dict[str, Tensor]:
     }
 
 
+@torch.no_grad()
 def reestimate_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replace the model's batch-norm statistics by those of ``batches``, in place.
 
-    The statistics are reset and become the cumulative average, each batch with the same weight, of the batch means
-    and (unbiased) batch variances in one pass. The result depends on the batch size: the paper's is 64.
+    The statistics are reset and become, in one pass, the average of the batch means and (unbiased) batch variances,
+    each weighted by its number of images: after n images a batch of b enters with momentum b / (n + b), as in the
+    published code of Zhou et al. 2023. The result depends on the batch size: the paper's is 64.
+
+    Args:
+        model: With batch-norm layers or none; in the mode that it had before when this returns.
+        batches: Floating point, of any shape (images, ...).
     """
-    update_bn(batches, model)
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    before, momenta = model.training, [norm.momentum for norm in norms]
+    model.train()
+    for norm in norms:
+        norm.reset_running_stats()
+    done = 0
+    try:
+        for batch in batches if norms else ():
+            for norm in norms:
+                norm.momentum = len(batch) / (done + len(batch))
+            model(batch)
+            done += len(batch)
+    finally:
+        model.train(before)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def linear_mode_connectivity(errors: Sequence[float]) -> float:

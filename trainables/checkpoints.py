@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainables import artifacts
 from trainables.folders import Folder
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "training", "stack")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Names under which training scripts commonly put the weights, and this service's own dense models have them."""
 
 PREFIXES = ("module.", "_orig_mod.", "model.")

@@ -12,7 +12,8 @@ from trainables.attempt import Splits
 from trainables.batches import Split
 from trainables.data import DataSet, Images, outline, training_images
 from trainables.execution import TEST_EPOCHS
-from trainables.measurement import EVALUATION_BATCH, errors
+from trainables.measurement import errors
+from trainables.memory import LARGEST_BATCH
 from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Stage
 from trainables.training import Training
@@ -63,9 +64,9 @@ class StageCosts:
         """Seconds that a stack needs for an image without training."""
         key = ("evaluation", run.model, run.data, models)
         if key not in self._steps:
-            splits = self._splits(run, EVALUATION_BATCH)
+            splits = self._splits(run, LARGEST_BATCH)
             stack, split = splits.stack(run.model, models), Split(splits.data, splits.data.train, self._device)
-            self._steps[key] = self._fastest(lambda: errors(stack, split)) / EVALUATION_BATCH
+            self._steps[key] = self._fastest(lambda: errors(stack, split)) / LARGEST_BATCH
         return self._steps[key]
 
     def _splits(self, run: DenseRun, images: int) -> Splits:

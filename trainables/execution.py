@@ -11,9 +11,10 @@ from trainables.attempt import Attempt, Machine, Progress, Splits, splits_of
 from trainables.checkpoints import checkpoint_file
 from trainables.folders import Folder
 from trainables.measurement import errors
+from trainables.pruning.kept import pack_masks, pack_weights, unpack_masks, unpack_weights
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
-from trainables.siblings import NOT_FINITE, Execution, Rows, Sibling, diverged_point, measure
-from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_epoch, dense_name
+from trainables.siblings import NOT_FINITE, Execution, Sibling, diverged_point, measure
+from trainables.stages import DenseRun, DenseStage, Point, PointStage, Rows, Stage, dense_epoch, dense_name
 from trainables.training import Training
 
 TEST_EPOCHS = 5
@@ -34,6 +35,27 @@ def finish(execution: Execution) -> Rows:
             return end.value
 
 
+def prepare(stage: Stage, machine: Machine) -> None:
+    """Load what a stage needs before it can begin, its data and its model; raises whatever is wrong with them here."""
+    splits_of(stage.run, machine).stack(stage.run.model, 1)
+
+
+def discard(stage: Stage, rows: Rows, machine: Machine) -> None:
+    """Once its results are stored, remove the siblings of a point that are not to be kept."""
+    if isinstance(stage, DenseStage) or machine.keep == "siblings":
+        return
+    folder, key = machine.folder, stage.point.key
+    best = _best(rows) if machine.keep == "best" else None
+    for name in folder.names(_sibling_folder(key), ".pt"):
+        own = [int(seed) for seed in name.split("-")]
+        if best in own and len(own) > 1:
+            content = _needed(folder, _sibling_file(key, own), f"the siblings of {stage}")
+            only = [sibling for sibling in content["siblings"] if sibling["seed"] == best]
+            artifacts.save(folder, _sibling_file(key, [best]), content | {"siblings": only})
+        if own != [best]:
+            folder.delete(_sibling_file(key, own))
+
+
 def dense_file(run: DenseRun, epoch: int) -> str:
     """Path of the file that holds a dense model after so many epochs."""
     return f"dense/{run.key}/{dense_name(epoch)}.pt"
@@ -44,17 +66,15 @@ def dense_epochs(folder: Folder, run: DenseRun) -> list[int]:
     return [dense_epoch(name) for name in folder.names(f"dense/{run.key}", ".pt")]
 
 
-def dense_test_error(run: DenseRun, epoch: int, machine: Machine) -> float:
-    """Test error of a dense model that is kept."""
-    dense = _dense(run, epoch, machine.folder)
-    splits = splits_of(run, machine)
-    stack = splits.stack(run.model, 1)
-    stack.load([dense["training"]["stack"]])
-    return errors(stack, splits.test)[0]
+def _best(rows: Rows) -> int | None:
+    """Retrain seed of the lowest validation error, or training error where no images are held out; None without any."""
+    known = [row for row in rows["runs"] if row["status"] == "ok"]
+    by = "train_error" if any(math.isnan(row["validation_error"]) for row in known) else "validation_error"
+    return min(known, key=lambda row: row[by])["retrain_seed"] if known else None
 
 
 def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
-    """Every epoch asked for is a file that holds the model and from which training goes on."""
+    """Every epoch asked for is a file that holds the model and, but for the last, from which training goes on."""
     run = stage.run
     splits = splits_of(run, machine)
     with torch.random.fork_rng(devices=[]):
@@ -64,17 +84,22 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
         stack.load([_needed(machine.folder, checkpoint_file(run.checkpoint), str(stage))])
     training = Training(stack, run.recipe, splits.batches, [("dense", run.seed)])
     attempt = Attempt(training, splits, machine, f"training/dense-{run.key}.pt")
-    rows = []
     earlier = [epoch for epoch in dense_epochs(machine.folder, run) if epoch < stage.epochs[0]]
-    for epoch in (*earlier[-1:], *stage.epochs):
+    if earlier:
+        attempt.load_state_dict(_dense(run, earlier[-1], machine.folder)["attempt"])
+    rows = []
+    for epoch in stage.epochs:
         kept = artifacts.load(machine.folder, dense_file(run, epoch))
         if kept is None:
             yield from attempt.run(until=epoch, evaluate_from=run.recipe.epochs)
-            kept = attempt.state_dict() | {
+            state = attempt.state_dict()
+            if epoch == run.recipe.epochs:
+                del state["training"]["optimizer"]
+            kept = {"model": state["training"]["models"][0], "attempt": state} | {
                 split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation", "test")
             }
             artifacts.save(machine.folder, dense_file(run, epoch), kept)
-        attempt.load_state_dict(kept)
+        attempt.load_state_dict(kept["attempt"])
         diverged = training.diverged[0]
         rows.append(
             {
@@ -84,12 +109,13 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
                 "message": NOT_FINITE.format(diverged, "dense training") if diverged else "",
                 "train_error": kept["train"],
                 "validation_error": kept["validation"],
-                # Files of earlier versions have none.
-                "test_error": kept["test"] if "test" in kept else errors(stack, splits.test)[0],
+                "test_error": kept["test"],
                 "losses": [losses[0] for losses in attempt.losses],
-                "seconds": kept["seconds"],
+                "seconds": attempt.seconds,
             }
         )
+        if epoch != stage.epochs[-1]:  # points of this temperature need not wait for the colder ones
+            yield Progress(training.epoch, run.recipe.epochs, training.images, rows={"dense": rows[-1:]})
     attempt.finished()
     return {"dense": rows}
 
@@ -98,13 +124,13 @@ def _execute_point(stage: PointStage, machine: Machine) -> Execution:
     """Siblings of earlier attempts are taken from their files, the missing ones retrained together."""
     point = stage.point
     dense = _dense(point.dense, point.epoch, machine.folder)
-    if diverged := dense["training"]["diverged"][0]:
+    if diverged := dense["attempt"]["training"]["diverged"][0]:
         return diverged_point(stage, NOT_FINITE.format(diverged, "dense training"))
-    siblings = _siblings(machine.folder, point.key)
+    siblings = kept_siblings(machine.folder, point.key)
     missing = [seed for seed in stage.seeds if seed not in siblings]
     if missing:
-        yield from _retrain(stage, missing, dense["training"]["stack"], machine)
-        siblings = _siblings(machine.folder, point.key)
+        yield from _retrain(stage, missing, dense["model"], machine)
+        siblings = kept_siblings(machine.folder, point.key)
     return (yield from measure(stage, [siblings[seed] for seed in stage.seeds], machine))
 
 
@@ -119,10 +145,25 @@ def _dense(run: DenseRun, epoch: int, folder: Folder) -> Any:
     return _needed(folder, dense_file(run, epoch), f"the dense model of seed {run.seed} after epoch {epoch}")
 
 
-def _siblings(folder: Folder, key: str) -> dict[int, Sibling]:
+def _sibling_folder(key: str) -> str:
+    return f"siblings/{key}"
+
+
+def _sibling_file(key: str, seeds: Sequence[int]) -> str:
+    return f"{_sibling_folder(key)}/{'-'.join(map(str, seeds))}.pt"
+
+
+def kept_siblings(folder: Folder, key: str) -> dict[int, Sibling]:
     """All siblings of a point that are kept, by retrain seed."""
-    files = [artifacts.load(folder, f"siblings/{key}/{name}.pt") for name in folder.names(f"siblings/{key}", ".pt")]
-    return {sibling["seed"]: sibling for siblings in files if siblings for sibling in siblings}
+    found: dict[int, Sibling] = {}
+    for name in folder.names(_sibling_folder(key), ".pt"):
+        content = artifacts.load(folder, f"{_sibling_folder(key)}/{name}.pt")
+        if content is not None:
+            masks = unpack_masks(content["masks"])
+            for sibling in content["siblings"]:
+                model = unpack_weights(sibling["model"], masks)
+                found[sibling["seed"]] = sibling | {"model": model, "masks": masks}
+    return found
 
 
 def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], machine: Machine) -> Iterator[Progress]:
@@ -130,15 +171,13 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
     point = stage.point
     splits = splits_of(point.dense, machine)
     training, masks = retraining(point, seeds, dense, splits)
-    name = "-".join(map(str, seeds))
-    attempt = Attempt(training, splits, machine, f"training/{point.key}-{name}.pt")
+    attempt = Attempt(training, splits, machine, f"training/{point.key}-{'-'.join(map(str, seeds))}.pt")
     yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
-    kept = [
+    siblings = [
         {
             "seed": seed,
             "stack": list(seeds),
-            "model": state,
-            "masks": {weight: mask.cpu() for weight, mask in masks.items()},
+            "model": pack_weights(state, masks),
             "diverged": training.diverged[index],
             "losses": [losses[index] for losses in attempt.losses],
             "validation_error": _mean([epoch[index] for epoch in attempt.validation_errors]),
@@ -147,7 +186,8 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
         }
         for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
     ]
-    artifacts.save(machine.folder, f"siblings/{point.key}/{name}.pt", kept)
+    content = {"masks": pack_masks(masks), "siblings": siblings}
+    artifacts.save(machine.folder, _sibling_file(point.key, seeds), content)
     attempt.finished()
 
 

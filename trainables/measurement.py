@@ -1,7 +1,8 @@
 """Measuring trained models on whole splits: errors, the line between two siblings, their similarity."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,11 +11,9 @@ from metrics.connectivity import interpolate, path_positions, reestimate_batch_n
 from metrics.error import error
 from metrics.similarity import linear_cka
 from trainables.batches import Split, random_numbers
+from trainables.memory import is_out_of_memory
 from trainables.stack import Stack
 from trainables.stages import Measurement
-
-EVALUATION_BATCH = 512
-"""Images in an evaluation batch; decides memory and speed, nothing else."""
 
 State = Mapping[str, Tensor]
 
@@ -24,17 +23,45 @@ def errors(stack: Stack, split: Split) -> list[float]:
     return error(_logits(stack, split), split.labels).tolist()
 
 
-def path_errors(stack: Stack, start: State, end: State, split: Split, measurement: Measurement) -> list[float]:
+def path_errors(
+    make: Callable[[int], Stack], at_once: int, start: State, end: State, split: Split, measurement: Measurement
+) -> list[float]:
     """Error along the line between two models, ends included, batch-norm statistics re-estimated at every position.
 
     Args:
-        stack: A stack of as many models as the path has positions; overwritten.
+        make: Gives a stack of so many models; it is overwritten.
+        at_once: Positions of the path that are measured at the same time; halved as long as memory does not suffice,
+            which changes nothing but rounding.
         start: State dictionary of the plain model at position 0.
         end: State dictionary of the plain model at position 1.
         split: Training images, in a fixed order and not augmented: the statistics' and the errors' alike.
         measurement: Number of positions and size of the batches of the re-estimation.
     """
-    stack.load([interpolate(start, end, position) for position in path_positions(measurement.path_points)])
+    positions = path_positions(measurement.path_points)
+    found: list[float] = []
+    while len(found) < len(positions):
+        try:
+            found += _errors_at(make, positions[len(found) :][:at_once], start, end, split, measurement)
+            continue
+        except Exception as problem:
+            if at_once == 1 or not is_out_of_memory(problem):
+                raise
+            at_once = -(-at_once // 2)
+        _free(split.labels.device)
+    return found
+
+
+def _errors_at(
+    make: Callable[[int], Stack],
+    positions: Sequence[float],
+    start: State,
+    end: State,
+    split: Split,
+    measurement: Measurement,
+) -> list[float]:
+    """Errors at these positions of the line."""
+    stack = make(len(positions))
+    stack.load([interpolate(start, end, position) for position in positions])
     with torch.no_grad(), _float32(), random_numbers(0, split.labels.device):  # for dropout, in models that have it
         reestimate_batch_norm(stack, _same_images(stack, split, measurement.batch_norm_batch_size))
     return errors(stack, split)
@@ -48,16 +75,46 @@ def similarities(stack: Stack, pairs: Sequence[tuple[int, int]], split: Split, m
 
 @torch.no_grad()
 def _logits(stack: Stack, split: Split, images: int | None = None) -> Tensor:
-    """Logits of shape (models, images, classes), in evaluation mode and float32."""
+    """Logits of shape (models, images, classes), in evaluation mode and float32.
+
+    Batches are halved, for this stack from now on, as long as memory does not suffice for them.
+    """
     stack.eval()
-    with _float32():
-        batches = [stack(batch) for batch in _same_images(stack, split, EVALUATION_BATCH, images)]
-    return torch.cat(batches, 1) if batches else split.labels.new_empty(stack.models, 0, 1, dtype=torch.float32)
+    while True:
+        try:
+            with _float32():
+                batches = [stack(batch) for batch in _same_images(stack, split, stack.images_at_once, images)]
+            return torch.cat(batches, 1) if batches else split.labels.new_empty(stack.models, 0, 1, dtype=torch.float32)
+        except Exception as problem:
+            if stack.images_at_once == 1 or not is_out_of_memory(problem):
+                raise
+        stack.images_at_once //= 2
+        _free(split.labels.device)
 
 
-def _float32() -> AbstractContextManager[None]:
-    """Keep convolutions on a GPU from rounding to TensorFloat-32, which they do unless told not to."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+def _free(device: torch.device) -> None:
+    """Give back memory of a GPU that this process keeps for later: other trials may share it."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Keep products and convolutions from being rounded to fewer digits, whatever was set for the whole process.
+
+    On a GPU convolutions use TensorFloat-32 unless told not to; ``torch.set_float32_matmul_precision`` brings it, or
+    bfloat16 on a CPU, to products of matrices.
+    """
+    backends: Any = torch.backends  # not all of it is in torch's types
+    places = backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv
+    before = [place.fp32_precision for place in places]
+    for place in places:
+        place.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
 
 
 def _same_images(stack: Stack, split: Split, batch_size: int, images: int | None = None) -> Iterator[Tensor]:

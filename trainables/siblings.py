@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Generator, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -10,12 +11,9 @@ from metrics.connectivity import linear_mode_connectivity
 from metrics.sparsity import density, density_by_layer
 from trainables.attempt import Machine, Progress, splits_of
 from trainables.measurement import errors, path_errors, similarities
-from trainables.stages import PointStage
+from trainables.stages import PointStage, Rows
 
 NOT_FINITE = "loss or weights not finite in epoch {} of {}"
-
-Rows = dict[str, list[dict[str, Any]]]
-"""Results by table: what was measured, in the names of the tables' columns."""
 
 Execution = Generator[Progress, None, Rows]
 """Gives progress after every epoch, and in the end returns the rows."""
@@ -35,13 +33,16 @@ def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) ->
     places = list(combinations(range(len(siblings)), 2))
     ckas = similarities(stack, places, splits.train, measurement)
     common_seconds = (time.perf_counter() - started) / len(places)
-    path = splits.stack(point.dense.model, measurement.path_points)
+    model = point.dense.model
+    path = cache(lambda models: splits.stack(model, models))
+    at_once = splits.models_at_once(model, measurement.path_points, measurement.batch_norm_batch_size)
     pairs = []
     for (first, second), cka in zip(places, ckas, strict=True):
         started = time.perf_counter()
         ends = siblings[first], siblings[second]
         failed = _message(*ends)
-        curve = [] if failed else path_errors(path, ends[0]["model"], ends[1]["model"], splits.train, measurement)
+        states = ends[0]["model"], ends[1]["model"]
+        curve = [] if failed else path_errors(path, at_once, *states, splits.train, measurement)
         if any(map(math.isnan, curve)):
             failed = "outputs not finite on the path"
         pairs.append(
@@ -70,7 +71,7 @@ def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) ->
             "density": density(sibling["masks"]),
             "density_by_layer": density_by_layer(sibling["masks"]),
             "stack": sibling["stack"],
-            "losses": sibling.get("losses"),  # files of earlier versions have none
+            "losses": sibling["losses"],
             "seconds": sibling["seconds"],
         }
         for sibling, train_error in zip(siblings, train_errors, strict=True)

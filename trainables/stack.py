@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from trainables.memory import LARGEST_BATCH
 from trainables.models.layers import Concatenate
 
 State = Mapping[str, Tensor]
@@ -24,7 +25,10 @@ class Stack(nn.Module, ABC):
     Attributes:
         models: How many.
         module: All their parameters and statistics, under the names that its state dictionary has.
+        images_at_once: Images in a batch when it is evaluated; decides memory and speed, nothing else.
     """
+
+    images_at_once = LARGEST_BATCH
 
     def __init__(self, module: nn.Module, models: int, layout: torch.memory_format) -> None:
         super().__init__()
@@ -47,12 +51,13 @@ class Stack(nn.Module, ABC):
         """State dictionaries of ``models`` plain models, or parts of them, under the names of :attr:`module`."""
 
     @abstractmethod
-    def views(self) -> list[dict[str, Tensor]]:
-        """State dictionaries of the plain models, sharing memory with this one."""
+    def apart(self, state: State) -> list[dict[str, Tensor]]:
+        """Undo :meth:`together`; what is returned shares memory with ``state``."""
 
     def states(self) -> list[dict[str, Tensor]]:
         """State dictionaries of the plain models, copied."""
-        return [{name: tensor.clone() for name, tensor in state.items()} for state in self.views()]
+        plain = self.apart(self.module.state_dict())
+        return [{name: tensor.clone() for name, tensor in state.items()} for state in plain]
 
     def load(self, states: Sequence[State]) -> None:
         """Take the state dictionaries of ``models`` plain models."""
@@ -60,7 +65,8 @@ class Stack(nn.Module, ABC):
 
     def finite(self) -> Tensor:
         """Whether all weights and statistics of a model are finite, shape (models,)."""
-        finite = [[tensor.isfinite().all() for tensor in state.values()] for state in self.views()]
+        plain = self.apart(self.module.state_dict())
+        finite = [[tensor.isfinite().all() for tensor in state.values()] for state in plain]
         return torch.stack([torch.stack(tensors).all() for tensors in finite])
 
 
@@ -88,9 +94,8 @@ class GroupedStack(Stack):
             for name, tensor in states[0].items()
         }
 
-    def views(self) -> list[dict[str, Tensor]]:
-        """As :meth:`Stack.views`."""
-        state = self.module.state_dict()
+    def apart(self, state: State) -> list[dict[str, Tensor]]:
+        """As :meth:`Stack.apart`."""
         return [
             {name: t.unflatten(0, (self.models, -1))[index] if t.dim() else t for name, t in state.items()}
             for index in range(self.models)
@@ -118,9 +123,13 @@ class SerialStack(Stack):
         """As :meth:`Stack.together`."""
         return {f"{index}.{name}": tensor for index, state in enumerate(states) for name, tensor in state.items()}
 
-    def views(self) -> list[dict[str, Tensor]]:
-        """As :meth:`Stack.views`."""
-        return [model.state_dict() for model in self.module.children()]
+    def apart(self, state: State) -> list[dict[str, Tensor]]:
+        """As :meth:`Stack.apart`."""
+        models: list[dict[str, Tensor]] = [{} for _ in range(self.models)]
+        for name, tensor in state.items():
+            index, _, own = name.partition(".")
+            models[int(index)][own] = tensor
+        return models
 
 
 class GroupedLinear(nn.Module):

@@ -1,16 +1,27 @@
 """Which kind of stack suits a model, found by trying."""
 
 import copy
+import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
-from trainables.stack import GroupedStack
+from trainables.stack import GroupedStack, SerialStack, Stack
 
 LARGEST_GROUPED_ON_CPU = 2000
 """Channels of the narrowest convolution times pixels of an image. On a CPU larger models are faster one after the
 other, smaller ones grouped: ``tests/benchmarks/stack_step.py`` measures it."""
+
+TIMED_MODELS, TIMED_IMAGES, TIMED_TURNS = 3, 64, 5
+"""On a GPU both kinds are timed: as many siblings and images as is usual, and the fastest of so many turns counts."""
+
+CLEARLY_FASTER = 0.9
+"""One by one is chosen if it takes less than so much of the other's time: a tie is always decided in the same way."""
+
+
+Kind = type[GroupedStack] | type[SerialStack]
 
 
 def layout_of(model: nn.Module, shape: Sequence[int], device: torch.device) -> torch.memory_format:
@@ -23,13 +34,13 @@ def layout_of(model: nn.Module, shape: Sequence[int], device: torch.device) -> t
     Args:
         model: The architecture, on the CPU.
         shape: Of one of its images: channels, h, w.
-        device: Where it is to be.
+        device: Where it is to be, and where that is tried.
     """
     if device.type == "cpu" and torch.get_num_threads() > 1 and any(map(_is_strided_1x1, model.modules())):
         return torch.contiguous_format
-    with torch.random.fork_rng(devices=[]):
+    with _random_numbers_kept(device):
         try:
-            GroupedStack(model, 1)(torch.randn(4, *shape)).sum().backward()
+            GroupedStack(model, 1).to(device)(torch.randn(4, *shape, device=device)).sum().backward()
         except Exception:  # whatever it raises: without channels last it may do
             return torch.contiguous_format
     return torch.channels_last
@@ -39,15 +50,41 @@ def _is_strided_1x1(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv2d) and max(module.kernel_size) == 1 and max(module.stride) > 1
 
 
-def grouping_pays(model: nn.Module, shape: Sequence[int], device: torch.device) -> bool:
-    """Whether several models of an architecture can be grouped, and are faster so.
+def stack_kind(model: nn.Module, shape: Sequence[int], device: torch.device, layout: torch.memory_format) -> Kind:
+    """Kind of stack in which several models of an architecture train fastest.
+
+    On a CPU a rule tells it from the size of the layers, so that the same machine always does the same. On a GPU it is
+    found by timing a step of each kind, once for each model in each process.
 
     Args:
         model: The architecture, on the CPU.
         shape: Of one of its images: channels, h, w.
         device: Where the stack is to be.
+        layout: Of weights and images in memory.
     """
-    return not _busy_alone(model, shape, device) and can_be_grouped(model, shape)
+    if _busy_alone(model, shape, device) or not can_be_grouped(model, shape):
+        return SerialStack
+    if device.type != "cuda":
+        return GroupedStack
+    kinds: tuple[Kind, Kind] = GroupedStack, SerialStack
+    grouped, serial = (step_seconds(kind(model, TIMED_MODELS, layout), shape, device) for kind in kinds)
+    return SerialStack if serial < CLEARLY_FASTER * grouped else GroupedStack
+
+
+def step_seconds(stack: Stack, shape: Sequence[int], device: torch.device) -> float:
+    """Time of a forward and backward pass of a stack on random images: the fastest of some, after one to warm up."""
+    with _random_numbers_kept(device):
+        stack = stack.to(device).train()
+        images = torch.randn(TIMED_IMAGES, stack.models * shape[0], *shape[1:], device=device)
+        turns = []
+        for _ in range(1 + TIMED_TURNS):
+            stack.zero_grad()
+            started = time.perf_counter()
+            stack(images).sum().backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            turns.append(time.perf_counter() - started)
+    return min(turns[1:])
 
 
 def _busy_alone(model: nn.Module, shape: Sequence[int], device: torch.device) -> bool:
@@ -55,6 +92,11 @@ def _busy_alone(model: nn.Module, shape: Sequence[int], device: torch.device) ->
     _, height, width = shape
     channels = [module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
     return device.type == "cpu" and min(channels, default=0) * height * width > LARGEST_GROUPED_ON_CPU
+
+
+def _random_numbers_kept(device: torch.device) -> AbstractContextManager[None]:
+    """What is tried must not change what is drawn for the training."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 @torch.random.fork_rng(devices=[])

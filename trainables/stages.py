@@ -11,18 +11,14 @@ from trainables.recipe import Recipe
 
 Pruner = Literal["magnitude-uniform", "magnitude-global"]
 
-PROTOCOL = 1
-"""Enters every key. Raised when the same configuration begins to mean another computation."""
+Keep = Literal["siblings", "best", "nothing"]
+"""Which of a point's retrained models are kept once they are measured: all, that of the lowest error, none."""
 
-ADDED = {
-    "crop_padding": None,
-    "flip": None,
-    "iterations": None,
-    "rho": 0.0,
-    "precision": "float32",
-    "checkpoint": None,
-}
-"""Fields that came after results had been stored, with what was true before: then they do not enter the key."""
+Rows = dict[str, list[dict[str, Any]]]
+"""Results by table: what was measured, in the names of the tables' columns."""
+
+PROTOCOL = 2
+"""Enters every key. Raised when the same configuration begins to mean another computation."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +132,11 @@ class PointStage:
     seeds: tuple[int, ...]
     label: Label
 
+    @property
+    def run(self) -> DenseRun:
+        """Training of the dense model that it needs."""
+        return self.point.dense
+
     def __str__(self) -> str:
         label = self.label
         return (
@@ -169,5 +170,4 @@ def digest(config: DenseRun | Point) -> str:
 
 def _deciding(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     """Fields as they enter a key."""
-    kept = {name: value for name, value in fields if name not in ADDED or value != ADDED[name]}
-    return kept | {"data": content_name(kept["data"])} if "data" in kept else kept
+    return {name: content_name(value) if name == "data" else value for name, value in fields}

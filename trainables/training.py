@@ -9,7 +9,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from trainables.batches import TrainingBatches, random_numbers, random_stream
-from trainables.optimizers import batch_norm_statistics_kept, make_optimizer
+from trainables.optimizers import (
+    batch_norm_statistics_kept,
+    make_optimizer,
+    remember,
+    remembered,
+)
 from trainables.recipe import Recipe
 from trainables.stack import Stack
 
@@ -46,15 +51,15 @@ class Training:
         self.images = 0
         self.losses = [0.0] * stack.models
         self.diverged = [0] * stack.models
-        parameters = dict(stack.module.named_parameters())
+        self._parameters = dict(stack.module.named_parameters())
         self._masked = [
-            (parameters[name], mask.to(parameters[name]))
+            (self._parameters[name], mask.to(self._parameters[name]))
             for name, mask in stack.together([masks or {}] * stack.models).items()
         ]
         self._apply_masks()
         if recipe.rho and stack.models > 1:
             raise ValueError(f"SAM perturbs one model at a time, not a stack of {stack.models}")
-        self._optimizer = make_optimizer(parameters.values(), recipe)
+        self._optimizer = make_optimizer(self._parameters.values(), recipe)
 
     def run_epoch(self) -> None:
         """Train for one epoch."""
@@ -83,23 +88,25 @@ class Training:
                 self.diverged[model] = self.epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """All that :meth:`load_state_dict` needs to go on as if training had never stopped."""
+        """All that :meth:`load_state_dict` needs to go on as if training had never stopped.
+
+        Of plain models, whatever the kind of stack and the layout in memory: another device may have others.
+        """
+        tensors = remembered(self._optimizer, self._parameters)
         return {
             "epoch": self.epoch,
             "diverged": self.diverged,
-            "stack": self.stack.module.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "models": self.stack.states(),
+            "optimizer": {key: self.stack.apart(named) for key, named in tensors.items()},
         }
 
-    def fits(self, state: Mapping[str, Any]) -> bool:
-        """Whether a state is of the same kind of stack: another device may have had the other."""
-        return set(state["stack"]) == set(self.stack.module.state_dict())
-
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` gave."""
+        """Go on from a state that :meth:`state_dict` gave. One without ``optimizer`` is of a training that is over."""
         self.epoch, self.diverged = state["epoch"], list(state["diverged"])
-        self.stack.module.load_state_dict(state["stack"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self.stack.load(state["models"])
+        if "optimizer" in state:
+            tensors = {key: self.stack.together(models) for key, models in state["optimizer"].items()}
+            remember(self._optimizer, self._parameters, tensors)
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         losses = self._gradients(images, labels)

@@ -8,6 +8,7 @@ regime and connectivity are those of the end is printed.
 import statistics
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,8 +40,8 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     splits = splits_of(point.dense, machine)
     dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     assert dense is not None
-    training, _ = retraining(point, stage.seeds, dense["training"]["stack"], splits)
-    path = splits.stack(point.dense.model, point.measurement.path_points)
+    training, _ = retraining(point, stage.seeds, dense["model"], splits)
+    path = cache(lambda models: splits.stack(point.dense.model, models))
     pairs = list(combinations(range(len(stage.seeds)), 2))
     rows: list[dict[str, object]] = []
     for share in SHARES:
@@ -50,7 +51,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
         validation = statistics.fmean(errors(training.stack, splits.validation))
         ckas = similarities(training.stack, pairs, splits.train, point.measurement)
         for (first, second), cka in zip(pairs, ckas, strict=True):
-            curve = path_errors(path, states[first], states[second], splits.train, point.measurement)
+            curve = path_errors(path, 11, states[first], states[second], splits.train, point.measurement)
             rows.append(
                 {
                     "point": point.key,

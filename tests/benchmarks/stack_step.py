@@ -18,7 +18,7 @@ from trainables.data import DataSet, Images
 from trainables.models import build
 from trainables.recipe import Recipe
 from trainables.stack import GroupedStack, SerialStack
-from trainables.stack_choice import grouping_pays
+from trainables.stack_choice import layout_of, stack_kind
 from trainables.training import Training
 
 CASES = (
@@ -63,7 +63,9 @@ def main() -> None:
             turns.append(taken)
         ratios = [grouped / serial for grouped, serial in turns[1:]]  # the first warms up
         alone = statistics.median(serial for _, serial in turns[1:])
-        chosen = "grouped" if grouping_pays(plain, (channels, side, side), torch.device("cpu")) else "one by one"
+        shape, device = (channels, side, side), torch.device("cpu")
+        kind = stack_kind(plain, shape, device, layout_of(plain, shape, device))
+        chosen = "grouped" if kind is GroupedStack else "one by one"
         print(
             f"{model} on {side}x{side}: one by one {alone:.1f} ms a step and sibling; grouped takes "
             f"{statistics.median(ratios):.2f} of that ({min(ratios):.2f} to {max(ratios):.2f}); chosen: {chosen}",

@@ -45,7 +45,7 @@ def test_interpolation_is_linear_in_every_parameter_and_exact_at_the_ends():
     assert quarter["count"] == 3
 
 
-def test_batch_norm_statistics_are_the_plain_average_over_batches():
+def test_batch_norm_statistics_are_the_average_over_batches_weighted_by_their_images():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU())
     model(torch.randn(20, 2, 6, 6) * 5)  # statistics to be forgotten
@@ -53,7 +53,10 @@ def test_batch_norm_statistics_are_the_plain_average_over_batches():
     with torch.no_grad():
         reestimate_batch_norm(model, batches)
         features = [model[0](batch) for batch in batches]
-    means = torch.stack([x.mean((0, 2, 3)) for x in features]).mean(0)  # each batch counts the same, small ones too
-    variances = torch.stack([x.var((0, 2, 3), unbiased=True) for x in features]).mean(0)
+    share = torch.tensor([8.0, 8.0, 3.0])[:, None] / 19
+    means = (share * torch.stack([x.mean((0, 2, 3)) for x in features])).sum(0)
+    variances = (share * torch.stack([x.var((0, 2, 3), unbiased=True) for x in features])).sum(0)
     assert torch.allclose(model[1].running_mean, means, atol=1e-5)
     assert torch.allclose(model[1].running_var, variances, atol=1e-5)
+    assert model[1].momentum == 0.1
+    assert model.training

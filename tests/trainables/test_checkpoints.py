@@ -29,7 +29,7 @@ def model(seed=0, name=NAME):
         lambda state: {"state_dict": state, "epoch": 3},
         lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
         lambda state: {"net": {"state_dict": {f"_orig_mod.{name}": tensor for name, tensor in state.items()}}},
-        lambda state: {"training": {"stack": state, "epoch": 3}, "train": 0.1},  # as this service keeps dense models
+        lambda state: {"model": state, "attempt": {"training": {}}, "train": 0.1},  # as this service keeps dense models
         lambda state: {"model": "preresnet8", "net": state},
         lambda state: {
             f"_orig_mod.module.{name}": torch.nn.Parameter(tensor) if tensor.is_floating_point() else tensor

@@ -9,10 +9,11 @@ from trainables import artifacts, attempt, execution, measurement, siblings
 from trainables.attempt import Machine
 from trainables.batches import TrainingBatches
 from trainables.data import load
-from trainables.execution import dense_file, execute, finish
+from trainables.execution import dense_file, discard, execute, finish, kept_siblings
 from trainables.folders import LocalFolder
 from trainables.models import build
 from trainables.recipe import Recipe
+from trainables.stack import SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
 
 RECIPE = Recipe(epochs=6, batch_size=64, lr=0.05)
@@ -22,8 +23,21 @@ STAGE = PointStage(POINT, (1, 2, 3), Label("epochs", 4, "density", 0.2))
 TIMES = ("seconds",)
 
 
+def step(execution):
+    """Next epoch; what is kept of a dense model in between is passed over."""
+    while (progress := next(execution)).rows:
+        pass
+    return progress
+
+
 def values(rows):
     return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def every_epoch_is_saved(monkeypatch):
+    """Of so short epochs that would be more than a twentieth of the time."""
+    monkeypatch.setattr(attempt, "SAVING_SHARE", math.inf)
 
 
 @pytest.fixture
@@ -49,7 +63,7 @@ def test_one_dense_training_gives_every_temperature(finished):
 
 def test_the_checkpoint_at_an_epoch_is_the_model_of_a_training_stopped_there(finished, machine):
     finish(execute(DenseStage(DENSE, (4,)), machine))
-    ours, theirs = (artifacts.load(m.folder, dense_file(DENSE, 4))["training"]["stack"] for m in (machine, finished[0]))
+    ours, theirs = (artifacts.load(m.folder, dense_file(DENSE, 4))["model"] for m in (machine, finished[0]))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -73,8 +87,8 @@ def test_siblings_start_from_the_pruned_weights_not_the_initial_ones(finished, m
     finish(execute(DenseStage(DENSE, (4,)), machine))
     frozen = replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, epochs=1, lr=1e-30)))
     finish(execute(frozen, machine))
-    dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["training"]["stack"]
-    for sibling in artifacts.load(machine.folder, f"siblings/{frozen.point.key}/1-2-3.pt"):
+    dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["model"]
+    for sibling in kept_siblings(machine.folder, frozen.point.key).values():
         for name, mask in sibling["masks"].items():
             assert torch.equal(sibling["model"][name], dense[name] * mask)
 
@@ -102,6 +116,21 @@ def test_validation_and_test_error_are_means_over_the_last_five_epochs_and_test_
             assert row[name] == pytest.approx(sum(errors[sibling] for errors in values) / 5)
 
 
+def test_what_is_measured_does_not_depend_on_how_a_file_is_sorted():
+    """Batches of one class alone would give other batch-norm statistics, and the first images other similarities."""
+    data = load("digits", 0.0)
+    by_label = replace(data, train=data.train[data.train.labels.argsort(kind="stable")])
+    split = attempt.Splits(by_label, torch.device("cpu")).train
+    assert sorted(split.labels.tolist()) == by_label.train.labels.tolist()
+    batches = split.labels.split(64)
+    assert min(len(batch.unique()) for batch in batches[:-1]) >= 9
+    shown = torch.cat(list(split.batches(64)))[..., 0]
+    place = next(i for i in range(len(split)) if torch.equal(split._pixels[0], torch.tensor(by_label.train.pixels[i])))
+    assert split.labels[0] == by_label.train.labels[place]
+    again = torch.cat(list(attempt.Splits(by_label, torch.device("cpu")).train.batches(64)))[..., 0]
+    assert torch.equal(shown, again)
+
+
 def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
     used = []
 
@@ -120,20 +149,114 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
     assert len(used) == 2
 
 
-def test_a_half_done_retraining_of_another_kind_of_stack_is_begun_again(finished, machine, monkeypatch):
-    """Stopped on a GPU, where siblings are grouped, and continued on a CPU, where large ones are not."""
+def test_a_half_done_retraining_goes_on_in_another_kind_of_stack(finished, machine, monkeypatch):
+    """Stopped on a GPU, where siblings may be grouped, and continued on a CPU, where large ones are not."""
     monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)
     finish(execute(DenseStage(DENSE, (4,)), machine))
     half = execute(STAGE, machine)
-    next(half)
+    for _ in range(3):
+        next(half)
     half.close()
     assert machine.folder.names("training", ".pt")
-    monkeypatch.setattr(attempt, "grouping_pays", lambda *arguments: False)
-    rows = finish(execute(STAGE, machine))
+    monkeypatch.setattr(attempt, "stack_kind", lambda *arguments: SerialStack)
+    again = execute(STAGE, machine)
+    assert next(again).epochs == 4
+    rows = finish(again)
     assert [row["status"] for row in rows["runs"]] == ["ok"] * 3
     assert machine.folder.names("training", ".pt") == []
-    ours, theirs = ([row["test_error"] for row in found["runs"]] for found in (rows, finished[2]))
-    assert ours == pytest.approx(theirs, abs=0.1)  # rounding apart
+    for ours, theirs in zip(rows["runs"], finished[2]["runs"], strict=True):
+        assert ours["losses"][:3] == theirs["losses"][:3]
+        assert ours["losses"][3] == pytest.approx(theirs["losses"][3], rel=0.02)  # rounding apart
+        assert ours["test_error"] == pytest.approx(theirs["test_error"], abs=0.1)
+
+
+def test_points_need_not_wait_for_colder_temperatures(machine):
+    """What is kept of a dense model is told while its training goes on."""
+    told = [(progress.epochs, progress.rows) for progress in execute(DenseStage(DENSE, (2, 4, 6)), machine)]
+    kept = [(epochs, rows["dense"][0]) for epochs, rows in told if rows]
+    assert [(epochs, row["epoch"], row["status"]) for epochs, row in kept] == [(2, 2, "ok"), (4, 4, "ok")]
+    assert [epochs for epochs, rows in told if not rows] == [1, 2, 3, 4, 5, 6]
+
+
+def test_files_hold_what_is_needed_and_no_more(finished):
+    """A sibling at density 0.2: a fifth of the pruned weights; a dense model that is done: no momentum."""
+    machine = finished[0]
+    files = {name: size for name, (size, _) in machine.folder.files("").items()}
+    model = build("preresnet8-w0.5", 1, 10)
+    whole = sum(tensor.numel() for tensor in model.state_dict().values())
+    masks = kept_siblings(machine.folder, POINT.key)[1]["masks"].values()
+    pruned = sum(mask.numel() - int(mask.sum()) for mask in masks)
+    content = artifacts.load(machine.folder, f"siblings/{POINT.key}/1-2-3.pt")
+    assert numbers(content["siblings"]) == 3 * (whole - pruned)
+    assert pruned > 0.75 * whole
+    dense = {epoch: artifacts.load(machine.folder, dense_file(DENSE, epoch)) for epoch in (4, 6)}
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert numbers(dense[6]) == whole
+    assert numbers(dense[4]) == whole + parameters
+    assert files[dense_file(DENSE, 6)] < files[dense_file(DENSE, 4)] - 3 * parameters
+
+
+def numbers(content, seen=None):
+    """How many numbers the tensors of a file hold, each memory counted once."""
+    seen = set() if seen is None else seen
+    if isinstance(content, torch.Tensor):
+        new = content.untyped_storage().data_ptr() not in seen
+        seen.add(content.untyped_storage().data_ptr())
+        return content.numel() * new
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return sum(numbers(part, seen) for part in parts)
+
+
+@pytest.mark.parametrize(("keep", "left"), [("siblings", [1, 2, 3]), ("best", None), ("nothing", [])])
+def test_which_siblings_are_kept_once_they_are_measured(keep, left, finished, machine):
+    machine = replace(machine, keep=keep)
+    shutil.copytree(finished[0].folder.path, machine.folder.path, dirs_exist_ok=True)
+    before, rows = kept_siblings(machine.folder, POINT.key), finished[2]
+    discard(STAGE, rows, machine)
+    after = kept_siblings(machine.folder, POINT.key)
+    best = min(rows["runs"], key=lambda row: row["validation_error"])["retrain_seed"]
+    assert list(after) == ([best] if left is None else left)
+    for seed, sibling in after.items():
+        assert all(torch.equal(before[seed]["model"][name], tensor) for name, tensor in sibling["model"].items())
+    more = finish(execute(replace(STAGE, seeds=(1, 2, 3, 7)), machine))  # retrains what is not there
+    assert [row["retrain_seed"] for row in more["runs"]] == [1, 2, 3, 7]
+
+
+def test_without_validation_images_the_best_is_that_of_the_lowest_training_error(machine):
+    artifacts.save(
+        machine.folder, f"siblings/{POINT.key}/1-2.pt", {"masks": {}, "siblings": [{"seed": 1}, {"seed": 2}]}
+    )
+    runs = [
+        {"retrain_seed": seed, "status": status, "validation_error": math.nan, "train_error": error}
+        for seed, status, error in [(1, "diverged", 0.0), (2, "ok", 0.3), (3, "ok", 0.4)]
+    ]
+    discard(STAGE, {"runs": runs, "pairs": []}, replace(machine, keep="best"))
+    assert machine.folder.names(f"siblings/{POINT.key}", ".pt") == ["2"]
+
+
+def test_checkpoints_take_a_twentieth_of_the_time_at_most(machine, monkeypatch):
+    """With --checkpoint-seconds 0 each epoch would be saved; saving is made to take as long as three epochs."""
+    monkeypatch.setattr(attempt, "SAVING_SHARE", 1 / 20)
+    clock, saved = [0.0], []
+    monkeypatch.setattr(attempt.time, "perf_counter", lambda: clock[0])
+
+    class Slow(attempt.Training):
+        def run_epoch(self):
+            clock[0] += 1.0
+            super().run_epoch()
+
+    def save(folder, name, content):
+        if name.startswith("training/"):
+            clock[0] += 3.0
+            saved.append(content["training"]["epoch"])
+
+    monkeypatch.setattr(execution, "Training", Slow)
+    monkeypatch.setattr(attempt.artifacts, "save", save)
+    run = replace(DENSE, validation_fraction=0.99, recipe=replace(RECIPE, epochs=200))
+    stopped = execute(DenseStage(run, (200,)), machine)
+    for _ in range(150):
+        next(stopped)
+    assert saved == [1, 62, 123]
 
 
 def test_the_dense_seed_decides_the_initial_weights_and_the_batches(machine):
@@ -143,7 +266,7 @@ def test_the_dense_seed_decides_the_initial_weights_and_the_batches(machine):
         for recipe in (frozen, RECIPE):
             run = replace(DENSE, seed=seed, recipe=recipe)
             finish(execute(DenseStage(run, (1,)), machine))
-            state = artifacts.load(machine.folder, dense_file(run, 1))["training"]["stack"]
+            state = artifacts.load(machine.folder, dense_file(run, 1))["model"]
             states[seed, recipe is frozen] = state["conv.weight"]
     assert not torch.allclose(states[1, True], states[2, True])
     torch.manual_seed(2)
@@ -155,7 +278,7 @@ def test_the_pruner_of_the_point_is_used(machine):
     finish(execute(DenseStage(DENSE, (4,)), machine))
     everywhere = replace(POINT, pruner="magnitude-global", retrain=replace(RECIPE, epochs=1))
     rows = finish(execute(replace(STAGE, point=everywhere), machine))["runs"]
-    dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["training"]["stack"]
+    dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["model"]
     names = rows[0]["density_by_layer"]
     size = torch.cat([dense[name].abs().flatten() for name in names])
     threshold = size.sort().values[round(0.8 * len(size)) - 1]
@@ -177,12 +300,12 @@ def test_a_stage_that_was_stopped_goes_on_and_ends_with_the_same_rows(finished, 
         stopped = execute(stage, before)
         alive.append(stopped)
         for _ in range(epochs):
-            next(stopped)
+            step(stopped)
         if how == "closed":
             stopped.close()
         shutil.copytree(before.folder.path, after.folder.path, dirs_exist_ok=True)
         again = execute(stage, after)
-        assert next(again).epochs == epochs + 1
+        assert step(again).epochs == epochs + 1
         rows = finish(again)
         for table in rows:
             assert values(rows[table]) == values(finished[1] if table == "dense" else finished[2][table])
@@ -204,7 +327,7 @@ def test_dense_models_of_all_axes_go_on_exactly(recipe, machine, tmp_path):
     assert next(again).epochs == 3
     assert values(finish(again)["dense"]) == values(expected)
     ours, theirs = (artifacts.load(m.folder, dense_file(stage.run, recipe.epochs)) for m in (machine, straight))
-    assert all(torch.equal(ours["training"]["stack"][name], t) for name, t in theirs["training"]["stack"].items())
+    assert all(torch.equal(ours["model"][name], t) for name, t in theirs["model"].items())
 
 
 def test_a_colder_temperature_goes_on_from_the_coldest_that_is_kept(finished, machine):

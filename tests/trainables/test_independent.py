@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainables import artifacts
 from trainables.attempt import Machine
 from trainables.data import ARRAYS, CACHE, load, pin
-from trainables.execution import execute, finish
+from trainables.execution import execute, finish, kept_siblings
 from trainables.folders import LocalFolder
 from trainables.models import build
 from trainables.recipe import Recipe
@@ -44,8 +43,7 @@ def test_errors_connectivity_and_similarity(source, tmp_path):
     machine = Machine(LocalFolder(tmp_path), torch.device("cpu"))
     finish(execute(DenseStage(dense, (4,)), machine))
     rows = finish(execute(PointStage(point, (1, 2, 3), LABEL), machine))
-    siblings = artifacts.load(machine.folder, f"siblings/{point.key}/1-2-3.pt")
-    models = {kept["seed"]: kept["model"] for kept in siblings}
+    models = {seed: sibling["model"] for seed, sibling in kept_siblings(machine.folder, point.key).items()}
 
     data, everything = load(dense.data, dense.validation_fraction), load(dense.data, 0.0).train.pixels
     mean, std = everything.mean((0, 1, 2)), everything.std((0, 1, 2))
@@ -55,6 +53,7 @@ def test_errors_connectivity_and_similarity(source, tmp_path):
         return torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32), torch.tensor(split.labels)
 
     (images, labels), test = tensors(data.train), tensors(data.test)
+    order = np.random.default_rng(20230515).permutation(len(images))
 
     def model(state):
         made = build(dense.model, images.shape[1], 10)
@@ -67,13 +66,13 @@ def test_errors_connectivity_and_similarity(source, tmp_path):
 
     def error_on_the_line(start, end, position):
         on_line = model({name: (1 - position) * start[name] + position * end[name] for name in start})
-        for module in on_line.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.reset_running_stats()
-                module.momentum = None
+        norms = [module for module in on_line.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         with torch.no_grad():
             for first in range(0, len(images), 64):
-                on_line.train()(images[first : first + 64])
+                batch = images[order[first : first + 64]]
+                for norm in norms:
+                    norm.momentum = len(batch) / (first + len(batch))
+                on_line.train()(batch)
             return float((on_line.eval()(images).argmax(1) != labels).double().mean())
 
     for row in rows["runs"]:

@@ -31,6 +31,11 @@ class Given(Split):
         yield from self.images.permute(0, 2, 3, 1)[:images].split(batch_size) if len(self) else ()
 
 
+def grouped(model):
+    """Makes stacks of a model."""
+    return lambda models: GroupedStack(model, models)
+
+
 @pytest.fixture
 def signs():
     return Given(torch.tensor([1.0, 2.0, -1.0, -2.0]).view(4, 1, 1, 1), torch.tensor([0, 0, 1, 1]))
@@ -38,14 +43,14 @@ def signs():
 
 def test_swapped_hidden_units_make_a_barrier_of_one_half(signs):
     """Both ends are the same function without error; half way the hidden units vanish and all images look alike."""
-    curve = path_errors(GroupedStack(Signs(1), 11), Signs(1).state_dict(), Signs(-1).state_dict(), signs, Measurement())
+    curve = path_errors(grouped(Signs(1)), 11, Signs(1).state_dict(), Signs(-1).state_dict(), signs, Measurement())
     assert curve == [0, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]
     assert linear_mode_connectivity(curve) == -0.5
 
 
 def test_a_model_is_connected_with_itself(signs):
     state = Signs(1).state_dict()
-    assert path_errors(GroupedStack(Signs(1), 11), state, state, signs, Measurement()) == [0] * 11
+    assert path_errors(grouped(Signs(1)), 11, state, state, signs, Measurement()) == [0] * 11
 
 
 def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
@@ -64,9 +69,8 @@ def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
     stack = GroupedStack(model, 1)
     stack.load([spoilt])
     assert errors(stack, data)[0] > 0.2
-    curve = path_errors(
-        GroupedStack(model, 3), spoilt, spoilt, data, Measurement(path_points=3, batch_norm_batch_size=40)
-    )
+    how = Measurement(path_points=3, batch_norm_batch_size=40)
+    curve = path_errors(grouped(model), 3, spoilt, spoilt, data, how)
     assert curve == pytest.approx([curve[0]] * 3, abs=0.03)
     assert max(curve) < 0.1
 
@@ -76,7 +80,10 @@ def test_a_model_with_dropout_is_measured_the_same_each_time():
     torch.manual_seed(0)
     start, end = ({name: torch.rand_like(t.float()) for name, t in model.state_dict().items()} for _ in range(2))
     data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
-    curves = [path_errors(SerialStack(model, 5), start, end, data, Measurement(path_points=5)) for _ in range(2)]
+    curves = [
+        path_errors(lambda models: SerialStack(model, models), 5, start, end, data, Measurement(path_points=5))
+        for _ in range(2)
+    ]
     assert curves[0] == curves[1]
 
 
@@ -96,3 +103,96 @@ def test_similarity_is_of_softmax_outputs_on_the_first_images(signs):
 def test_no_images_no_error(signs):
     empty = Given(signs.images[:0], signs.labels[:0])
     assert str(errors(GroupedStack(Signs(1), 2), empty)) == "[nan, nan]"
+
+
+class Cramped(GroupedStack):
+    """A stack on a device whose memory is full at so many images times models."""
+
+    most = 10**9
+
+    def forward(self, images):
+        self.tried.append((self.models, len(images)))
+        if self.models * len(images) > self.most:
+            raise self.full
+        return super().forward(images)
+
+
+GPU_FULL = torch.OutOfMemoryError("CUDA out of memory")
+CPU_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: 1 bytes")
+
+
+@pytest.fixture
+def cramped():
+    def make(model, most, full=GPU_FULL):
+        tried = []
+
+        def stack(models):
+            made = Cramped(model, models)
+            made.most, made.full, made.tried = most, full, tried
+            return made
+
+        return stack, tried
+
+    return make
+
+
+@pytest.mark.parametrize("full", [GPU_FULL, CPU_FULL])
+def test_what_does_not_fit_is_measured_in_smaller_parts_with_the_same_result(full, cramped):
+    """Batch-norm is re-estimated with the batches asked for all the same: they decide the result."""
+    torch.manual_seed(0)
+    model = build("preresnet8-w0.5", 1, 3)
+    start, end = build("preresnet8-w0.5", 1, 3).state_dict(), build("preresnet8-w0.5", 1, 3).state_dict()
+    data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
+    how = Measurement(path_points=11, batch_norm_batch_size=40)
+    expected = path_errors(grouped(model), 11, start, end, data, how)
+    stack, tried = cramped(model, 130, full)
+    assert path_errors(stack, 11, start, end, data, how) == pytest.approx(expected, abs=1 / 200)
+    assert (3, 40) in tried
+    assert max(count * images for count, images in tried if (count, images) != (11, 40)) <= 3 * 200
+    stack, tried = cramped(model, 3 * 64)
+    three = stack(3)
+    three.load([start, end, start])
+    plain = GroupedStack(model, 3)
+    plain.load([start, end, start])
+    assert errors(three, data) == pytest.approx(errors(plain, data), abs=1 / 200)
+    assert three.images_at_once == 64  # of 512
+    assert [images for _, images in tried] == [200, 200, 128, 64, 64, 64, 8]
+
+
+def test_what_does_not_fit_at_all_is_said(cramped):
+    stack, _ = cramped(Signs(1), 0)
+    data = Given(torch.randn(8, 1, 1, 1), torch.zeros(8, dtype=torch.int64))
+    with pytest.raises(torch.OutOfMemoryError):
+        errors(stack(2), data)
+    state = Signs(1).state_dict()
+    with pytest.raises(torch.OutOfMemoryError):
+        path_errors(stack, 11, state, state, data, Measurement())
+
+
+def test_other_mistakes_are_not_tried_again(cramped):
+    stack, tried = cramped(Signs(1), 0, RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        errors(stack(2), Given(torch.randn(8, 1, 1, 1), torch.zeros(8, dtype=torch.int64)))
+    assert len(tried) == 1
+
+
+def test_a_setting_of_the_whole_process_does_not_round_what_is_measured():
+    """In training scripts one often sees torch.set_float32_matmul_precision; on this CPU "medium" is bfloat16."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
+    states = [nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10)).state_dict() for _ in "ab"]
+    data = Given(torch.randn(500, 1, 8, 8), torch.arange(500) % 10)
+    stack = GroupedStack(model, 2)
+    stack.load(states)
+    exact = similarities(stack, [(0, 1)], data, Measurement())
+    places = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv, torch.backends.cuda.matmul
+    before, precision = [place.fp32_precision for place in places], torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        set_by_user = [place.fp32_precision for place in places]
+        assert similarities(stack, [(0, 1)], data, Measurement()) == exact
+        assert [place.fp32_precision for place in places] == set_by_user
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        for place, value in zip(places, before, strict=True):
+            place.fp32_precision = value

@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch import nn
 
+from trainables import stack_choice
 from trainables.models import build
 from trainables.stack import GroupedStack, SerialStack
-from trainables.stack_choice import can_be_grouped, grouping_pays, layout_of
+from trainables.stack_choice import can_be_grouped, layout_of, stack_kind
 
 CPU = torch.device("cpu")
+LAYOUT = torch.channels_last
 
 
 class Everything(nn.Module):
@@ -173,8 +175,37 @@ def test_trying_leaves_random_numbers_alone():
 
 
 def test_small_models_are_grouped_and_large_ones_are_not_on_a_cpu():
-    assert grouping_pays(build("preresnet8-w0.5", 1, 10), (1, 14, 14), CPU)
-    assert not grouping_pays(build("preresnet20", 3, 10), (3, 32, 32), CPU)
+    assert stack_kind(build("preresnet8-w0.5", 1, 10), (1, 14, 14), CPU, LAYOUT) is GroupedStack
+    assert stack_kind(build("preresnet20", 3, 10), (3, 32, 32), CPU, LAYOUT) is SerialStack
+
+
+@pytest.mark.parametrize(("one_by_one", "kind"), [(0.5, SerialStack), (0.95, GroupedStack), (2.0, GroupedStack)])
+def test_on_a_gpu_the_kind_of_stack_that_is_clearly_faster_is_taken(one_by_one, kind, monkeypatch):
+    seconds = {GroupedStack: 1.0, SerialStack: one_by_one}
+    monkeypatch.setattr(stack_choice, "step_seconds", lambda stack, shape, device: seconds[type(stack)])
+    cuda = torch.device("cuda")
+    assert stack_kind(build("preresnet8", 1, 10), (1, 8, 8), cuda, LAYOUT) is kind
+    assert stack_kind(Attention(), (2, 8, 8), cuda, LAYOUT) is SerialStack  # cannot be grouped
+
+
+def test_a_step_is_timed_without_touching_what_is_drawn():
+    stack, before = GroupedStack(Everything(), 2), torch.get_rng_state()
+    assert stack_choice.step_seconds(stack, (2, 8, 8), CPU) > 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_layout_for_a_gpu_is_tried_there_and_not_on_the_cpu(monkeypatch):
+    """Several threads would not survive it here; see above. A device without memory stands for the GPU."""
+    tried = []
+
+    class Noted(GroupedStack):
+        def forward(self, images):
+            tried.append(images.device.type)
+            return super().forward(images)
+
+    monkeypatch.setattr(stack_choice, "GroupedStack", Noted)
+    assert layout_of(build("preresnet8", 1, 10), (1, 8, 8), torch.device("meta")) == torch.channels_last
+    assert tried == ["meta"]
 
 
 ARCHITECTURES = {name: named(name) for name in CAN_BE_GROUPED} | {"everything": Everything}

@@ -6,6 +6,7 @@ import torch
 from trainables.batches import TrainingBatches, random_stream
 from trainables.data import load
 from trainables.models import build
+from trainables.optimizers import remember, remembered
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
 from trainables.recipe import Recipe
 from trainables.stack import GroupedStack, SerialStack
@@ -211,6 +212,89 @@ def test_a_resumed_training_with_sam_goes_on_exactly(batches, tmp_path):
     again.run_epoch()
     again.run_epoch()
     assert torch.equal(weights(again, 0), weights(straight, 0))
+
+
+LAYOUTS = {"channels last": torch.channels_last, "plain": torch.contiguous_format}
+DIRECTIONS = [(a, b) for a in LAYOUTS for b in LAYOUTS]
+
+
+@pytest.mark.parametrize(
+    "kinds", [(GroupedStack, GroupedStack), (GroupedStack, SerialStack), (SerialStack, GroupedStack)]
+)
+@pytest.mark.parametrize(("saved", "here"), DIRECTIONS)
+def test_a_training_goes_on_in_another_layout_or_kind_of_stack_with_its_own_momentum(
+    saved, here, kinds, batches, masks, tmp_path
+):
+    """As where one core, several and a GPU lay out weights differently. Momentum in disorder is off by a tenth."""
+
+    def begin(kind, layout, seeds=(1, 2)):
+        torch.manual_seed(0)
+        stack = kind(build("preresnet8-w0.5", 1, 10), len(seeds), LAYOUTS[layout])
+        return Training(stack, RECIPE, batches, [("retrain", seed) for seed in seeds], masks)
+
+    first, straight = begin(kinds[0], saved), begin(kinds[0], saved)
+    for training in (first, straight):
+        training.run_epoch()
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    again = begin(kinds[1], here)
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    for training in (again, straight):
+        training.run_epoch()
+    assert again.losses == pytest.approx(straight.losses, rel=1e-3)
+    for index in range(2):
+        distance = (weights(again, index) - weights(straight, index)).norm() / weights(straight, index).norm()
+        assert distance < 1e-3
+
+
+@pytest.mark.parametrize(("saved", "here"), DIRECTIONS)
+def test_sam_goes_on_in_another_layout_too(saved, here, batches):
+    def begin(layout):
+        torch.manual_seed(0)
+        return Training(GroupedStack(build("preresnet8-w0.5", 1, 10), 1, LAYOUTS[layout]), SAM, batches, [("d", 1)])
+
+    first, again = begin(saved), begin(here)
+    first.run_epoch()
+    again.load_state_dict(first.state_dict())
+    for training in (first, again):
+        training.run_epoch()
+    assert (weights(again, 0) - weights(first, 0)).norm() / weights(first, 0).norm() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda parameters: torch.optim.AdamW(parameters, lr=0.01, fused=True),
+        lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
+        lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.9, fused=True),
+        lambda parameters: torch.optim.SGD(parameters, lr=0.01),
+    ],
+    ids=["fused AdamW", "AdamW", "SGD", "SGD without momentum"],
+)
+@pytest.mark.parametrize(("saved", "here"), DIRECTIONS)
+def test_what_any_optimizer_remembers_goes_to_its_own_weight(make, saved, here):
+    def begin(layout):
+        torch.manual_seed(0)
+        model = torch.nn.Conv2d(4, 6, 3).to(memory_format=LAYOUTS[layout])
+        return model, make(model.parameters())
+
+    def steps(model, optimizer, count):
+        for step in range(count):
+            optimizer.zero_grad()
+            torch.manual_seed(step)
+            (model(torch.randn(2, 4, 8, 8)) * torch.randn(2, 6, 6, 6)).sum().backward()
+            optimizer.step()
+
+    straight, theirs = begin(saved)
+    again, ours = begin(here)
+    steps(straight, theirs, 3)
+    again.load_state_dict(straight.state_dict())
+    remember(ours, dict(again.named_parameters()), remembered(theirs, dict(straight.named_parameters())))
+    for parameter in again.parameters():
+        for value in ours.state[parameter].values():
+            assert value.dim() == 0 or value.stride() == parameter.stride()
+    steps(straight, theirs, 3)
+    steps(again, ours, 3)
+    assert torch.allclose(again.weight, straight.weight, atol=1e-6)
 
 
 def test_sam_is_for_one_model_alone(batches):

@@ -17,6 +17,7 @@ __all__ = [
     "ARRAYS",
     "CACHE",
     "PUBLISHED",
+    "SPLIT_SEED",
     "DataSet",
     "Images",
     "Outline",

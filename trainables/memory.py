@@ -1,0 +1,72 @@
+"""How much of a model fits into memory at once when it is measured."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+LARGEST_BATCH = 512
+"""Images in an evaluation batch at most; more are not faster."""
+
+ROOM_ON_CPU = 2**29
+"""Bytes for the largest activation of a batch in measuring, on a CPU. Several are alive at a time."""
+
+SHARE_ON_GPU = 16
+"""On a GPU it may take this part of what a trial may use of it."""
+
+
+def room(device: torch.device, gpu_share: float = 1.0) -> int:
+    """Bytes for the largest activation of a batch.
+
+    Args:
+        device: Where models are measured.
+        gpu_share: How much of a GPU this process may use, in (0, 1].
+    """
+    if device.type != "cuda":
+        return ROOM_ON_CPU
+    return int(torch.cuda.get_device_properties(device).total_memory * gpu_share) // SHARE_ON_GPU
+
+
+@torch.no_grad()
+def activation_bytes(model: nn.Module, shape: Sequence[int]) -> int:
+    """Bytes of the largest tensor that a layer of a model gives for one image, in float32.
+
+    Args:
+        model: On the CPU.
+        shape: Of the image: channels, h, w.
+    """
+    largest = 1
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        nonlocal largest
+        if isinstance(output, Tensor):
+            largest = max(largest, output.numel() // 2)
+
+    hooks = [layer.register_forward_hook(note) for layer in model.modules()]
+    trains = model.training
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model.eval()(torch.zeros(2, *shape))
+    finally:
+        model.train(trains)
+        for hook in hooks:
+            hook.remove()
+    return 4 * largest
+
+
+def images_at_once(room: int, image_bytes: int) -> int:
+    """Images in an evaluation batch: a power of two, at most :data:`LARGEST_BATCH`, for which there is room."""
+    return min(LARGEST_BATCH, 1 << max(room // image_bytes, 1).bit_length() - 1)
+
+
+def models_at_once(models: int, room: int, model_bytes: int) -> int:
+    """How many of so many models are measured at the same time: as evenly divided as there is room for."""
+    turns = -(-models // max(room // model_bytes, 1))
+    return -(-models // turns)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether something did not fit into memory, on a GPU or on a CPU."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
