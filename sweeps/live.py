@@ -33,14 +33,13 @@ def carry_out(
     if options.address is None:
         # As Ray does on macOS and Windows, and before it is imported: its own ports are on loopback alone.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    from sweeps.runner import Interrupted, check_nodes, ray_cluster, run
+    from sweeps.runner import Interrupted, ray_cluster, run, unable_nodes
 
     try:
         with ray_cluster(options), store.shared(), Heartbeat(progress, store) as heartbeat:
-            if options.address is not None:
-                check_nodes(store)
+            left_out = {} if options.address is None else unable_nodes(store)
             started()
-            run(plan, store, options, progress, heartbeat)
+            run(plan, store, options, progress, heartbeat, left_out)
     except Interrupted:
         print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
         return False

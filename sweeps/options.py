@@ -10,6 +10,7 @@ from sweeps.presets import DEFAULT_PRESET
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from trainables.data import CACHE
+from trainables.stages import Keep
 
 
 def machine_cores() -> int:
@@ -42,13 +43,16 @@ class RunOptions:
     """GPUs of each trial; 0.25 lets four trials share one, 0 trains on the CPU."""
 
     max_failures: int = 2
-    """How often a trial whose worker or node died is started again before its point counts as failed."""
+    """How often a stage that ended in an error, or whose worker died, is started again without getting further."""
 
     data_folder: str = os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)
     """Folder of torchvision's data sets, fetched on first use; THREE_REGIME_SWEEPS_DATA sets the default."""
 
     checkpoint_seconds: float = 30
-    """A training is saved at the first epoch that ends after so many seconds: that is lost at most with a worker."""
+    """A training is saved at the first epoch that ends after so many seconds, large models more rarely."""
+
+    keep: Keep = "siblings"
+    """Retrained models to keep once they are measured: all siblings, the best of each point by error, or nothing."""
 
     def check(self) -> None:
         """Raise UsageError for values that can never work."""

@@ -51,6 +51,10 @@ class Parts:
         pq.write_table(pa.Table.from_pylist(list(rows), self._schema), content)
         self._folder.write(self._file(name), content.getvalue())
 
+    def delete(self, name: str) -> None:
+        """Remove a part, if it is there."""
+        self._folder.delete(self._file(name))
+
     def rows(self, name: str) -> list[Row]:
         """Rows of a part; none if there is no such part."""
         return self.read(parts=[name]).to_pylist()

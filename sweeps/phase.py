@@ -11,7 +11,7 @@ import pandas as pd
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.errors import UsageError
 from sweeps.schema import PHASE
-from sweeps.store import Store, dense_part
+from sweeps.store import Store, dense_part, lost_part
 from trainables.stages import PointStage
 
 _OF_RUNS = ["test_error", "validation_error", "train_error", "density"]
@@ -31,7 +31,7 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
         UsageError: If a table is damaged, or siblings in ``runs`` are not in ``pairs``.
     """
     stages = _stages(points)
-    siblings = stages[["cell", "point", "seed"]].explode("seed").astype({"seed": "int64"})
+    siblings = stages[["cell", "point", "seed", "lost"]].explode("seed").astype({"seed": "int64"})
     runs = _read(store, "runs", _OF_RUNS, siblings, "retrain_seed")
     pairs = _read(store, "pairs", _OF_PAIRS, siblings, "first_seed", "second_seed")
     pairs = pairs[pairs["point"].isin(runs["point"])]
@@ -78,7 +78,8 @@ def _stages(points: Sequence[PointStage]) -> pd.DataFrame:
     """A row for each point, with the number of its cell: by temperature, then load."""
     rows = [
         vars(stage.label)
-        | {"point": stage.point.key, "seed": stage.seeds, "dense": stage.point.dense.key, "epoch": stage.point.epoch}
+        | {"point": stage.point.key, "seed": stage.seeds, "dense": stage.run.key, "epoch": stage.point.epoch}
+        | {"lost": lost_part(stage.run)}
         for stage in points
     ]
     stages = pd.DataFrame(rows)
@@ -88,7 +89,7 @@ def _stages(points: Sequence[PointStage]) -> pd.DataFrame:
 def _read(store: Store, name: str, values: Sequence[str], siblings: pd.DataFrame, *seeds: str) -> pd.DataFrame:
     """Rows of a table whose point and seeds are among the siblings, with the number of the cell."""
     columns = ["point", "dense_seed", "status", "seconds", *seeds, *values]
-    table = store.table(name, columns, siblings["point"]).to_pandas()
+    table = store.table(name, columns, [*siblings["point"], *siblings["lost"]]).to_pandas()
     for seed in seeds:
         table = table.merge(siblings.rename(columns={"seed": seed}))
     return table

@@ -20,6 +20,9 @@ class Plan(Protocol):
     def tell(self, stage: Stage, outcome: Outcome) -> list[PointStage]:
         """Take the outcome of a stage; give the points that can no longer run because of it."""
 
+    def passed(self, stage: DenseStage, epoch: int) -> None:
+        """Take that a training that goes on has kept a model: points that need this one can run."""
+
     @property
     def left(self) -> list[Stage]:
         """Stages whose outcome is not known yet, as far as the plan can tell."""
@@ -127,6 +130,14 @@ class GridPlan:
             del self._left[point]
         self.want(points)
         return []
+
+    def passed(self, stage: DenseStage, epoch: int) -> None:
+        """Take that a training that goes on has kept a model."""
+        run = stage.run.key
+        self._kept.add((run, epoch))
+        waiting = self._waiting.get(run, [])
+        self._ready.extend(point for point in waiting if point.point.epoch == epoch)
+        waiting[:] = [point for point in waiting if point.point.epoch != epoch]
 
     @property
     def left(self) -> list[Stage]:

@@ -56,6 +56,10 @@ class SweepProgress:
         self._running[stage] = share
         self._show()
 
+    def waits(self, stage: Stage) -> None:
+        """Take note that a stage runs no more, and will again."""
+        self._running.pop(stage, None)
+
     def ended(self, stage: Stage, outcome: Outcome) -> None:
         """Take note of the end of a stage, or that it can never run."""
         self._running.pop(stage, None)

@@ -3,25 +3,22 @@
 import gc
 import logging
 import os
-import re
 import signal
 import socket
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from sweeps.errors import UsageError
 from sweeps.heartbeat import Heartbeat
 from sweeps.options import RunOptions
-from sweeps.plan import Outcome, Plan
+from sweeps.plan import Plan
 from sweeps.progress import SweepProgress
+from sweeps.stage_queue import StageQueue
 from sweeps.store import Store
-from trainables.stages import Stage
 
 # Read by Ray when it is imported.
 os.environ.update(
@@ -37,15 +34,15 @@ os.environ.update(
 
 import ray
 from ray import tune
-from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps.auth_token import keep_token_private
 from sweeps.gauges import SweepGauges
-from trainables.trainable import StageTrainable
+from sweeps.plan_searcher import AtTheEnd, PlanSearcher, TrialEvents
+from trainables.trainable import StageTrainable, WorkerOptions
 
 NODE_SECONDS = 60
-"""A node that does not start a process in this time ends the sweep before it begins."""
+"""A node that does not start a process in this time is left out."""
 
 REMEMBERED_TASKS = 5000
 """A trial's step is a task. Ray's server would remember the latest 100,000 of them, which took 16 KB for each point."""
@@ -53,43 +50,49 @@ REMEMBERED_TASKS = 5000
 OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
 
-NOT_SHARED = "{} {}; give --out a folder that all nodes share, or object storage that all may use."
-
-DEATH = re.compile(
-    r"^(?:[\w.]+(?:Error|Exception)\b.*|(?:The actor (?:is dead|died) because|Task was killed) [^.\n]*)", re.MULTILINE
-)
-"""Where a traceback, or Ray, says what a trial died of."""
-
-NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
+NOT_SHARED = "{} {}; give --out a folder that all nodes share, or object storage that all may use"
 
 
 class Interrupted(Exception):  # noqa: N818  not an error: the person asked for it
     """The sweep was stopped by a signal, cleanly: what ran was saved."""
 
 
-def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, heartbeat: Heartbeat) -> None:
+def run(
+    plan: Plan,
+    store: Store,
+    options: RunOptions,
+    progress: SweepProgress,
+    heartbeat: Heartbeat,
+    left_out: Mapping[str, str],
+) -> None:
     """Carry out a plan on the Ray that :func:`ray_cluster` joined; results go into the store as they come.
+
+    Args:
+        plan: What to do.
+        store: Where results go.
+        options: How it runs.
+        progress: Shows it.
+        heartbeat: Whose gauges are set.
+        left_out: Nodes that get no stages, by their names, with the reason, as :func:`unable_nodes` gives them.
 
     Raises:
         Interrupted: After SIGINT or SIGTERM. Trainings were saved, unless an epoch took longer than the ten seconds for
             which Tune waits.
+        UsageError: If no node is left that can work.
     """
     storage, path = store.folder.arrow()
     gauges = SweepGauges()
     heartbeat.show = gauges.show
+    resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
+    queue = StageQueue(plan, options.max_failures, lambda: _workers(resources))
+    for node, why in left_out.items():
+        queue.nodes.leave_out(node, why)
     with progress, _stop_on_signal() as stop:
-        trainable = tune.with_parameters(
-            StageTrainable,
-            store=store,
-            device="cuda" if options.gpus_per_trial else "cpu",
-            checkpoint_seconds=options.checkpoint_seconds,
-            data_folder=_everywhere(options.data_folder),
-        )
-        resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
+        trainable = tune.with_parameters(StageTrainable, store=store, options=_worker_options(options))
         while plan.left and not stop:
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
             store.folder.write(f"tune/{name}/.begun", b"")  # waits for storage that does not answer; Tune does not
-            searcher = _PlanSearcher(plan, store, progress, gauges, stop, _stages_at_a_time(resources))
+            searcher = PlanSearcher(queue, store, progress, gauges, stop, _stages_at_a_time(resources))
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
@@ -98,8 +101,9 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, 
                     storage_path=f"{path}/tune",
                     storage_filesystem=storage,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
-                    failure_config=tune.FailureConfig(max_failures=options.max_failures),
-                    callbacks=[_TrialEvents(progress, searcher)],
+                    failure_config=tune.FailureConfig(max_failures=0),  # the queue gives stages again
+                    callbacks=[TrialEvents(progress, searcher)],
+                    stop=AtTheEnd(searcher),
                     verbose=0,
                 ),
             )
@@ -109,6 +113,27 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, 
             gc.collect()  # what Tune keeps of a run refers to itself
         if stop:
             raise stop[0]
+
+
+def _worker_options(options: RunOptions) -> WorkerOptions:
+    return WorkerOptions(
+        "cuda" if options.gpus_per_trial else "cpu",
+        max(1, int(options.cpus_per_trial)),
+        min(options.gpus_per_trial, 1.0) or 1.0,
+        options.checkpoint_seconds,
+        _everywhere(options.data_folder),
+        options.keep,
+    )
+
+
+def _workers(resources: Mapping[str, float]) -> set[str]:
+    """Names of the nodes that are there and large enough for a trial."""
+    return {
+        node["NodeID"]
+        for node in ray.nodes()
+        if node["Alive"]
+        and all(node["Resources"].get(kind.upper(), 0) >= need for kind, need in resources.items() if need)
+    }
 
 
 def _stages_at_a_time(resources: Mapping[str, float]) -> int:
@@ -162,32 +187,48 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
         ray.shutdown()
 
 
-def check_nodes(store: Store) -> None:
+def unable_nodes(store: Store) -> dict[str, str]:
     """Ask every node of the cluster whether it sees what this process wrote (:meth:`sweeps.store.Store.shared`).
 
+    Returns:
+        Names of the nodes that do not, or lack this package, with the reason. A person was told.
+
     Raises:
-        UsageError: If one does not, or lacks this package.
+        UsageError: If no node but this process's own does, though there are others: then it is not the nodes' fault.
     """
+    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
     asked = {
-        ray.remote(num_cpus=0, max_retries=0)(Store.is_shared)
-        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        .remote(store): node["NodeManagerAddress"]
-        for node in ray.nodes()
-        if node["Alive"]
+        node: ray.remote(num_cpus=0, max_retries=0)(Store.is_shared)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+        .remote(store)
+        for node in nodes
     }
-    for answer, node in asked.items():
-        try:
-            shared = ray.get(answer, timeout=NODE_SECONDS)
-        except ray.exceptions.RayTaskError as error:
-            said = str(error.cause).strip().splitlines()[-1]
-            hint = "" if isinstance(error.cause, (OSError, ValueError)) else "; install three-regime-sweeps there"
-            raise UsageError(f"node {node}: {said}{hint}.") from None
-        except ray.exceptions.GetTimeoutError:
-            raise UsageError(f"node {node} does not answer in {NODE_SECONDS} s; remove it, and try again.") from None
-        except ray.exceptions.RayError:
-            continue  # it is gone
-        if not shared:
-            raise UsageError(NOT_SHARED.format(store.folder, f"is another folder on node {node}"))
+    unable = {}
+    for node, answer in asked.items():
+        name = nodes[node]["NodeManagerHostname"]
+        if said := _why_unable(answer, f"node {name} ({nodes[node]['NodeManagerAddress']})", store):
+            unable[node] = said
+    others = nodes.keys() - {ray.get_runtime_context().get_node_id()}
+    if others and others <= unable.keys():
+        raise UsageError(f"{next(iter(unable.values()))}; no other node can work, either.")
+    for said in unable.values():
+        print(f"Left out: {said}.", flush=True)
+    return unable
+
+
+def _why_unable(answer: Any, node: str, store: Store) -> str:
+    """Why a node cannot work; empty if it can, or is gone."""
+    try:
+        shared = ray.get(answer, timeout=NODE_SECONDS)
+    except ray.exceptions.RayTaskError as error:
+        said = str(error.cause).strip().splitlines()[-1].rstrip(".")
+        hint = "" if isinstance(error.cause, (OSError, ValueError)) else "; install three-regime-sweeps there"
+        return f"{node}: {said}{hint}"
+    except ray.exceptions.GetTimeoutError:
+        return f"{node} does not answer in {NODE_SECONDS} s"
+    except ray.exceptions.RayError:
+        return ""
+    return "" if shared else NOT_SHARED.format(store.folder, f"is another folder on {node}")
 
 
 def _join(options: RunOptions) -> None:
@@ -213,125 +254,6 @@ def _join(options: RunOptions) -> None:
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = str(error).strip().splitlines()[0].rstrip(".")
         raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({said}).") from None
-
-
-class _TrialEvents(tune.Callback):
-    """What a search algorithm is not told: which stages began, and why trials died."""
-
-    def __init__(self, progress: SweepProgress, searcher: "_PlanSearcher") -> None:
-        self._progress, self._searcher = progress, searcher
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._progress.running(trial.config["stage"], 0.0)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._searcher.died(trial.trial_id, _why_it_died(trial))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as the searcher's
-
-
-def _why_it_died(trial: Any) -> str:
-    """The last that a trial, or Ray, had to say of its last attempt."""
-    try:
-        attempts = Path(trial.error_file).read_text()
-    except (OSError, TypeError):
-        return NO_RESULT
-    told = DEATH.findall(attempts.rpartition("Failure # ")[2])
-    return f"the trial died: {told[-1]}" if told else NO_RESULT
-
-
-class _PlanSearcher(Searcher):
-    """A plan as what Tune calls a search algorithm: asked for trials, told their results."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        progress: SweepProgress,
-        gauges: SweepGauges,
-        stop: list[Exception],
-        stages_to_give: int,
-    ) -> None:
-        super().__init__()
-        self._plan, self._store, self._progress, self._gauges = plan, store, progress, gauges
-        self._stop, self._stages_to_give = stop, stages_to_give
-        self._stages: dict[str, Stage] = {}
-
-    def suggest(self, trial_id: str) -> Any:
-        """Give a stage as a trial's configuration; None for later; FINISHED."""
-        if self._stop or not self._stages_to_give:
-            return Searcher.FINISHED
-        stage = self._plan.ask()
-        if stage is None:
-            return None if self._plan.left else Searcher.FINISHED
-        self._stages_to_give -= 1
-        self._stages[trial_id] = stage
-        return {"stage": stage}
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Take progress."""
-        if result.get("outcome") == "running":
-            stage = self._stages[trial_id]
-            self._gauges.reported(stage, result)
-            self._progress.running(stage, result["epochs"] / result["of"])
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take an outcome. A trial that died is told to :meth:`died` right after this."""
-        if not error:
-            self._ended(trial_id, result, NO_RESULT)
-
-    def died(self, trial_id: str, why: str) -> None:
-        """Take a trial that died as often as it may."""
-        self._ended(trial_id, None, why)
-
-    def _ended(self, trial_id: str, result: dict[str, Any] | None, otherwise: str) -> None:
-        """Take a result, once; without one the trial could not store its failure itself, for that other reason."""
-        stage = self._stages.pop(trial_id, None)
-        if stage is None:
-            return
-        try:
-            self._take(stage, result, otherwise)
-        except (OSError, ValueError, UsageError) as reason:  # from here Tune would repeat the trial
-            self._end(reason)
-
-    def _take(self, stage: Stage, result: dict[str, Any] | None, otherwise: str) -> None:
-        if result and result.get("outcome") == "unshared":
-            raise UsageError(NOT_SHARED.format(self._store.folder, result["message"]))
-        self._gauges.reported(stage, result or {})
-        outcome: Outcome = "failed"
-        message = otherwise
-        if not result or result.get("outcome") not in ("ok", "diverged", "failed"):
-            self._record_failure(stage, message)
-        else:
-            outcome, message = result["outcome"], result["message"]
-        self._progress.ended(stage, outcome)
-        for point in self._plan.tell(stage, outcome):
-            self._record_failure(point, f"{stage}: {message}")
-            self._progress.ended(point, "failed")
-
-    def _end(self, error: Exception) -> None:
-        """Stop Tune, for this reason."""
-        if not self._stop:
-            self._stop.append(error)
-            os.kill(os.getpid(), signal.SIGUSR1)
-
-    def _record_failure(self, stage: Stage, message: str) -> None:
-        """Store a failure; if even that fails, say so and go on: the point stays missing."""
-        try:
-            self._store.record_failure(stage, message, "")
-        except (OSError, UsageError) as error:
-            print(f"{stage} failed ({message}), which cannot be stored: {error}", file=sys.stderr)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its settings for a way to continue that is not ours, and a live bar has no pickle."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Do nothing: a sweep is continued from its store."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing, likewise."""
 
 
 def _check_port(port: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
 from sweeps.plan import GridPlan, Outcome
-from trainables.stages import PointStage, Stage
+from trainables.stages import DenseStage, PointStage, Stage
 
 
 class SearchPlan:
@@ -67,6 +67,10 @@ class SearchPlan:
             self._settle(point, failed=True)
         self._go_on()
         return self._lost
+
+    def passed(self, stage: DenseStage, epoch: int) -> None:
+        """Take that a training that goes on has kept a model."""
+        self._points.passed(stage, epoch)
 
     def _settle(self, stage: PointStage, failed: bool) -> None:
         if failed:

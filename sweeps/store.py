@@ -167,6 +167,8 @@ class Store:
         if isinstance(stage, DenseStage):
             for row in rows["dense"]:
                 self._write("dense", dense_part(stage.run, row["epoch"]), [_dense_columns(stage.run) | row], device)
+            if any(row["status"] != "failed" for row in rows["dense"]):
+                self._tables["runs"].delete(lost_part(stage.run))
         else:
             for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
                 self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
@@ -178,7 +180,7 @@ class Store:
 
     def record_failure(self, stage: Stage, message: str, device: str) -> None:
         """Store that a stage failed; results that are stored stay."""
-        failure: Row = {"status": "failed", "message": message, "seconds": 0.0}
+        failure = _failure(message)
         if isinstance(stage, DenseStage):
             failures = [
                 failure | {"dense": stage.run.key, "epoch": epoch}
@@ -193,6 +195,23 @@ class Store:
             _point_columns(stage) | failure | {"point": stage.point.key, "retrain_seed": seed} for seed in sorted(seeds)
         ]
         self._write("runs", stage.point.key, kept_rows + failed_rows, device)
+
+    def record_lost(self, points: Sequence[PointStage], message: str) -> None:
+        """Store that points cannot run, those of one training in one file, which goes when that is trained on.
+
+        Siblings that are stored stay.
+        """
+        known = self.table("runs", ["point", "retrain_seed"], [stage.point.key for stage in points]).to_pylist()
+        stored = {(row["point"], row["retrain_seed"]) for row in known}
+        rows: dict[str, list[Row]] = {}
+        for stage in points:
+            rows.setdefault(lost_part(stage.run), []).extend(
+                _point_columns(stage) | _failure(message) | {"point": stage.point.key, "retrain_seed": seed}
+                for seed in stage.seeds
+                if (stage.point.key, seed) not in stored
+            )
+        for part, own in rows.items():
+            self._write("runs", part, own, "")
 
     def stored(self) -> dict[str, set[int]]:
         """Retrain seeds that have a result, by key of the point."""
@@ -246,6 +265,15 @@ class Store:
 def dense_part(run: DenseRun, epoch: int) -> str:
     """Name of the file of the table ``dense`` that holds a model."""
     return f"{run.key}-{dense_name(epoch)}"
+
+
+def lost_part(run: DenseRun) -> str:
+    """Name of the file of the table ``runs`` that holds the points that cannot run since this training failed."""
+    return f"lost-{run.key}"
+
+
+def _failure(message: str) -> Row:
+    return {"status": "failed", "message": message, "seconds": 0.0}
 
 
 def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:

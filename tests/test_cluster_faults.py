@@ -11,6 +11,7 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 
+import numpy as np
 import psutil
 import pytest
 from support import PATIENCE, ROOT, assert_same, command, free_port, until
@@ -201,27 +202,62 @@ def stranger(nodes, folder):
         until(lambda: len(nodes.names()) == 3, nodes.process)
 
 
-def test_a_node_that_does_not_share_the_folder_is_told_of_before_anything_trains(nodes, tmp_path):
+def test_a_node_that_does_not_share_the_folder_is_left_out_before_anything_trains(nodes, undisturbed, tmp_path):
     shared = tmp_path / "shared"
     with stranger(nodes, shared):
         driver = nodes.start_grid(shared / "results")
         printed = driver.communicate(timeout=PATIENCE)[0]
-    assert driver.returncode == 2, printed
-    assert f"{shared}/results is another folder on node" in printed
-    assert "give --out a folder that all nodes share" in printed
-    assert not (shared / "results" / "sweep.json").exists()
-    assert not list(shared.rglob("*.pt"))
+    assert driver.returncode == 0, printed
+    assert f"Left out: {shared}/results is another folder on node {socket.gethostname()}" in printed
+    assert_same(shared / "results", undisturbed[0])
 
 
-def test_a_node_that_comes_later_and_does_not_share_the_folder_ends_the_sweep(nodes, tmp_path):
+def test_a_folder_that_no_other_node_shares_is_told_of_before_anything_trains(nodes, tmp_path):
     shared = tmp_path / "shared"
-    long = ["--epochs", "200", "--temperatures", "200", "--dense-seeds", *map(str, range(1, 10))]
-    driver = nodes.start_grid(shared / "results", *long)
+    seen = tmp_path / "seen"
+    alone = [*hidden(shared), "sh", "-c", f'"$@"; code=$?; cp -r "{shared}" "{seen}"; exit $code', "sh"]
+    options = ["--preset", "smoke", "--out", shared / "results", "--address", nodes.address]
+    driver = subprocess.run(
+        [*alone, *command("grid", *options)], capture_output=True, text=True, timeout=PATIENCE, env=nodes.environment
+    )
+    assert driver.returncode == 2, driver.stdout + driver.stderr
+    assert f"{shared}/results is another folder on node" in driver.stderr
+    assert "give --out a folder that all nodes share" in driver.stderr
+    assert not list(shared.iterdir())
+    assert not (seen / "results" / "sweep.json").exists()
+
+
+LONG = ["--epochs", "100", "--temperatures", "100", "--densities", "0.4", "--dense-seeds", *map(str, range(1, 7))]
+
+
+def test_a_node_that_comes_later_and_does_not_share_the_folder_is_left_out_and_named(nodes, tmp_path):
+    shared = tmp_path / "shared"
+    driver = nodes.start_grid(shared / "results", *LONG)
     until(lambda: len(nodes.trials()) == 2, driver)
     with stranger(nodes, shared):
         printed = driver.communicate(timeout=PATIENCE)[0]
-    assert driver.returncode == 2, printed
-    assert f"{shared}/results is another folder on" in printed
+    assert driver.returncode == 0, printed
+    assert f"Node {socket.gethostname()} is left out" in printed
+    assert f"{shared}/results/artifacts is another folder on" in printed
+    assert "6 of 6 points done, 0 running, 0 failed" in printed
+
+
+def test_a_node_without_the_data_does_not_eat_the_queue(nodes, tmp_path):
+    """Nothing counts as failed that failed there alone."""
+    with np.load(ROOT / "trainables" / "digits.npz") as digits:
+        images, labels = digits["images"], digits["labels"]
+    data = tmp_path / "data"
+    with stranger(nodes, data):
+        arrays = {"x_train": images[:300], "y_train": labels[:300], "x_test": images[300:], "y_test": labels[300:]}
+        np.savez(data / "images.npz", **arrays)
+        seeds = map(str, range(1, 13))
+        some = ["--data", data / "images.npz", "--dense-seeds", *seeds, "--temperatures", "6", "--densities", "0.4"]
+        driver = nodes.start_grid(tmp_path / "results", *some)
+        printed = driver.communicate(timeout=PATIENCE)[0]
+    assert driver.returncode == 0, printed
+    assert f"Node {socket.gethostname()} is left out" in printed
+    assert "images.npz cannot be read (No such file or directory)" in printed
+    assert "12 of 12 points done, 0 running, 0 failed" in printed
 
 
 def test_a_job_runs_a_grid_on_a_cluster_that_wants_a_token(undisturbed, tmp_path):

@@ -6,19 +6,25 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import ray
 import torch
 from ray import tune
 
 from trainables.attempt import Machine
-from trainables.execution import execute
-from trainables.folders import Folder, passes
-from trainables.siblings import Execution, Rows
-from trainables.stages import Stage
+from trainables.execution import discard, execute, prepare
+from trainables.faults import fault_of, told
+from trainables.folders import Folder
+from trainables.siblings import Execution
+from trainables.stages import Keep, Rows, Stage
 
-REPORT_SECONDS = 1.0
-"""Progress is reported at the first epoch that ends so long after the last report."""
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+"""Seconds for which a worker takes no other stage after its first, second, ... fault in a row."""
+
+NAP_SECONDS = 1.0
+"""A worker that pauses says so as often."""
 
 
 class Store(Protocol):
@@ -36,62 +42,151 @@ class Store(Protocol):
         """Keep that a stage failed, and why."""
 
 
+class NotSharedError(OSError):
+    """The storage seen here is not the driver's."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How a worker carries out stages.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        threads: Of the processor's, for a trial on the CPU and for what a GPU leaves to it.
+        gpu_share: How much of a GPU a trial may use, in (0, 1].
+        checkpoint_seconds: As in :class:`trainables.attempt.Machine`.
+        data_folder: Likewise.
+        keep: Likewise.
+    """
+
+    device: str
+    threads: int
+    gpu_share: float
+    checkpoint_seconds: float
+    data_folder: str
+    keep: Keep
+
+
 class StageTrainable(tune.Trainable):
     """Carries out ``config["stage"]`` and stores its results itself.
 
-    Tune is told progress (``epochs`` done ``of`` all, ``images`` trained on and ``busy_seconds`` and ``idle_seconds``
-    since it was told last, ``test_error`` where it was evaluated) and at the end the ``outcome`` with its ``message``,
-    ``test_error`` and ``lmc``. An exception in a stage is an outcome, too: it is stored, and the worker goes on with
-    the next stage. Where the driver's storage is not seen nothing is begun: the outcome is ``unshared``, and why.
+    Tune is told, at most every ``config["report_seconds"]``, progress (``outcome`` is ``running``; ``epochs`` done
+    ``of`` all, ``images`` trained on and ``busy_seconds`` and ``idle_seconds`` since it was told last, ``test_error``
+    where it was evaluated, and, at once, ``kept``, the epochs of a dense model that can be pruned now); at the end the
+    ``outcome`` with its ``message``, ``test_error`` and ``lmc``.
+
+    After a fault that is not the stage's own (:mod:`trainables.faults`) the ``outcome`` is that kind of fault, with
+    its ``message``, ``node`` and ``host``; the stage is to be given to another worker. This one then pauses, which
+    keeps a machine that cannot work from taking one stage after the other: the outcome is ``pausing`` until it is
+    done, after some seconds. On a node of ``config["left_out"]`` it is ``declined``, nothing is begun, and the pause
+    has no end.
     """
 
     def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
-        self, config: dict[str, Any], store: Store, device: str, checkpoint_seconds: float, data_folder: str
+        self, config: dict[str, Any], store: Store, options: WorkerOptions
     ) -> None:
         """Begin with the first stage of this worker."""
         self._busy, self._idle, self._changed = 0.0, 0.0, time.perf_counter()
-        _keep_freed_memory()
-        threads = torch.get_num_threads()
-        self._device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {threads} threads"
-        self._store, self._unshared = store, _why_unshared(store)
-        self._machine = Machine(store.artifacts, torch.device(device), checkpoint_seconds, data_folder)
+        self._store, self._options = store, options
+        self._checked: set[tuple[Any, ...]] = set()
+        self._machine: Machine | None = None
+        self._faults = 0
+        self._broken: Exception | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin with another stage."""
         with self._timed():
-            self._execution.close()
+            self.cleanup()
             self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Work for about :data:`REPORT_SECONDS`, or to the end of the stage."""
+        """Work until there is something to report, or to the end of the stage."""
+        if self._pauses_until is not None:
+            return self._pause()
         with self._timed():
             result = self._outcome()
         result |= {"busy_seconds": self._busy, "idle_seconds": self._idle}
         self._busy = self._idle = 0.0
         return result
 
-    def _outcome(self) -> dict[str, Any]:
-        if self._unshared:
-            return {"outcome": "unshared", "message": self._unshared, tune.result.DONE: True}
-        try:
-            return self._work()
-        except torch.AcceleratorError:
-            raise  # this process can use its GPU no more: it ends, and another one tries again
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            self._store.record_failure(self._stage, message, self._device)
-            return {"outcome": "failed", "message": message, tune.result.DONE: True}
-
     def cleanup(self) -> None:
         """Keep a training that is stopped before its end."""
-        self._execution.close()
+        if self._execution is not None:
+            self._execution.close()
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._stage: Stage = config["stage"]
-        self._execution: Execution = execute(self._stage, self._machine)
+        self._report_seconds: float = config["report_seconds"]
+        self._is_left_out = _node() in config["left_out"]
+        self._execution: Execution | None = None
+        self._pauses_until: float | None = None
+        self._recorded: list[dict[str, Any]] = []
         self._images = self._told = 0
+
+    def _outcome(self) -> dict[str, Any]:
+        if self._is_left_out:
+            self._pauses_until = math.inf
+            return {"outcome": "declined"}
+        try:
+            result = self._work(self._prepared())
+        except Exception as error:
+            fault = fault_of(error)
+            if isinstance(error, torch.AcceleratorError):
+                self._broken = error
+            if fault == "stage":
+                message = told(error)
+                self._store.record_failure(self._stage, message, self._device)
+                return {"outcome": "failed", "message": message, "node": _node(), tune.result.DONE: True}
+            self._pauses_until = time.monotonic() + PAUSES[min(self._faults, len(PAUSES) - 1)]
+            self._faults += 1
+            return {"outcome": fault, "message": told(error), "node": _node(), "host": socket.gethostname()}
+        self._faults = 0
+        return result
+
+    def _pause(self) -> dict[str, Any]:
+        assert self._pauses_until is not None
+        left = self._pauses_until - time.monotonic()
+        time.sleep(max(0.0, min(left, NAP_SECONDS)))
+        if self._broken and left <= NAP_SECONDS:
+            raise self._broken  # this process can use its GPU no more: it ends, and another one takes its place
+        return {"outcome": "pausing", tune.result.DONE: left <= NAP_SECONDS}
+
+    def _prepared(self) -> Execution:
+        """The stage, begun; before a worker's first of its data and model whether these and the storage are there."""
+        if self._execution is None:
+            if self._machine is None:
+                self._machine = self._own_machine()
+            run = self._stage.run
+            needs = run.data, run.validation_fraction, run.model
+            if needs not in self._checked:
+                prepare(self._stage, self._machine)
+                self._checked.add(needs)
+            self._execution = execute(self._stage, self._machine)
+        return self._execution
+
+    def _own_machine(self) -> Machine:
+        if not self._store.is_shared():
+            raise NotSharedError(f"{self._store.artifacts.at('')} is another folder on {socket.gethostname()}")
+        options = self._options
+        _keep_freed_memory()
+        torch.set_num_threads(options.threads)  # not what OMP_NUM_THREADS of the machine says: it decides rounding
+        if options.device == "cuda" and options.gpu_share < 1:
+            torch.cuda.set_per_process_memory_fraction(options.gpu_share)
+        return Machine(
+            self._store.artifacts,
+            torch.device(options.device),
+            options.checkpoint_seconds,
+            options.data_folder,
+            options.gpu_share,
+            options.keep,
+        )
+
+    @property
+    def _device(self) -> str:
+        options = self._options
+        return torch.cuda.get_device_name() if options.device == "cuda" else f"cpu, {options.threads} threads"
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -102,23 +197,27 @@ class StageTrainable(tune.Trainable):
         self._changed = time.perf_counter()
         self._busy += self._changed - started
 
-    def _work(self) -> dict[str, Any]:
+    def _work(self, execution: Execution) -> dict[str, Any]:
         started = time.perf_counter()
         try:
             while True:
-                progress = next(self._execution)
+                progress = next(execution)
                 self._images = max(self._images, progress.images)
-                if time.perf_counter() - started > REPORT_SECONDS:
+                self._record(progress.rows)
+                if progress.rows or time.perf_counter() - started > self._report_seconds:
                     return {
                         "outcome": "running",
                         "epochs": progress.epochs,
                         "of": progress.of,
+                        "kept": [row["epoch"] for row in progress.rows.get("dense", ())],
                         "images": self._new_images(),
                         "test_error": progress.test_error,
                     }
         except StopIteration as end:
             rows: Rows = end.value
-        self._store.record(self._stage, rows, self._device)
+        self._record(rows)
+        assert self._machine is not None
+        discard(self._stage, rows, self._machine)
         diverged = any(row["status"] == "diverged" for table in rows.values() for row in table)
         return {
             "outcome": "diverged" if diverged else "ok",
@@ -126,8 +225,17 @@ class StageTrainable(tune.Trainable):
             "images": self._new_images(),
             "test_error": _mean(row["test_error"] for row in rows.get("runs", ())),
             "lmc": _mean(row["lmc"] for row in rows.get("pairs", ())),
+            "node": _node(),
             tune.result.DONE: True,
         }
+
+    def _record(self, rows: Rows) -> None:
+        """Store those rows that are not stored yet."""
+        known = set(map(id, self._recorded))
+        new = {table: [row for row in own if id(row) not in known] for table, own in rows.items()}
+        if any(new.values()):
+            self._store.record(self._stage, new, self._device)
+            self._recorded += [row for own in new.values() for row in own]
 
     def _new_images(self) -> int:
         """Images since it was asked last."""
@@ -135,18 +243,9 @@ class StageTrainable(tune.Trainable):
         return new
 
 
-def _why_unshared(store: Store) -> str:
-    """What is wrong with the storage here, in words that follow its name; empty if it is the driver's.
-
-    Raises OSError for what may go away: Tune tries the trial again, elsewhere perhaps.
-    """
-    host = socket.gethostname()
-    try:
-        return "" if store.is_shared() else f"is another folder on {host}"
-    except (OSError, ValueError) as error:
-        if passes(error):
-            raise
-        return f"cannot be read on {host} ({error})"
+def _node() -> str:
+    """Ray's name of this node; empty where there is no Ray."""
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -79,3 +79,18 @@ def test_an_outcome_is_told_once(outcome):
     plan.tell(stage, outcome)
     with pytest.raises(KeyError):
         plan.tell(stage, outcome)
+
+
+def test_points_of_a_model_that_is_kept_do_not_wait_for_the_colder_ones():
+    plan = GridPlan(POINTS, {}, set())
+    dense = drain(plan)[0]
+    plan.passed(dense, 3)
+    ready = drain(plan)
+    assert {(stage.run, stage.point.epoch) for stage in ready} == {(dense.run, 3)}
+    assert len(ready) == 2
+    plan.passed(dense, 3)  # told again by an attempt that was started again
+    assert drain(plan) == []
+    lost = plan.tell(dense, "failed")
+    assert {(stage.run, stage.point.epoch) for stage in lost} == {(dense.run, 10)}
+    for stage in ready:
+        assert plan.tell(stage, "ok") == []

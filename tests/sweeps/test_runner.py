@@ -1,12 +1,18 @@
 """What of the runner needs no Ray to run; the rest is in test_commands.py."""
 
+import math
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
-from sweeps.runner import Interrupted, _PlanSearcher, _stop_on_signal
+from sweeps.plan import GridPlan
+from sweeps.plan_searcher import AtTheEnd, PlanSearcher
+from sweeps.presets import PRESETS
+from sweeps.runner import Interrupted, _stop_on_signal
+from sweeps.stage_queue import StageQueue
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -43,28 +49,155 @@ def test_without_a_signal_nothing_happens():
     assert stop == []
 
 
-def test_what_goes_wrong_while_a_result_is_told_ends_the_sweep_and_is_told_once(monkeypatch):
-    """Tune would repeat the trial, whose results are stored."""
+class Plan:
+    left = ()
 
-    class Plan:
-        left = ()
+    def ask(self):
+        return "stage"
 
-        def ask(self):
-            return "stage"
+    def tell(self, stage, outcome):
+        raise OSError("the storage does not answer")
 
-        def tell(self, stage, outcome):
-            raise OSError("the storage does not answer")
 
-    class Silent:
-        def __getattr__(self, name):
-            return lambda *arguments: None
+class Silent:
+    def __getattr__(self, name):
+        return lambda *arguments: None
 
-    sent, stop = [], []
+
+@pytest.fixture
+def signals(monkeypatch):
+    sent = []
     monkeypatch.setattr(os, "kill", lambda process, number: sent.append(number))
-    searcher = _PlanSearcher(Plan(), Silent(), Silent(), Silent(), stop, 10)
-    searcher.suggest("trial")
+    return sent
+
+
+@pytest.fixture
+def searcher():
+    def make(plan, store=None, nodes=("node",), max_failures=2):
+        stop = []
+        queue = StageQueue(plan, max_failures, lambda: nodes)
+        return PlanSearcher(queue, store or Silent(), Silent(), Silent(), stop, 1000), stop
+
+    return make
+
+
+def test_what_goes_wrong_while_a_result_is_told_ends_the_sweep_and_is_told_once(signals, searcher):
+    """Tune would repeat the trial, whose results are stored."""
+    searching, stop = searcher(Plan())
+    searching.suggest("trial")
     for _ in range(2):
-        searcher.on_trial_complete("trial", {"outcome": "ok", "message": ""})
-    assert sent == [signal.SIGUSR1]
+        searching.on_trial_complete("trial", {"outcome": "ok", "message": "", "node": "node"})
+    assert signals == [signal.SIGUSR1]
     assert [str(reason) for reason in stop] == ["the storage does not answer"]
-    assert searcher.suggest("another") == "FINISHED"
+    assert searching.suggest("another") == "FINISHED"
+
+
+GRID = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2)).points()
+
+
+def fault(kind, node="node", message="no internet"):
+    return {"outcome": kind, "node": node, "host": f"host of {node}", "message": message}
+
+
+def test_points_of_hotter_temperatures_start_while_the_training_goes_on(searcher):
+    searching, _ = searcher(GridPlan(GRID, {}, set()))
+    dense, other = (searching.suggest(f"dense {index}")["stage"] for index in range(2))
+    assert searching.suggest("none yet") is None
+    progress = {"outcome": "running", "epochs": 3, "of": 20, "test_error": math.nan}
+    searching.on_trial_result("dense 0", progress | {"kept": [3]})
+    ready = [searching.suggest(f"point {index}")["stage"] for index in range(2)]
+    assert {(stage.run, stage.point.epoch) for stage in ready} == {(dense.run, 3)}
+    assert searching.suggest("none yet") is None
+    searching.on_trial_complete("dense 0", {"outcome": "ok", "message": "", "node": "node"})
+    rest = [searching.suggest(f"rest {index}")["stage"] for index in range(2)]
+    assert {(stage.run, stage.point.epoch) for stage in rest} == {(dense.run, 10)}
+    assert other.run != dense.run
+
+
+def test_trials_report_the_more_rarely_the_more_of_them_run(searcher):
+    many = replace(PRESETS["digits"], dense_seeds=tuple(range(1, 1001)), temperatures=(20,), densities=(0.1,))
+    searching, _ = searcher(GridPlan(many.points(), {}, set()))
+    seconds = [searching.suggest(str(index))["report_seconds"] for index in range(1000)]
+    assert seconds[:125] == [1.0] * 125
+    assert seconds[-1] == 8.0
+
+
+def test_a_stage_is_tried_elsewhere_and_the_node_left_out_and_named(searcher, signals, capsys):
+    searching, stop = searcher(GridPlan(GRID, {}, set()), nodes=("bad", "good"))
+    stage = searching.suggest("0")["stage"]
+    for trial in range(5):
+        searching.on_trial_result(str(trial), fault("machine", "bad"))
+        searching.on_trial_result(str(trial), {"outcome": "pausing"})
+        searching.on_trial_complete(str(trial), {"outcome": "pausing"})
+        config = searching.suggest(str(trial + 1))
+        assert config["stage"] == stage
+    assert config["left_out"] == ("bad",)
+    assert "Node host of bad is left out" in capsys.readouterr().out
+    assert not stop
+    searching.on_trial_result("5", {"outcome": "declined"})
+    assert searching.suggest("6")["stage"] == stage
+    assert not searching.is_over()
+
+
+def test_the_sweep_ends_when_no_node_is_left(searcher, signals):
+    many = replace(PRESETS["digits"], dense_seeds=tuple(range(1, 20))).points()
+    searching, stop = searcher(GridPlan(many, {}, set()), nodes=("a", "b"))
+    trial = 0
+    while not stop and trial < 30:
+        trial += 1
+        assert searching.suggest(str(trial)) != "FINISHED"
+        searching.on_trial_result(str(trial), fault("machine", "ab"[trial % 2], "no data"))
+    assert signals == [signal.SIGUSR1]
+    assert str(stop[0]) == "no node is left that can work (no data); mend that, and the same command continues."
+
+
+def test_storage_that_does_not_answer_is_waited_for_and_said_now_and_then(searcher, capsys):
+    searching, stop = searcher(GridPlan(GRID, {}, set()), max_failures=0)
+    for trial in range(20):
+        stage = searching.suggest(str(trial))["stage"]
+        searching.on_trial_result(str(trial), fault("storage", message="OSError: [Errno 116] Stale file handle"))
+    assert searching.suggest("again")["stage"] == stage
+    assert not stop
+    assert capsys.readouterr().out.count("Waiting for storage that host of node cannot use") == 1
+
+
+def test_points_that_cannot_run_are_stored_together(searcher, store):
+    searching, _ = searcher(GridPlan(GRID, {}, set()), store)
+    dense = searching.suggest("dense")["stage"]
+    failed = {"outcome": "failed", "message": "OutOfMemoryError: too large", "node": "node"}
+    searching.on_trial_complete("dense", failed)
+    assert store.folder.names("runs", ".parquet") == [f"lost-{dense.run.key}"]
+    rows = store.rows("runs")
+    assert len(rows) == 4 * 3
+    assert {row["message"] for row in rows} == {f"{dense}: OutOfMemoryError: too large"}
+
+
+def test_deaths_without_getting_further_are_counted_and_others_not(searcher, store):
+    searching, _ = searcher(GridPlan(GRID, {}, set()), store)
+    epochs = iter(range(1, 100))
+    stage = searching.suggest("0")["stage"]
+    for trial in range(20):
+        progress = {"outcome": "running", "epochs": next(epochs), "of": 20, "test_error": math.nan, "kept": []}
+        searching.on_trial_result(str(trial), progress)
+        searching.on_trial_complete(str(trial), error=True)
+        searching.died(str(trial), "the trial died: its node was taken away")
+        assert searching.suggest(str(trial + 1))["stage"] == stage
+    for trial in (20, 21):
+        assert not store.rows("dense")
+        searching.died(str(trial), "the trial died: killed")
+        searching.suggest(str(trial + 1))
+    assert {row["message"] for row in store.rows("dense")} == {"the trial died: killed"}
+
+
+def test_workers_that_wait_are_stopped_when_nothing_else_runs(searcher):
+    searching, _ = searcher(GridPlan(GRID[:1], {}, set()))
+    at_the_end = AtTheEnd(searching)
+    searching.suggest("dense")
+    assert not at_the_end("waits", {"outcome": "pausing"})
+    searching.on_trial_complete("dense", {"outcome": "ok", "message": "", "node": "node"})
+    searching.suggest("point")
+    assert not at_the_end("waits", {"outcome": "pausing"})
+    searching.on_trial_complete("point", {"outcome": "ok", "message": "", "node": "node"})
+    assert at_the_end("waits", {"outcome": "pausing"})
+    assert not at_the_end("works", {"outcome": "running"})
+    assert not at_the_end.stop_all()

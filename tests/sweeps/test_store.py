@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sweeps.errors import UsageError
+from sweeps.phase import phase_table
 from sweeps.presets import PRESETS
 from sweeps.schema import TABLES
 from sweeps.store import Store
@@ -196,3 +197,22 @@ def test_added_siblings_that_are_damaged_are_said(store):
         store.folder.write(f"added_siblings/{stage.point.key}.json", damage)
         with pytest.raises(UsageError, match="is damaged; delete it"):
             store.with_added_siblings([stage])
+
+
+def test_points_that_cannot_run_are_in_one_file_until_their_dense_model_is_trained_on(store, made_up):
+    points = [stage for stage in SPEC.points() if stage.run == STAGE.run]
+    store.record(STAGE, made_up(STAGE), "cpu")
+    store.record_lost(points, "dense training: no luck")
+    assert len(store.folder.files("runs")) == 2
+    states = [(row["point"], row["status"]) for row in store.rows("runs")]
+    assert sorted(states) == sorted(
+        (stage.point.key, "ok" if stage == STAGE else "failed") for stage in points for _ in stage.seeds
+    )
+    assert store.stored() == {STAGE.point.key: {1, 2, 3}}
+    table = phase_table(points, store, SPEC.thresholds)
+    assert sorted(set(table["status"])) == ["failed", "ok"]
+    assert (table["status"] == "failed").sum() == len(points) - 1
+    row = {"dense": STAGE.run.key, "epoch": 2, "status": "ok", "message": "", "seconds": 1.0}
+    store.record(DenseStage(STAGE.run, (2, 20)), {"dense": [row]}, "cpu")
+    assert len(store.folder.files("runs")) == 1
+    assert sorted(set(phase_table(points, store, SPEC.thresholds)["status"])) == ["missing", "ok"]

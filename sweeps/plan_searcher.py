@@ -1,0 +1,234 @@
+"""A stage queue as what Ray Tune calls a search algorithm: asked for trials, told their results."""
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from sweeps.errors import UsageError
+from sweeps.gauges import SweepGauges
+from sweeps.plan import Outcome
+from sweeps.progress import SweepProgress
+from sweeps.stage_queue import StageQueue
+from sweeps.store import Store
+from trainables.stages import DenseStage, Stage
+
+REPORTS_A_SECOND = 125
+"""Half of the reports that a driver on one core takes; the more trials run, the more rarely each reports."""
+
+SAID_SECONDS = 60
+"""That storage does not answer is said so often at most."""
+
+DEATH = re.compile(
+    r"^(?:[\w.]+(?:Error|Exception)\b.*|(?:The actor (?:is dead|died) because|Task was killed) [^.\n]*)", re.MULTILINE
+)
+"""Where a traceback, or Ray, says what a trial died of."""
+
+NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
+
+
+class TrialEvents(tune.Callback):
+    """What a search algorithm is not told: which stages began, and why trials died."""
+
+    def __init__(self, progress: SweepProgress, searcher: "PlanSearcher") -> None:
+        self._progress, self._searcher = progress, searcher
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Show that a stage runs."""
+        self._progress.running(trial.config["stage"], 0.0)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell the searcher."""
+        self._searcher.died(trial.trial_id, _why_it_died(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, as of the searcher."""
+        return {}
+
+
+def _why_it_died(trial: Any) -> str:
+    """The last that a trial, or Ray, had to say of its last attempt."""
+    try:
+        attempts = Path(trial.error_file).read_text()
+    except (OSError, TypeError):
+        return NO_RESULT
+    told = DEATH.findall(attempts.rpartition("Failure # ")[2])
+    return f"the trial died: {told[-1]}" if told else NO_RESULT
+
+
+class PlanSearcher(Searcher):
+    """Gives the stages of a queue to trials, and tells the plan what came of them."""
+
+    def __init__(
+        self,
+        queue: StageQueue,
+        store: Store,
+        progress: SweepProgress,
+        gauges: SweepGauges,
+        stop: list[Exception],
+        stages_to_give: int,
+    ) -> None:
+        super().__init__()
+        self._queue, self._store, self._progress, self._gauges = queue, store, progress, gauges
+        self._stop, self._stages_to_give = stop, stages_to_give
+        self._stages: dict[str, Stage] = {}
+        self._said = -float("inf")
+
+    def suggest(self, trial_id: str) -> Any:
+        """Give a stage as a trial's configuration; None for later; FINISHED."""
+        if self._stop or not self._stages_to_give:
+            return Searcher.FINISHED
+        stage = self._queue.ask()
+        if stage is None:
+            return None if self._queue.plan.left else Searcher.FINISHED
+        self._stages_to_give -= 1
+        self._stages[trial_id] = stage
+        return {
+            "stage": stage,
+            "report_seconds": max(1.0, len(self._stages) / REPORTS_A_SECOND),
+            "left_out": tuple(self._queue.nodes.left_out),
+        }
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take progress, or a stage that its worker cannot carry out."""
+        with self._ending():
+            self._take(trial_id, result)
+
+    def _take(self, trial_id: str, result: dict[str, Any]) -> None:
+        stage, outcome = self._stages.get(trial_id), result.get("outcome")
+        if stage is None:
+            self._check_nodes()  # a worker that pauses
+        elif outcome == "running":
+            self._gauges.reported(stage, result)
+            self._progress.running(stage, result["epochs"] / result["of"])
+            self._queue.reached(stage, result["epochs"])
+            for epoch in result["kept"]:
+                assert isinstance(stage, DenseStage)
+                self._queue.plan.passed(stage, epoch)
+        elif outcome in ("declined", "storage", "machine"):
+            del self._stages[trial_id]
+            self._progress.waits(stage)
+            if outcome == "machine":
+                self._failed(stage, result["node"], result["host"], result["message"])
+            else:
+                self._queue.give_back(stage)
+            if outcome == "storage":
+                self._say_storage(result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Take an outcome. A trial that died is told to :meth:`died` right after this."""
+        if not error:
+            self._ended(trial_id, result, NO_RESULT)
+
+    def died(self, trial_id: str, why: str) -> None:
+        """Take a trial that died."""
+        self._ended(trial_id, None, why)
+
+    def is_over(self) -> bool:
+        """Whether nothing runs any more but workers that wait for the end."""
+        return not self._stages and bool(self._stop or not self._stages_to_give or not self._queue.plan.left)
+
+    def _ended(self, trial_id: str, result: dict[str, Any] | None, otherwise: str) -> None:
+        """Take a result, once; without one the trial could not say what went wrong, for that other reason."""
+        stage = self._stages.pop(trial_id, None)
+        if stage is None:
+            return
+        with self._ending():
+            if result and result.get("outcome") in ("ok", "diverged", "failed"):
+                self._gauges.reported(stage, result)
+                self._queue.worked(stage, result["node"])
+                self._tell(stage, result["outcome"], result["message"])
+            else:
+                self._progress.waits(stage)
+                self._failed(stage, "", "", otherwise)
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End the sweep for what goes wrong here: Tune would repeat the trial, whose results are stored."""
+        try:
+            yield
+        except (OSError, ValueError, UsageError) as reason:
+            self._end(reason)
+
+    def _failed(self, stage: Stage, node: str, host: str, why: str) -> None:
+        """Have a stage tried again, or give it up; say which node is left out, and end where none is left."""
+        before = len(self._queue.nodes.left_out)
+        again = self._queue.failed(stage, node, why)
+        if len(self._queue.nodes.left_out) > before:
+            print(f"Node {host} is left out: one stage after the other failed there, the last with {why}.", flush=True)
+        self._check_nodes()
+        if not again:
+            self._record_failure(stage, why)
+            self._tell(stage, "failed", why)
+
+    def _tell(self, stage: Stage, outcome: Outcome, message: str) -> None:
+        self._progress.ended(stage, outcome)
+        lost = self._queue.plan.tell(stage, outcome)
+        if lost:
+            try:
+                self._store.record_lost(lost, f"{stage}: {message}")
+            except (OSError, UsageError) as error:
+                print(f"{len(lost)} points cannot run ({message}), which cannot be stored: {error}", file=sys.stderr)
+        for point in lost:
+            self._progress.ended(point, "failed")
+
+    def _check_nodes(self) -> None:
+        """End the sweep if no node can work."""
+        if self._queue.no_node_is_left():
+            said = "; ".join(dict.fromkeys(self._queue.nodes.left_out.values()))
+            self._end(UsageError(f"no node is left that can work ({said}); mend that, and the same command continues."))
+
+    def _say_storage(self, result: Mapping[str, Any]) -> None:
+        if time.monotonic() - self._said > SAID_SECONDS:
+            self._said = time.monotonic()
+            print(f"Waiting for storage that {result['host']} cannot use: {result['message']}.", flush=True)
+
+    def _end(self, error: Exception) -> None:
+        """Stop Tune, for this reason."""
+        if not self._stop:
+            self._stop.append(error)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def _record_failure(self, stage: Stage, message: str) -> None:
+        """Store a failure; if even that fails, say so and go on: the point stays missing."""
+        try:
+            self._store.record_failure(stage, message, "")
+        except (OSError, UsageError) as error:
+            print(f"{stage} failed ({message}), which cannot be stored: {error}", file=sys.stderr)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its settings for a way to continue that is not ours, and a live bar has no pickle."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing: a sweep is continued from its store."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing, likewise."""
+
+
+class AtTheEnd(tune.Stopper):
+    """Stops the workers that only wait for the end."""
+
+    def __init__(self, searcher: PlanSearcher) -> None:
+        self._searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether a trial is to be stopped."""
+        return result.get("outcome") == "pausing" and self._searcher.is_over()
+
+    def stop_all(self) -> bool:
+        """Never: Tune ends by itself."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, as of the searcher."""
+        return {}

@@ -1,0 +1,32 @@
+"""What a fault means: the one place that decides who pays for it.
+
+- ``stage``: what the stage itself decides, that it does not fit into memory. A result, ``failed``. (A loss that is not
+  finite is no fault: that is a result, too, ``diverged``.)
+- ``storage``: storage that does not answer. Waited for; the stage is tried again.
+- ``machine``: everything else, such as no data, no model, a broken GPU, a full disk, a bug. The stage is tried again,
+  elsewhere if possible, and ``failed`` if that happens too often; a node on which stage after stage fails is left out
+  (:mod:`sweeps.stage_queue`).
+
+What the user did wrong is told before anything trains (:mod:`sweeps.preflight`).
+"""
+
+from typing import Literal
+
+from trainables.folders import passes
+from trainables.memory import is_out_of_memory
+
+Fault = Literal["stage", "storage", "machine"]
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Whose fault an exception in a stage is."""
+    if is_out_of_memory(error):
+        return "stage"
+    if isinstance(error, OSError) and passes(error):
+        return "storage"
+    return "machine"
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
