@@ -15,7 +15,7 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     """
     import torch
 
-    from trainables.cost import StageCosts
+    from trainables.cost import StageCosts, kept_bytes, training_bytes
 
     gpus, cores = options.gpus_per_trial, options.cpus_per_trial
     if gpus and not torch.cuda.is_available():
@@ -28,10 +28,13 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     each, unit = (gpus, "GPU") if gpus else (cores, "core")
     at_once = machine_cores() / cores if not gpus else min(machine_cores() / cores, torch.cuda.device_count() / gpus)
     at_once = max(1, int(at_once))
+    disk = kept_bytes(stages, options.keep)
+    while_running = at_once * max(map(training_bytes, stages), default=0)
     return (
         f"estimate: {_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense "
         f"models; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing else "
-        "running (from steps measured just now)"
+        f"running (from steps measured just now); {_size(disk)} of disk for models, with --keep {options.keep}, and "
+        f"{_size(while_running)} for checkpoints while it runs"
     )
 
 
@@ -39,6 +42,15 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{_number(seconds / 3600)} hours"
+
+
+def _size(count: float) -> str:
+    """Bytes for a person."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{_number(count)} {unit}"
+        count /= 1000
+    return f"{_number(count)} TB"
 
 
 def _number(value: float) -> str:

@@ -85,7 +85,7 @@ def test_an_estimate_measures_steps_and_starts_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.search(
         r"estimate: [0-9.,]+ core hours, [0-9.e-]+ of them for dense models; [0-9,]+ (seconds|minutes|hours) on this "
-        r"machine with [0-9]+ trials at once",
+        r"machine with [0-9]+ trials at once .*; [0-9]+ kB of disk for models, with --keep siblings, and [0-9]+ kB ",
         done.stdout,
     )
     assert not (tmp_path / "new").exists()

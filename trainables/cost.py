@@ -1,8 +1,9 @@
-"""What stages will cost, from steps measured on this machine on images that only look like the data."""
+"""What stages will cost: time, from steps measured here on images that only look like the data, and disk."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from math import comb
 
 import numpy as np
@@ -14,8 +15,10 @@ from trainables.data import DataSet, Images, outline, training_images
 from trainables.execution import TEST_EPOCHS
 from trainables.measurement import errors
 from trainables.memory import LARGEST_BATCH
+from trainables.models import build
+from trainables.pruning.magnitude import prunable_weights
 from trainables.recipe import Recipe
-from trainables.stages import DenseRun, DenseStage, Stage
+from trainables.stages import DenseRun, DenseStage, Keep, PointStage, Stage
 from trainables.training import Training
 
 STEPS, TURNS = 2, 3
@@ -86,6 +89,49 @@ class StageCosts:
                 torch.cuda.synchronize()
             turns.append(time.perf_counter() - started)
         return min(turns[1:])
+
+
+def kept_bytes(stages: Iterable[Stage], keep: Keep) -> int:
+    """Disk that the models of these stages take once they are done; tables and pictures are small beside it.
+
+    Args:
+        stages: To be carried out.
+        keep: Which siblings are kept.
+    """
+    return sum(_kept_bytes(stage, keep) for stage in stages)
+
+
+def training_bytes(stage: Stage) -> int:
+    """Disk that a stage takes while it runs: weights and momentum of its models."""
+    size = _model_bytes(stage.run.model, stage.run.data)
+    return (size.everything + size.parameters) * (len(stage.seeds) if isinstance(stage, PointStage) else 1)
+
+
+def _kept_bytes(stage: Stage, keep: Keep) -> int:
+    size = _model_bytes(stage.run.model, stage.run.data)
+    if isinstance(stage, DenseStage):
+        going_on = sum(epoch < stage.run.recipe.epochs for epoch in stage.epochs)  # with their momentum
+        return len(stage.epochs) * size.everything + going_on * size.parameters
+    siblings = {"siblings": len(stage.seeds), "best": 1, "nothing": 0}[keep]
+    masks = size.prunable // 32  # a bit for each number of 32
+    of_each = size.everything - size.prunable + round(stage.point.density * size.prunable)
+    return siblings * of_each + masks * (siblings > 0)
+
+
+@dataclass(frozen=True)
+class _ModelBytes:
+    everything: int
+    parameters: int
+    prunable: int
+
+
+@cache
+def _model_bytes(name: str, data: str) -> _ModelBytes:
+    like = outline(data)
+    with torch.random.fork_rng(devices=[]):
+        model = build(name, like.channels, like.classes)
+    tensors = model.state_dict().values(), model.parameters(), prunable_weights(model).values()
+    return _ModelBytes(*(sum(each.numel() * each.element_size() for each in group) for group in tensors))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,38 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainables.attempt import Machine
+from trainables.cost import kept_bytes, training_bytes
+from trainables.execution import discard, execute, finish
+from trainables.folders import LocalFolder
+from trainables.recipe import Recipe
+from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+
+RECIPE = Recipe(epochs=2, batch_size=64)
+DENSE = DenseRun("digits", 0.9, "preresnet14", RECIPE, 1)
+POINT = Point(DENSE, 1, 0.05, "magnitude-uniform", replace(RECIPE, epochs=1), Measurement(path_points=3))
+STAGES = DenseStage(DENSE, (1, 2)), PointStage(POINT, (1, 2), Label("epochs", 1, "density", 0.05))
+
+
+@pytest.mark.parametrize("keep", ["siblings", "best", "nothing"])
+def test_disk_is_what_the_files_take(keep, tmp_path):
+    machine = Machine(LocalFolder(tmp_path), torch.device("cpu"), keep=keep)
+    for stage in STAGES:
+        discard(stage, finish(execute(stage, machine)), machine)
+    taken = sum(size for size, _ in machine.folder.files("").values())
+    assert kept_bytes(STAGES, keep) == pytest.approx(taken, rel=0.2)  # files have heads, too
+
+
+def test_disk_while_training_is_weights_and_momentum(tmp_path):
+    machine = Machine(LocalFolder(tmp_path), torch.device("cpu"))
+    finish(execute(STAGES[0], machine))
+    for stage in STAGES:
+        running = execute(stage, machine)
+        next(running)
+        running.close()
+        files = machine.folder.files("training")
+        if files:  # the dense model is done
+            assert training_bytes(stage) == pytest.approx(sum(size for size, _ in files.values()), rel=0.2)
+    assert files
