@@ -337,6 +337,25 @@ def test_a_colder_temperature_goes_on_from_the_coldest_that_is_kept(finished, ma
     assert values(finish(colder)["dense"])[-1] == values(finished[1])[-1]
 
 
+@pytest.mark.parametrize(
+    ("saved", "here"),
+    [(torch.channels_last, torch.contiguous_format), (torch.contiguous_format, torch.channels_last)],
+    ids=["to plain", "to channels last"],
+)
+def test_a_sweep_is_extended_from_a_kept_model_in_another_layout(saved, here, machine, monkeypatch):
+    """As with one core and then two. The model has strided 1x1 convolutions, for which threads decide the layout."""
+    monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)
+    losses = []
+    for layouts in ((saved, saved), (saved, here)):
+        folder = replace(machine, folder=machine.folder.below(str(len(losses))))
+        for layout, epochs in zip(layouts, [(2, 4), (6,)], strict=True):
+            monkeypatch.setattr(attempt, "layout_of", lambda *arguments, layout=layout: layout)
+            rows = finish(execute(DenseStage(DENSE, epochs), folder))["dense"]
+        losses.append(rows[-1]["losses"])
+    assert losses[1][:4] == losses[0][:4]
+    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
+
+
 def test_more_siblings_are_added_without_training_the_others_again(finished):
     machine, _, before = finished
     more = execute(replace(STAGE, seeds=(1, 2, 3, 7)), machine)
