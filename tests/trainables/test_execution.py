@@ -348,12 +348,12 @@ def test_a_sweep_is_extended_from_a_kept_model_in_another_layout(saved, here, ma
     losses = []
     for layouts in ((saved, saved), (saved, here)):
         folder = replace(machine, folder=machine.folder.below(str(len(losses))))
-        for layout, epochs in zip(layouts, [(2, 4), (6,)], strict=True):
+        for layout, epochs in zip(layouts, [(1, 2), (3,)], strict=True):
             monkeypatch.setattr(attempt, "layout_of", lambda *arguments, layout=layout: layout)
             rows = finish(execute(DenseStage(DENSE, epochs), folder))["dense"]
         losses.append(rows[-1]["losses"])
-    assert losses[1][:4] == losses[0][:4]
-    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
+    assert losses[1][:2] == losses[0][:2]
+    assert losses[1] == pytest.approx(losses[0], rel=2e-4)
 
 
 def test_more_siblings_are_added_without_training_the_others_again(finished):
