@@ -42,7 +42,7 @@ def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
             longest[row["dense"]] = row["losses"]
     runs |= {names[key]: losses for key, losses in longest.items()}
     if not runs:
-        raise UsageError(f"{store.folder} knows no training losses: earlier versions did not note them.")
+        raise UsageError(f"{store.folder} knows no training losses yet; nothing of its latest sweep is stored.")
     for name, losses in runs.items():
         _write(Path(folder) / name, losses)
     return len(runs)
