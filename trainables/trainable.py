@@ -23,6 +23,9 @@ from trainables.stages import Keep, Rows, Stage
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds for which a worker takes no other stage after its first, second, ... fault in a row."""
 
+GPU_MEMORY = 0.9
+"""Of its share of a GPU's memory a trial takes so much at most; the rest is for what CUDA takes for each process."""
+
 NAP_SECONDS = 1.0
 """A worker that pauses says so as often."""
 
@@ -173,7 +176,7 @@ class StageTrainable(tune.Trainable):
         _keep_freed_memory()
         torch.set_num_threads(options.threads)  # not what OMP_NUM_THREADS of the machine says: it decides rounding
         if options.device == "cuda" and options.gpu_share < 1:
-            torch.cuda.set_per_process_memory_fraction(options.gpu_share)
+            torch.cuda.set_per_process_memory_fraction(GPU_MEMORY * options.gpu_share)
         return Machine(
             self._store.artifacts,
             torch.device(options.device),
