@@ -171,7 +171,7 @@ class StageTrainable(tune.Trainable):
 
     def _own_machine(self) -> Machine:
         if not self._store.is_shared():
-            raise NotSharedError(f"{self._store.artifacts.at('')} is another folder on {socket.gethostname()}")
+            raise NotSharedError(f"{self._store.artifacts} is another folder on {socket.gethostname()}")
         options = self._options
         _keep_freed_memory()
         torch.set_num_threads(options.threads)  # not what OMP_NUM_THREADS of the machine says: it decides rounding
