@@ -27,6 +27,9 @@ REPORTS_A_SECOND = 125
 SAID_SECONDS = 60
 """That storage does not answer is said so often at most."""
 
+MOST_TOLD = 20
+"""Of what was tried again a person is told so many kinds: the rest is more of the same."""
+
 DEATH = re.compile(
     r"^(?:[\w.]+(?:Error|Exception)\b.*|(?:The actor (?:is dead|died) because|Task was killed) [^.\n]*)", re.MULTILINE
 )
@@ -81,6 +84,7 @@ class PlanSearcher(Searcher):
         self._stop, self._stages_to_give = stop, stages_to_give
         self._stages: dict[str, Stage] = {}
         self._said = -float("inf")
+        self._told: set[tuple[str, str]] = set()
 
     def suggest(self, trial_id: str) -> Any:
         """Give a stage as a trial's configuration; None for later; FINISHED."""
@@ -162,6 +166,9 @@ class PlanSearcher(Searcher):
         """Have a stage tried again, or give it up; say which node is left out, and end where none is left."""
         before = len(self._queue.nodes.left_out)
         again = self._queue.failed(stage, node, why)
+        if again and (node, why) not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add((node, why))
+            print(f"Tried again: {stage}{f', on {host}' * bool(host)} ({why}).", flush=True)
         if len(self._queue.nodes.left_out) > before:
             print(f"Node {host} is left out: one stage after the other failed there, the last with {why}.", flush=True)
         self._check_nodes()

@@ -132,7 +132,9 @@ def test_a_stage_is_tried_elsewhere_and_the_node_left_out_and_named(searcher, si
         config = searching.suggest(str(trial + 1))
         assert config["stage"] == stage
     assert config["left_out"] == ("bad",)
-    assert "Node host of bad is left out" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.count(f"Tried again: {stage}, on host of bad (no internet).") == 1
+    assert "Node host of bad is left out" in printed
     assert not stop
     searching.on_trial_result("5", {"outcome": "declined"})
     assert searching.suggest("6")["stage"] == stage
