@@ -23,7 +23,6 @@ from sweeps.preflight import check_data, check_models, pinned, told
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, lacking_cells, replayed
-from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from trainables.stages import DenseRun, Label, PointStage
 
@@ -70,8 +69,6 @@ def main(arguments: Sequence[str]) -> int:
         check_recorded(spec, past, table)
         if lacking := lacking_cells(table, product(spec.temperatures, spec.loads)):
             raise UsageError(f"--replay: {past.path} has no results of {', '.join(lacking)}; leave them out.")
-        if past.store is not None and _measure_dense(spec, past.store, options.run):
-            table = past.table(spec.thresholds)
         _report(options, table)
         return OK
     spec = pinned(spec)
@@ -105,8 +102,6 @@ def _train(options: SelectModel, store: Store) -> int:
         show()
     elif not carry_out(plan, store, show, options.run, progress):
         return INTERRUPTED
-    if not options.checkpoints:
-        _measure_dense(spec, store, options.run)
     code = report_failures(points, store)
     _report(options, phase_table(store.with_added_siblings(points), store, spec.thresholds))
     return code
@@ -146,34 +141,6 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
             point = replace(stage.point, dense=dense, epoch=0)
             points.append(PointStage(point, stage.seeds, Label("checkpoint", number, spec.load, load)))
     return points
-
-
-def _measure_dense(spec: SweepSpec, store: Store, options: RunOptions) -> bool:
-    """Measure the test error of dense models that were stored before it was recorded; whether there were some."""
-    unknown = {
-        (row["dense"], row["epoch"])
-        for row in store.rows("dense", ["dense", "epoch", "test_error", "status"])
-        if row["test_error"] is None and row["status"] == "ok"
-    } & store.dense_models()
-    models = {(stage.point.dense, stage.point.epoch) for stage in spec.points()}
-    missing = [(run, epoch) for run, epoch in models if (run.key, epoch) in unknown]
-    if not missing:
-        return False
-    import torch
-
-    from trainables.attempt import Machine
-    from trainables.execution import dense_test_error
-
-    print(f"Measuring the test error of {len(missing)} dense models", flush=True)
-    machine = Machine(store.artifacts, torch.device("cpu"), data_folder=options.data_folder)
-    with told():
-        for run, epoch in missing:
-            error = dense_test_error(run, epoch, machine)
-            try:
-                store.record_test_error(run, epoch, error)
-            except OSError as problem:
-                raise UsageError(f"{store.folder} cannot be written: {problem.strerror}; copy it.") from None
-    return True
 
 
 def _report(options: SelectModel, table: pd.DataFrame) -> None:

@@ -44,15 +44,6 @@ def dense_epochs(folder: Folder, run: DenseRun) -> list[int]:
     return [dense_epoch(name) for name in folder.names(f"dense/{run.key}", ".pt")]
 
 
-def dense_test_error(run: DenseRun, epoch: int, machine: Machine) -> float:
-    """Test error of a dense model that is kept."""
-    dense = _dense(run, epoch, machine.folder)
-    splits = splits_of(run, machine)
-    stack = splits.stack(run.model, 1)
-    stack.load([dense["training"]["stack"]])
-    return errors(stack, splits.test)[0]
-
-
 def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
     """Every epoch asked for is a file that holds the model and from which training goes on."""
     run = stage.run
