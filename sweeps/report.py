@@ -16,7 +16,7 @@ from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.command import OK, parse, run_command
 from sweeps.errors import UsageError
 from sweeps.live_diagram import LiveDiagram, serve
-from sweeps.output import File, check_distinct, checked_file, print_table
+from sweeps.output import File, among_results, check_distinct, checked_file, print_table
 from sweeps.phase import phase_table
 from sweeps.phase_diagram import PhaseDiagram, Search, draw, draw_json, phase_diagram
 from sweeps.recorded import open_recorded
@@ -39,7 +39,8 @@ class Report:
     """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (the README says of what)."""
 
     out: str | None = None
-    """File of the diagram; phase_diagram.html in the folder, or here for a file, if not given."""
+    """File of the diagram; phase_diagram.html in the folder if not given, or, of a file NAME.csv,
+    results/NAME_phase_diagram.html."""
 
     table: str | None = None
     """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
@@ -167,7 +168,7 @@ def main(arguments: Sequence[str]) -> int:
         table = write_report(past.store, spec, options.out)
     else:
         cells = past.table(spec.thresholds)
-        _show(cells, spec, checked_file("--out", options.out or DIAGRAM), past.title)
+        _show(cells, spec, checked_file("--out", options.out or among_results(past.path, DIAGRAM)), past.title)
         regimes = cells.set_index(["temperature", "load"])["regime"]
         rows = past.rows
         of_rows = zip(rows["temperature"], rows["density"], strict=True)

@@ -14,13 +14,13 @@ from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, pres
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
-from sweeps.output import File, check_distinct, checked_file, print_table, write_json
+from sweeps.output import File, among_results, check_distinct, checked_file, print_table, write_json
 from sweeps.phase import phase_table, rows_of
 from sweeps.phase_diagram import Search, phase_diagram
 from sweeps.preflight import check_data, check_models, pinned
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
-from sweeps.recorded import check_recorded, replayed
+from sweeps.recorded import Recorded, check_recorded, replayed
 from sweeps.replay import replay
 from sweeps.report import write_diagram
 from sweeps.schema import PHASE
@@ -66,7 +66,8 @@ class TuneTemperature(SweepOptions):
     """File for the answers, one object for each density."""
 
     picture: str | None = None
-    """File for the way over the phase diagram; temperature_tuning.html in the folder, or here, if not given."""
+    """File for the way over the phase diagram; temperature_tuning.html in the folder if not given, or, of a file
+    NAME.csv, results/NAME_temperature_tuning.html."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         tuning = _tuning(options)
         replay(tuning, table)
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
-        _report(options, tuning, shown, _place(past.store), past.title)
+        _report(options, tuning, shown, _place(past), past.title)
         return OK
     spec = pinned(spec)
     spec.check()
@@ -93,15 +94,15 @@ def main(arguments: Sequence[str]) -> int:
     return _search(replace(options, spec=spec), options.store)
 
 
-def _place(store: Store | None) -> File:
-    """Where the picture of a replay goes: to the results, if these can be written."""
+def _place(past: Recorded) -> File:
+    """Where the picture of a replay goes: to the results, if these are a folder that can be written."""
     try:
-        if store is not None:
-            store.check_writable()
-            return File(store.folder, PICTURE)
+        if past.store is not None:
+            past.store.check_writable()
+            return File(past.store.folder, PICTURE)
     except UsageError:
         pass
-    return checked_file("--picture", PICTURE)
+    return checked_file("--picture", among_results(past.path, PICTURE))
 
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:

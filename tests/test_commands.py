@@ -236,7 +236,7 @@ def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_to
     here = {"cwd": tmp_path, "env": without_ray_and_torch}
     report = run("report", "table.csv", "--table", "regimes.parquet", **here)
     assert report.returncode == 0, report.stderr
-    assert "Phase diagram: table.csv" in (tmp_path / "phase_diagram.html").read_text()
+    assert "Phase diagram: table.csv" in (tmp_path / "results/table_phase_diagram.html").read_text()
     back = pd.read_parquet(tmp_path / "regimes.parquet")
     assert list(back.columns) == ["temperature", "density", "lmc", "test_error", "cka", "regime"]
     assert list(back["regime"]) == ["II-A", "I", "I"]

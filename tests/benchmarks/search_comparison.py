@@ -2,7 +2,7 @@
 
 On the tables of complete grids: the search in its variants, the grid, random search, Optuna's TPE, ASHA and the default
 temperature. All but Algorithm 1's boundary choose by validation error, and are judged by the mean over all densities of
-the test error above the lowest. Writes ``search_comparison.csv`` and ``.html`` into the folder where it is typed. ASHA
+the test error above the lowest. Writes ``search_comparison.csv`` and ``.html`` into ``results``. ASHA
 needs the validation errors on the way, which ``early_regime.py`` records; where there are none it is left out.
 ``search_comparison_live.py`` trains for real.
 """
@@ -29,6 +29,9 @@ from sweeps.phase import rows_of
 from sweeps.recorded import open_recorded
 from sweeps.replay import replay
 from sweeps.spec import SweepSpec
+
+RESULTS = Path("results")
+"""Where its table and picture go: git ignores it."""
 
 SEEDS = 40
 """Repetitions of what is random and cannot be computed exactly."""
@@ -223,8 +226,9 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     rows = pd.concat([compare(folder) for folder in sys.argv[1:]], ignore_index=True)
-    rows.to_csv("search_comparison.csv", index=False)
-    draw(rows).write_html("search_comparison.html", include_plotlyjs=True)
+    RESULTS.mkdir(exist_ok=True)
+    rows.to_csv(RESULTS / "search_comparison.csv", index=False)
+    draw(rows).write_html(RESULTS / "search_comparison.html", include_plotlyjs=True)
     with pd.option_context("display.width", 200):
         means = rows.groupby(["method", "grid"], sort=False)[["evaluations", "regret"]].mean().unstack()
         single = means[~means.index.isin(CURVES)].round(4)
