@@ -17,7 +17,7 @@ from sweeps.command import OK, parse, run_command
 from sweeps.errors import UsageError
 from sweeps.live_diagram import LiveDiagram, serve
 from sweeps.output import File, among_results, check_distinct, checked_file, print_table
-from sweeps.phase import phase_table
+from sweeps.phase import diverged_note, phase_table
 from sweeps.phase_diagram import PhaseDiagram, Search, draw, draw_json, phase_diagram
 from sweeps.recorded import open_recorded
 from sweeps.schema import PHASE
@@ -102,6 +102,8 @@ def _show(table: pd.DataFrame, spec: SweepSpec, file: File, title: str) -> None:
     diagram = phase_diagram(table, spec.hot_is_low)
     write_diagram(file, diagram, title, spec.thresholds)
     _print_regimes(diagram)
+    if note := diverged_note(table):
+        print(note)
     print(f"Phase diagram: {file}")
 
 

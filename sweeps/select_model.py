@@ -17,7 +17,7 @@ from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
 from sweeps.output import check_distinct, checked_file, print_table, write_json
-from sweeps.phase import phase_table, rows_of
+from sweeps.phase import diverged_note, phase_table, rows_of
 from sweeps.plan import GridPlan
 from sweeps.preflight import check_data, check_models, pinned, told
 from sweeps.presets import PRESETS
@@ -168,6 +168,8 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         print(f"Checkpoint {number}: {path}")
     if (table["status"] == "incomplete").any():
         print("Note: some cells lack a part of their results; what there is was taken.")
+    if note := diverged_note(table):
+        print(note)
     if options.json:
         write_json("--json", options.json, answers)
         print(f"Choices: {options.json}")

@@ -15,7 +15,7 @@ from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
 from sweeps.output import File, among_results, check_distinct, checked_file, print_table, write_json
-from sweeps.phase import phase_table, rows_of
+from sweeps.phase import diverged_note, phase_table, rows_of
 from sweeps.phase_diagram import Search, phase_diagram
 from sweeps.preflight import check_data, check_models, pinned
 from sweeps.presets import PRESETS
@@ -191,6 +191,8 @@ def _report(
     unsure = sum(visit.row.get("status") in ("incomplete", "failed") for each in answers for visit in each.visits)
     if unsure:
         print(f"Note: {unsure} of the cells evaluated lack some of their results; what there is was taken.")
+    if note := diverged_note(table):
+        print(note)
     if options.json:
         print(f"Answers: {options.json}")
     diagram = phase_diagram(table, spec.hot_is_low)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sweeps.phase import diverged_of, is_left_out
+
 Strategy = Literal["bisect", "step"]
 Decision = Literal["hotter", "colder", "stop"]
 Row = Mapping[str, Any]
@@ -22,7 +24,7 @@ class Visit:
 
     Attributes:
         row: What was measured, in the columns of the phase table.
-        connected: Whether LMC is not below its threshold; None if it is undefined.
+        connected: Whether LMC is not below its threshold; None if it is undefined, or too many siblings diverged.
         decision: Where the search went from here.
         reason: Why.
     """
@@ -42,8 +44,9 @@ class BoundarySearch:
     with heat. Where that is in doubt, because a barrier is clearly deeper than one at a colder temperature that may be
     none, it goes on as ``step`` and may need more.
 
-    Both ends of the list are answers, too; if none is connected, the hottest is. A temperature whose LMC is undefined
-    is left out of the list; at one that failed the search ends without an answer.
+    Both ends of the list are answers, too; if none is connected, the hottest is. A temperature whose LMC is undefined,
+    or where too many siblings diverged (:data:`sweeps.phase.MOST_DIVERGED`), is left out of the list; at one that
+    failed the search ends without an answer.
 
     Args:
         temperatures: From hot to cold, at least one.
@@ -94,7 +97,7 @@ class BoundarySearch:
 
         Args:
             row: Columns of the phase table: ``temperature``, ``lmc``, and, if they are known, ``lmc_se``,
-                ``lmc_se_dense`` and ``status``.
+                ``lmc_se_dense``, ``status``, ``n_diverged`` and ``n_runs``.
         """
         assert self._wanted is not None
         here, (siblings, before) = self._wanted, self._more or (self._siblings, "")
@@ -102,12 +105,13 @@ class BoundarySearch:
         lmc, error = float(row["lmc"]), float(row.get("lmc_se", math.nan))
         text = before + (f"LMC {lmc:.3f}" if math.isnan(error) else f"LMC {lmc:.3f} ± {error:.3f}")
         undecided = not abs(lmc - self._threshold) > UNDECIDED_ERRORS * error  # also if the error is NaN
-        if undecided and not math.isnan(lmc) and siblings < self._most:
+        usable = not math.isnan(lmc) and not is_left_out(row)
+        if undecided and usable and siblings < self._most:
             self._more = min(2 * siblings, self._most), f"{text} with {siblings} siblings was undecided; "
             return
-        visit = Visit(row, None if math.isnan(lmc) else lmc >= self._threshold)
+        visit = Visit(row, lmc >= self._threshold if usable else None)
         self.visits.append(visit)
-        if visit.connected is None and row.get("status") == "failed":
+        if math.isnan(lmc) and row.get("status") == "failed":
             self._wanted, self.failed = None, True
             visit.reason = "it failed"
             return
@@ -116,6 +120,8 @@ class BoundarySearch:
         visit.reason = f"{self._found(visit, text, error)}; {because}"
 
     def _found(self, visit: Visit, text: str, error: float) -> str:
+        if is_left_out(visit.row):
+            return f"{diverged_of(visit.row)} siblings diverged: left out"
         if visit.connected is None:
             return f"LMC is undefined ({visit.row.get('status', 'no value')}): left out"
         distance = abs(visit.row["lmc"] - self._threshold)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeps.case_studies.boundary import Row
-from sweeps.phase import none_if_nan
+from sweeps.phase import is_left_out, none_if_nan
 
 Chooser = Callable[[Sequence[Row], float], tuple[Row | None, str]]
 
@@ -101,14 +101,15 @@ def select(candidates: Sequence[Row], lmc_threshold: float) -> list[Selection]:
 
     Args:
         candidates: Of one load, in columns of the phase table: ``dense_test_error``, and ``lmc``, ``cka`` and
-            ``test_error`` of the siblings pruned from them, and their ``regime``. NaN is not known.
+            ``test_error`` of the siblings pruned from them, and their ``regime``. NaN is not known. Those of whose
+            siblings too many diverged (:data:`sweeps.phase.MOST_DIVERGED`) are no candidates.
         lmc_threshold: Regime I is where LMC lies below.
     """
 
-    def diverged(row: Row) -> bool:
+    def nothing_known(row: Row) -> bool:
         return math.isnan(row["lmc"]) and math.isnan(row.get("dense_test_error", math.nan))
 
-    rows = [row for row in candidates if not diverged(row)]
+    rows = [row for row in candidates if not nothing_known(row) and not is_left_out(row)]
     best = min((row["test_error"] for row in rows if not math.isnan(row["test_error"])), default=math.nan)
     selections = []
     for method, choose in METHODS.items():

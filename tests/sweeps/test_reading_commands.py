@@ -90,3 +90,12 @@ def test_pictures_of_a_table_go_where_results_go(tmp_path):
         assert (tmp_path / file).stat().st_size > 1_000_000
     seen = [*git, "status", "--porcelain", "--untracked-files=all"]
     assert "??" not in subprocess.run(seen, capture_output=True, text=True, check=True).stdout
+
+
+def test_commands_say_that_siblings_diverged(tmp_path):
+    rows = "1,0.1,-0.2,0.3,4,2\n2,0.1,-0.01,0.2,6,0\n"
+    (tmp_path / "measured.csv").write_text("temperature,density,lmc,test_error,n_runs,n_diverged\n" + rows)
+    for name, *option in ("tune_temperature", "--replay"), ("report",), ("select_model", "--replay"):
+        done = run(name, *option, "measured.csv", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "Note: siblings diverged and are in no mean: epochs 1 at density 0.1 (2 of 6); 1 of" in done.stdout

@@ -121,6 +121,19 @@ def test_what_is_undefined_is_left_out():
     assert found.visits[0].reason == "LMC is undefined (no value): left out; hotter, to 0"
 
 
+@pytest.mark.parametrize("strategy", ["step", "bisect"])
+def test_where_a_third_of_the_siblings_diverged_is_left_out_and_not_asked_again(strategy):
+    found = BoundarySearch([1, 2, 3], 2, strategy, THRESHOLD, siblings=3, most_siblings=6)
+    few, many = {"n_diverged": 1, "n_runs": 5}, {"n_diverged": 2, "n_runs": 4}
+    found.tell({"temperature": 2, "lmc": -0.049, "lmc_se": 0.01, "status": "diverged"} | many)
+    assert found.visits[0].connected is None
+    assert found.visits[0].reason.startswith("2 of 6 siblings diverged: left out; ")
+    while found.wanted:
+        found.tell({"temperature": found.wanted[0], "lmc": CONNECTED, "lmc_se": 0.001} | few)
+    assert (found.boundary, found.failed) == (3, False)
+    assert 2 not in visited(found)[1:]
+
+
 def ask(found, lmc, error):
     temperature, siblings = found.wanted
     found.tell({"temperature": temperature, "lmc": lmc, "lmc_se": error})

@@ -61,3 +61,11 @@ def test_what_is_not_known_is_not_guessed():
     assert select(diverged, THRESHOLD)[0].as_json()["test_error"] is None
     dense_diverged = [*CANDIDATES, candidate(80, math.nan, math.nan, math.nan, math.nan)]
     assert chosen(dense_diverged) == chosen(CANDIDATES)
+
+
+def test_a_model_of_whose_siblings_a_third_diverged_is_no_candidate():
+    siblings = [{"n_diverged": 2, "n_runs": 4}, {"n_diverged": 1, "n_runs": 5}]
+    best_of_all = candidate(80, 0.01, 0.0, 0.999, 0.01)
+    assert chosen([*CANDIDATES, best_of_all | siblings[0]]) == chosen(CANDIDATES)
+    assert select([*CANDIDATES, best_of_all | siblings[0]], THRESHOLD)[3].regret == 0
+    assert set(chosen([*CANDIDATES, best_of_all | siblings[1]]).values()) == {80}
