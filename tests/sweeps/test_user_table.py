@@ -122,5 +122,5 @@ def test_siblings_that_diverged_count_if_the_table_says_so(written):
     assert list(phase_of(read_table(written(GOOD)), "epochs", THRESHOLDS)["n_diverged"]) == [0, 0]
     with pytest.raises(UsageError, match="has a column n_diverged; give n_runs"):
         read_table(written(GOOD.replace("lmc,", "lmc,n_diverged,").replace("-0.2,", "-0.2,1,")))
-    with pytest.raises(UsageError, match="row 1: n_diverged is -2.0; a number of siblings is 0 or more"):
+    with pytest.raises(UsageError, match="row 1: n_diverged is -2; a number of siblings is 0 or more"):
         read_table(written(counted.replace("4,2", "4,-2").replace("0.2\n", "0.2,5,1\n")))
