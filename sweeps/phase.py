@@ -10,6 +10,7 @@ import pandas as pd
 
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.errors import UsageError
+from sweeps.pair_noise import standard_error
 from sweeps.schema import PHASE
 from sweeps.store import Store, dense_part
 from trainables.stages import PointStage
@@ -52,8 +53,8 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
     runs, pairs = (rows[rows["status"] == "ok"] for rows in (runs, pairs))
     table["n_runs"], table["n_pairs"] = _counts(runs, len(table)), _counts(pairs, len(table))
     table["n_dense_seeds"] = _counts(runs.drop_duplicates(_MODEL), len(table))
-    jackknifes = {f"{name}_se": _jackknife(pairs, name) for name in _OF_PAIRS}
-    table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**jackknifes)])
+    errors = {f"{name}_se": standard_error(pairs, name) for name in _OF_PAIRS}
+    table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**errors)])
     table = table.join(_dense_errors(points, stages, store)).reset_index(drop=True)
     table["normalized_test_error"] = normalized_error(table)
     return with_regimes(table, thresholds)[PHASE.names]
@@ -176,22 +177,6 @@ def _means(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     cells = rows.groupby("cell")[columns]
     dense = rows.groupby(_MODEL)[columns].mean().groupby("cell")
     return cells.mean().join([cells.sem().add_suffix("_se"), dense.sem().add_suffix("_se_dense")])
-
-
-def _jackknife(pairs: pd.DataFrame, column: str) -> "pd.Series[float]":
-    """Standard error of the mean over pairs, from leaving out one sibling at a time: pairs share siblings.
-
-    Of each dense seed by itself: what differs between dense seeds is not the siblings' noise. NaN where a sibling is in
-    all pairs of a dense seed, as it is in a single one.
-    """
-    pairs = pairs[pairs[column].notna()]
-    ends = pd.concat([pairs.assign(sibling=pairs[seed]) for seed in ("first_seed", "second_seed")])
-    own = ends.groupby([*_MODEL, "sibling"])[column].agg(["sum", "count"])
-    rest = own.groupby(_MODEL).transform("sum") / 2 - own
-    without = (rest["sum"] / rest["count"]).groupby(_MODEL)
-    share = own["count"].groupby(_MODEL).sum() / own["count"].groupby("cell").sum()
-    variance = share**2 * (without.size() - 1) * without.var(ddof=0)
-    return np.sqrt(variance.groupby("cell").sum()).mask((rest["count"] == 0).groupby("cell").any())
 
 
 def _dense_errors(points: Sequence[PointStage], stages: pd.DataFrame, store: Store) -> pd.DataFrame:

@@ -60,7 +60,7 @@ class TuneTemperature(SweepOptions):
     """Begin each density at the boundary of the next larger one: fewer evaluations, but one density after the other."""
 
     most_siblings: int = 6
-    """Siblings are added up to so many where LMC is within a standard error of its threshold, or of one pair only."""
+    """Siblings are added up to so many where LMC is within its noise of the threshold, or of one pair only."""
 
     json: str | None = None
     """File for the answers, one object for each density."""

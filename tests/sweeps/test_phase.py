@@ -59,7 +59,7 @@ def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
     assert ours["seconds"] == 12
 
 
-def test_the_standard_error_of_lmc_is_the_jackknife_over_siblings(store, made_up):
+def test_the_standard_error_of_lmc_is_the_corrected_jackknife_over_siblings(store, made_up):
     stage = SPEC.points()[0]
     rows = made_up(stage)
     lmcs = [-0.1, -0.2, -0.4]
@@ -67,7 +67,7 @@ def test_the_standard_error_of_lmc_is_the_jackknife_over_siblings(store, made_up
     store.record(stage, rows, "cpu")
     ours = cell(table_of(SPEC, store), 3, 0.1)
     mean = sum(lmcs) / 3  # leaving one sibling out leaves one pair
-    assert ours["lmc_se"] == pytest.approx(math.sqrt(2 / 3 * sum((lmc - mean) ** 2 for lmc in lmcs)))
+    assert ours["lmc_se"] == pytest.approx(math.sqrt(1.5 / 3 * 2 / 3 * sum((lmc - mean) ** 2 for lmc in lmcs)))
     other = SPEC.points()[len(SPEC.points()) // 2]
     store.record(other, made_up(other, lmc=0.7), "cpu")
     both = cell(table_of(SPEC, store), 3, 0.1)  # the other dense seed's siblings agree, far from the first's
