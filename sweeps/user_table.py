@@ -37,7 +37,8 @@ RANGES = {
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
     "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
     **dict.fromkeys(("n_runs", "n_diverged"), _Range(0, math.inf, "a number of siblings is 0 or more")),
-    **dict.fromkeys(("test_error", "validation_error", "train_error", "dense_test_error"), _ERROR),
+    **dict.fromkeys(("test_error", "validation_error", "train_error"), _ERROR),
+    **dict.fromkeys(("dense_validation_error", "dense_test_error"), _ERROR),
 }
 
 

@@ -99,3 +99,20 @@ def test_commands_say_that_siblings_diverged(tmp_path):
         done = run(name, *option, "measured.csv", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "Note: siblings diverged and are in no mean: epochs 1 at density 0.1 (2 of 6); 1 of" in done.stdout
+
+
+def test_which_error_of_dense_models_chose_is_said(tmp_path):
+    columns = "temperature,density,lmc,test_error,dense_test_error,dense_validation_error\n"
+    (tmp_path / "measured.csv").write_text(columns + "1,0.1,-0.01,0.3,0.2,0.1\n2,0.1,-0.01,0.2,0.1,0.2\n")
+    for option, chosen, said in (
+        ([], 1, "Dense error: dense_validation_error.\n"),
+        (["--select-by", "dense_test_error"], 2, "Dense error: dense_test_error, so the test images choose"),
+    ):
+        done = run("select_model", "--replay", "measured.csv", "--json", "a.json", *option, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        (answer,) = json.loads((tmp_path / "a.json").read_text())
+        assert {each["temperature"] for each in answer["selections"][:2]} == {chosen}
+    done = run("select_model", "--replay", "measured.csv", "--select-by", "test_error", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
