@@ -1,4 +1,4 @@
-"""How much of LMC's and CKA's noise is the pairs' own: ``python tests/benchmarks/pair_noise.py RESULTS [RESULTS ...]``.
+"""How much of LMC's and CKA's noise is the pairs' own: ``python tests/benchmarks/sibling_noise.py RESULTS ...``.
 
 Wants results with at least 4 siblings of each dense model (``sweeps/grid.py --retrain-seeds 1 2 3 4 5 6``); it is where
 ``sweeps/pair_noise.py`` has its numbers from. Pairs of the n siblings of a model are taken for mu + a_i + a_j + e_ij.
