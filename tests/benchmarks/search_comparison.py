@@ -182,7 +182,7 @@ def compare(folder: str) -> pd.DataFrame:
 
 def matched(rows: pd.DataFrame) -> pd.DataFrame:
     """Every variant of the search at every density, and what others reach there with as many evaluations."""
-    ours = rows[rows["method"].str.contains("step|bisect")]
+    ours = rows[rows["method"].str.contains("step|bisect")].sort_values(["grid", "density"], kind="stable")
     for other in (*CURVES, "default", "grid"):
         place = ["grid", "density", *(["evaluations"] if other in CURVES else [])]
         theirs = rows[rows["method"] == other].set_index(place)["regret"]
