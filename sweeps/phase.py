@@ -1,7 +1,7 @@
 """The phase table: one row for each temperature and load, with the regime found there."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,23 @@ import pandas as pd
 
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.errors import UsageError
+from sweeps.pair_noise import standard_error
 from sweeps.schema import PHASE
 from sweeps.store import Store, dense_part, lost_part
 from trainables.stages import PointStage
+
+MOST_NAMED = 5
+"""Cells in a note."""
 
 _OF_RUNS = ["test_error", "validation_error", "train_error", "density"]
 _OF_PAIRS = ["lmc", "cka"]
 _MODEL = ["cell", "dense_seed"]
 """What siblings of one pruned model have in common."""
+
+MOST_DIVERGED = 1 / 3
+"""Of a cell of which such a share of the siblings that have a result diverged, or more, no regime is told, and nothing
+chooses it: its means are of the survivors alone, and who trains there may well get none. The paper does not say what
+becomes of trainings that diverge; this is our interpretation."""
 
 
 def phase_table(points: Sequence[PointStage], store: Store, thresholds: Thresholds) -> pd.DataFrame:
@@ -40,11 +49,12 @@ def phase_table(points: Sequence[PointStage], store: Store, thresholds: Threshol
     table["status"] = _statuses(runs, _counts(siblings, len(table)))
     seconds = pd.concat([rows.set_index("cell")["seconds"] for rows in (runs, pairs)])
     table["seconds"] = seconds.groupby("cell").sum().reindex(table.index, fill_value=0)
+    table["n_diverged"] = _counts(runs[runs["status"] == "diverged"], len(table))
     runs, pairs = (rows[rows["status"] == "ok"] for rows in (runs, pairs))
     table["n_runs"], table["n_pairs"] = _counts(runs, len(table)), _counts(pairs, len(table))
     table["n_dense_seeds"] = _counts(runs.drop_duplicates(_MODEL), len(table))
-    jackknifes = {f"{name}_se": _jackknife(pairs, name) for name in _OF_PAIRS}
-    table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**jackknifes)])
+    errors = {f"{name}_se": standard_error(pairs, name) for name in _OF_PAIRS}
+    table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**errors)])
     table = table.join(_dense_errors(points, stages, store)).reset_index(drop=True)
     table["normalized_test_error"] = normalized_error(table)
     return with_regimes(table, thresholds)[PHASE.names]
@@ -60,15 +70,56 @@ def none_if_nan(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+def is_left_out(row: Mapping[str, Any]) -> bool:
+    """Whether so many siblings of a cell diverged (:data:`MOST_DIVERGED`) that nothing chooses it.
+
+    Args:
+        row: In columns of the phase table; without ``n_diverged`` none did.
+    """
+    diverged = row.get("n_diverged", 0)
+    return bool(diverged > 0 and diverged >= MOST_DIVERGED * (diverged + row["n_runs"]))
+
+
+def _left_out(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    return np.array([is_left_out(row) for row in rows_of(table)], dtype=bool)
+
+
+def diverged_note(table: pd.DataFrame) -> str:
+    """What there is to say to a person about siblings that diverged; empty if none did."""
+    rows = [row for row in rows_of(table) if row["n_diverged"] > 0]
+    if not rows:
+        return ""
+    cells = ", ".join(
+        f"{row['temperature_axis']} {row['temperature']:g} at {row['load_axis']} {row['load']:g} ({diverged_of(row)})"
+        for row in rows[:MOST_NAMED]
+    )
+    more = f" and {len(rows) - MOST_NAMED} other cells" if len(rows) > MOST_NAMED else ""
+    left_out = sum(map(is_left_out, rows))
+    said = f"; {left_out} of these cells, a third or more of whose siblings did, are never chosen" if left_out else ""
+    return f"Note: siblings diverged and are in no mean: {cells}{more}{said}."
+
+
+def diverged_of(row: Mapping[str, Any]) -> str:
+    """How many siblings of a cell diverged, of those that have results."""
+    return f"{row['n_diverged']:g} of {row['n_diverged'] + row['n_runs']:g}"
+
+
 def normalized_error(table: pd.DataFrame) -> "pd.Series[float]":
-    """Test error minus the smallest of any temperature at the same load (Zhou et al. 2023, section 4.1)."""
-    return table["test_error"] - table.groupby("load")["test_error"].transform("min")
+    """Test error minus the smallest of any temperature at the same load (Zhou et al. 2023, section 4.1).
+
+    NaN where too many siblings diverged, and these are not looked at for the smallest.
+    """
+    errors = table["test_error"].mask(_left_out(table))
+    return errors - errors.groupby(table["load"]).transform("min")
 
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
-    """Add the column ``regime`` to a table with columns ``load``, ``lmc`` and ``cka``; None where it is undefined."""
+    """Add the column ``regime`` to a table with columns ``load``, ``lmc`` and ``cka``.
+
+    None where it is undefined, and where too many siblings diverged: these cells' CKA is no best of their load either.
+    """
     regimes = np.full(len(table), None, dtype=object)
-    lmcs, ckas = table["lmc"].to_numpy(), table["cka"].to_numpy()
+    lmcs, ckas = (table[name].mask(_left_out(table)).to_numpy() for name in ("lmc", "cka"))
     for cells in table.groupby("load").indices.values():
         regimes[cells] = regimes_at_load(lmcs[cells].tolist(), ckas[cells].tolist(), thresholds)
     return table.assign(regime=pd.Series(regimes, index=table.index, dtype=object))
@@ -129,27 +180,11 @@ def _means(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return cells.mean().join([cells.sem().add_suffix("_se"), dense.sem().add_suffix("_se_dense")])
 
 
-def _jackknife(pairs: pd.DataFrame, column: str) -> "pd.Series[float]":
-    """Standard error of the mean over pairs, from leaving out one sibling at a time: pairs share siblings.
-
-    Of each dense seed by itself: what differs between dense seeds is not the siblings' noise. NaN where a sibling is in
-    all pairs of a dense seed, as it is in a single one.
-    """
-    pairs = pairs[pairs[column].notna()]
-    ends = pd.concat([pairs.assign(sibling=pairs[seed]) for seed in ("first_seed", "second_seed")])
-    own = ends.groupby([*_MODEL, "sibling"])[column].agg(["sum", "count"])
-    rest = own.groupby(_MODEL).transform("sum") / 2 - own
-    without = (rest["sum"] / rest["count"]).groupby(_MODEL)
-    share = own["count"].groupby(_MODEL).sum() / own["count"].groupby("cell").sum()
-    variance = share**2 * (without.size() - 1) * without.var(ddof=0)
-    return np.sqrt(variance.groupby("cell").sum()).mask((rest["count"] == 0).groupby("cell").any())
-
-
 def _dense_errors(points: Sequence[PointStage], stages: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """Mean errors of the dense models of each cell: of those known, but the test error NaN unless known of all."""
+    """Mean errors of the dense models of each cell that did not diverge; NaN unless known of all of these."""
     names = {dense_part(stage.point.dense, stage.point.epoch) for stage in points}
-    columns = ["dense", "epoch", "validation_error", "test_error"]
-    dense = store.table("dense", columns, sorted(names)).to_pandas()
-    cells = stages[["cell", "dense", "epoch"]].merge(dense, how="left").groupby("cell")
-    test_error = cells["test_error"].mean().where(cells["test_error"].count() == cells.size())
-    return pd.DataFrame({"dense_validation_error": cells["validation_error"].mean(), "dense_test_error": test_error})
+    errors = ["validation_error", "test_error"]
+    dense = store.table("dense", ["dense", "epoch", "status", *errors], sorted(names)).to_pandas()
+    models = stages[["cell", "dense", "epoch"]].merge(dense, how="left")
+    cells = models[models["status"] != "diverged"].groupby("cell")[errors]
+    return cells.mean().where(cells.count().eq(cells.size(), axis=0)).add_prefix("dense_")

@@ -201,9 +201,17 @@ def _numbers(search: Search) -> Iterator[dict[str, Any]]:
 def _legend(table: pd.DataFrame) -> Iterator[str]:
     """Explain the signs that occur."""
     statuses = set(table["status"])
-    yield from (f"{sign} {status}" for status, sign in SIGNS.items() if sign and status in statuses)
+    for status, sign in SIGNS.items():
+        if sign and status in statuses:
+            yield f"{sign} {status}" + (f" ({_diverged(table)})" if status == "diverged" else "")
     if any(status == "ok" and regime is None for status, regime in zip(table["status"], table["regime"], strict=True)):
         yield f"{UNDEFINED} regime undefined"
+
+
+def _diverged(table: pd.DataFrame) -> str:
+    """How many siblings diverged, and what follows."""
+    some = table[table["n_diverged"] > 0]
+    return f"{some['n_diverged'].sum():g} siblings in {len(some)} cells; without a regime where a third or more did"
 
 
 def _mark(cell: Mapping[Hashable, Any]) -> str:
@@ -223,7 +231,9 @@ def _hover(cell: Mapping[Hashable, Any]) -> str:
         if not math.isnan(cell[name]):
             lines.append(f"{name} {cell[name]:.4f}")
     if not math.isnan(cell["n_runs"]):
-        lines.append(f"{cell['n_runs']} siblings, {cell['n_pairs']} pairs, {cell['n_dense_seeds']} dense seeds")
+        lines.append(f"{cell['n_runs']:g} siblings, {cell['n_pairs']:g} pairs, {cell['n_dense_seeds']:g} dense seeds")
+    if cell["n_diverged"] > 0:
+        lines.append(f"{cell['n_diverged']:g} siblings diverged, and are in no mean")
     return "<br>".join(lines)
 
 

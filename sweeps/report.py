@@ -16,8 +16,8 @@ from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.command import OK, parse, run_command
 from sweeps.errors import UsageError
 from sweeps.live_diagram import LiveDiagram, serve
-from sweeps.output import File, check_distinct, checked_file, print_table
-from sweeps.phase import phase_table
+from sweeps.output import File, among_results, check_distinct, checked_file, print_table
+from sweeps.phase import diverged_note, phase_table
 from sweeps.phase_diagram import PhaseDiagram, Search, draw, draw_json, phase_diagram
 from sweeps.recorded import open_recorded
 from sweeps.schema import PHASE
@@ -39,7 +39,8 @@ class Report:
     """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (the README says of what)."""
 
     out: str | None = None
-    """File of the diagram; phase_diagram.html in the folder, or here for a file, if not given."""
+    """File of the diagram; phase_diagram.html in the folder if not given, or, of a file NAME.csv,
+    results/NAME_phase_diagram.html."""
 
     table: str | None = None
     """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
@@ -101,6 +102,8 @@ def _show(table: pd.DataFrame, spec: SweepSpec, file: File, title: str) -> None:
     diagram = phase_diagram(table, spec.hot_is_low)
     write_diagram(file, diagram, title, spec.thresholds)
     _print_regimes(diagram)
+    if note := diverged_note(table):
+        print(note)
     print(f"Phase diagram: {file}")
 
 
@@ -167,7 +170,7 @@ def main(arguments: Sequence[str]) -> int:
         table = write_report(past.store, spec, options.out)
     else:
         cells = past.table(spec.thresholds)
-        _show(cells, spec, checked_file("--out", options.out or DIAGRAM), past.title)
+        _show(cells, spec, checked_file("--out", options.out or among_results(past.path, DIAGRAM)), past.title)
         regimes = cells.set_index(["temperature", "load"])["regime"]
         rows = past.rows
         of_rows = zip(rows["temperature"], rows["density"], strict=True)

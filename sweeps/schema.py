@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from sweeps.errors import UsageError
+from sweeps.pair_noise import PAIR_NOISE
 
 VERSION = "1"
 _VERSION_KEY = b"three_regime_sweeps_schema"
@@ -102,30 +103,37 @@ TABLES = {
 """Schemas of the tables: a row of ``dense`` is a dense model, of ``runs`` a sibling, of ``pairs`` two siblings."""
 
 _SE = "its standard error over {0}, as if they were independent: too small, since a dense model's are not; NaN below 2"
-_SE_PAIRS = "its standard error: jackknife over the siblings of each dense seed; NaN if one has but a pair"
+_SE_PAIRS = (
+    "its standard error: jackknife over the siblings of each dense seed, corrected for few of them as if a pair's own "
+    "noise had {0:g} times the variance of a sibling's; known to a third of itself from two dense seeds of three; "
+    "NaN if one has but a pair"
+)
 _SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer than two"
+_NORMALIZED = "minus the smallest of any temperature at this load; neither of nor for cells of which too many diverged"
+_DENSE = "mean over the dense models that did not diverge, before pruning; NaN unless it is known of all of these"
 PHASE = pa.schema(
     [
         *(field for field in _POINT if field.name in ("temperature_axis", "temperature", "load_axis", "load")),
         _column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
         _column("status", pa.string(), "", "first that applies: missing, failed, diverged, incomplete, ok"),
-        _column("regime", pa.string(), "", "I, II-A or II-B; null where it is undefined"),
+        _column("regime", pa.string(), "", "I, II-A or II-B; null where it is undefined, or too many diverged"),
         _column("test_error", pa.float64(), _FRACTION, "mean over the siblings with status ok; NaN without any"),
         _column("test_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         _column("test_error_se_dense", pa.float64(), _FRACTION, _SE_DENSE),
-        _column("normalized_test_error", pa.float64(), _FRACTION, "minus the smallest of any temperature at this load"),
+        _column("normalized_test_error", pa.float64(), _FRACTION, _NORMALIZED),
         _column("validation_error", pa.float64(), _FRACTION, "mean, as test_error"),
         _column("validation_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         _column("train_error", pa.float64(), _FRACTION, "mean, as test_error"),
         _column("lmc", pa.float64(), "error, in [-1, 1]", "mean over the pairs with status ok; NaN without any"),
-        _column("lmc_se", pa.float64(), "error", _SE_PAIRS),
+        _column("lmc_se", pa.float64(), "error", _SE_PAIRS.format(PAIR_NOISE["lmc"])),
         _column("lmc_se_dense", pa.float64(), "error", _SE_DENSE),
         _column("cka", pa.float64(), "in [0, 1]", "mean over the pairs where it is defined"),
-        _column("cka_se", pa.float64(), "", _SE_PAIRS),
+        _column("cka_se", pa.float64(), "", _SE_PAIRS.format(PAIR_NOISE["cka"])),
         _column("cka_se_dense", pa.float64(), "", _SE_DENSE),
-        _column("dense_validation_error", pa.float64(), _FRACTION, "mean over the dense models, before pruning"),
-        _column("dense_test_error", pa.float64(), _FRACTION, "the same; NaN if one is of before it was recorded"),
+        _column("dense_validation_error", pa.float64(), _FRACTION, _DENSE),
+        _column("dense_test_error", pa.float64(), _FRACTION, "the same"),
         _column("n_runs", pa.int64(), "", "siblings with status ok"),
+        _column("n_diverged", pa.int64(), "", "siblings that diverged, in no mean; of a diverged dense model all"),
         _column("n_pairs", pa.int64(), "", "pairs with status ok"),
         _column("n_dense_seeds", pa.int64(), "", "dense models with a sibling with status ok"),
         _column("seconds", pa.float64(), "seconds", "of retraining and measuring, all siblings and pairs"),

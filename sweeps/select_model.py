@@ -11,19 +11,18 @@ import pandas as pd
 from rich.box import SIMPLE
 from rich.table import Table
 
-from sweeps.case_studies.model_selection import Selection, select
+from sweeps.case_studies.model_selection import DenseError, Selection, select
 from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
 from sweeps.output import check_distinct, checked_file, print_table, write_json
-from sweeps.phase import phase_table, rows_of
+from sweeps.phase import diverged_note, phase_table, rows_of
 from sweeps.plan import GridPlan
 from sweeps.preflight import check_data, check_models, pinned, told
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
 from sweeps.recorded import check_recorded, lacking_cells, replayed
-from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from trainables.stages import DenseRun, Label, PointStage
 
@@ -37,7 +36,7 @@ class SelectModel(SweepOptions):
 
     Candidates are the dense models of a sweep, one for each temperature (figures are means over its dense seeds), or
     files of yours. Each is pruned, and siblings are retrained from it; what --out holds already is not computed again.
-    Shown are the choices of the lowest dense test error, of the paper's Algorithms 2 and 2.1, and of an oracle.
+    Shown are the choices of the lowest error before pruning, of the paper's Algorithms 2 and 2.1, and of an oracle.
     Exit codes: 0 done, 1 some points failed, 2 bad usage, 130 interrupted.
     """
 
@@ -46,6 +45,11 @@ class SelectModel(SweepOptions):
 
     checkpoints: tuple[str, ...] | None = None
     """Candidates of your own: files of torch.save with the weights of --model; instead of --temperatures."""
+
+    select_by: DenseError | None = None
+    """Error of the models before pruning by which the first two compare them. The paper's is the test error. If not
+    given, the validation error where it is known of all candidates; of --checkpoints the test error, since their
+    training may have seen the images held out here."""
 
     json: str | None = None
     """File for the choices, one object for each density."""
@@ -70,8 +74,6 @@ def main(arguments: Sequence[str]) -> int:
         check_recorded(spec, past, table)
         if lacking := lacking_cells(table, product(spec.temperatures, spec.loads)):
             raise UsageError(f"--replay: {past.path} has no results of {', '.join(lacking)}; leave them out.")
-        if past.store is not None and _measure_dense(spec, past.store, options.run):
-            table = past.table(spec.thresholds)
         _report(options, table)
         return OK
     spec = pinned(spec)
@@ -105,8 +107,6 @@ def _train(options: SelectModel, store: Store) -> int:
         show()
     elif not carry_out(plan, store, show, options.run, progress):
         return INTERRUPTED
-    if not options.checkpoints:
-        _measure_dense(spec, store, options.run)
     code = report_failures(points, store)
     _report(options, phase_table(store.with_added_siblings(points), store, spec.thresholds))
     return code
@@ -148,34 +148,6 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     return points
 
 
-def _measure_dense(spec: SweepSpec, store: Store, options: RunOptions) -> bool:
-    """Measure the test error of dense models that were stored before it was recorded; whether there were some."""
-    unknown = {
-        (row["dense"], row["epoch"])
-        for row in store.rows("dense", ["dense", "epoch", "test_error", "status"])
-        if row["test_error"] is None and row["status"] == "ok"
-    } & store.dense_models()
-    models = {(stage.point.dense, stage.point.epoch) for stage in spec.points()}
-    missing = [(run, epoch) for run, epoch in models if (run.key, epoch) in unknown]
-    if not missing:
-        return False
-    import torch
-
-    from trainables.attempt import Machine
-    from trainables.execution import dense_test_error
-
-    print(f"Measuring the test error of {len(missing)} dense models", flush=True)
-    machine = Machine(store.artifacts, torch.device("cpu"), data_folder=options.data_folder)
-    with told():
-        for run, epoch in missing:
-            error = dense_test_error(run, epoch, machine)
-            try:
-                store.record_test_error(run, epoch, error)
-            except OSError as problem:
-                raise UsageError(f"{store.folder} cannot be written: {problem.strerror}; copy it.") from None
-    return True
-
-
 def _report(options: SelectModel, table: pd.DataFrame) -> None:
     """Print the choices, and write them."""
     spec = options.spec
@@ -190,8 +162,11 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         words = heading in ("chosen by", "reason")
         shown.add_column(heading, justify="left" if words else "right", no_wrap=True)
     answers: list[dict[str, Any]] = []
+    select_by = options.select_by or ("dense_test_error" if options.checkpoints else None)
+    used: dict[str, list[str]] = {}
     for load in sorted(spec.loads):
-        choices = select(rows_of(table[table["load"] == load]), spec.lmc_threshold)
+        choices = select(rows_of(table[table["load"] == load]), spec.lmc_threshold, select_by)
+        used.setdefault(choices[0].select_by, []).append(f"{load:g}")
         answers.append({spec.load: load, "selections": [_as_json(choice, options) for choice in choices]})
         for first, choice in enumerate(choices):
             shown.add_row("" if first else f"{load:g}", *_cells(choice, wide))
@@ -201,6 +176,12 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         print(f"Checkpoint {number}: {path}")
     if (table["status"] == "incomplete").any():
         print("Note: some cells lack a part of their results; what there is was taken.")
+    for name, loads in used.items():
+        at = f" at {spec.load} {' '.join(loads)}" if len(used) > 1 else ""
+        warning = ", so the test images choose, and judge what they chose" if name == "dense_test_error" else ""
+        print(f"Dense error: {name}{at}{warning}.")
+    if note := diverged_note(table):
+        print(note)
     if options.json:
         write_json("--json", options.json, answers)
         print(f"Choices: {options.json}")
@@ -208,7 +189,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
 
 def _cells(choice: Selection, wide: bool) -> list[str]:
     values = choice.as_json()
-    names = [*(["lmc", "cka"] if wide else []), "dense_test_error", "test_error", "regret"]
+    names = [*(["lmc", "cka"] if wide else []), choice.select_by, "test_error", "regret"]
     chosen = "–" if values["temperature"] is None else f"{values['temperature']:g}"
     numbers = ("–" if values[name] is None else f"{values[name]:.4f}" for name in names)
     return [choice.method, chosen, choice.regime or "–", *numbers, *([choice.reason] if wide else [])]

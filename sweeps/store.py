@@ -173,11 +173,6 @@ class Store:
             for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
                 self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
 
-    def record_test_error(self, run: DenseRun, epoch: int, error: float) -> None:
-        """Add the test error of a dense model that was stored before it was measured."""
-        rows = [row | {"test_error": error} for row in self._results("dense", dense_part(run, epoch))]
-        self._write("dense", dense_part(run, epoch), rows, rows[0]["device"])
-
     def record_failure(self, stage: Stage, message: str, device: str) -> None:
         """Store that a stage failed; results that are stored stay."""
         failure = _failure(message)

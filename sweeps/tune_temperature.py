@@ -14,13 +14,13 @@ from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, pres
 from sweeps.errors import UsageError
 from sweeps.live import carry_out, report_failures
 from sweeps.options import RunOptions, SweepOptions
-from sweeps.output import File, check_distinct, checked_file, print_table, write_json
-from sweeps.phase import phase_table, rows_of
+from sweeps.output import File, among_results, check_distinct, checked_file, print_table, write_json
+from sweeps.phase import diverged_note, phase_table, rows_of
 from sweeps.phase_diagram import Search, phase_diagram
 from sweeps.preflight import check_data, check_models, pinned
 from sweeps.presets import PRESETS
 from sweeps.progress import SweepProgress
-from sweeps.recorded import check_recorded, replayed
+from sweeps.recorded import Recorded, check_recorded, replayed
 from sweeps.replay import replay
 from sweeps.report import write_diagram
 from sweeps.schema import PHASE
@@ -60,13 +60,14 @@ class TuneTemperature(SweepOptions):
     """Begin each density at the boundary of the next larger one: fewer evaluations, but one density after the other."""
 
     most_siblings: int = 6
-    """Siblings are added up to so many where LMC is within a standard error of its threshold, or of one pair only."""
+    """Siblings are added up to so many where LMC is within its noise of the threshold, or of one pair only."""
 
     json: str | None = None
     """File for the answers, one object for each density."""
 
     picture: str | None = None
-    """File for the way over the phase diagram; temperature_tuning.html in the folder, or here, if not given."""
+    """File for the way over the phase diagram; temperature_tuning.html in the folder if not given, or, of a file
+    NAME.csv, results/NAME_temperature_tuning.html."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         tuning = _tuning(options)
         replay(tuning, table)
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
-        _report(options, tuning, shown, _place(past.store), past.title)
+        _report(options, tuning, shown, _place(past), past.title)
         return OK
     spec = pinned(spec)
     spec.check()
@@ -93,15 +94,15 @@ def main(arguments: Sequence[str]) -> int:
     return _search(replace(options, spec=spec), options.store)
 
 
-def _place(store: Store | None) -> File:
-    """Where the picture of a replay goes: to the results, if these can be written."""
+def _place(past: Recorded) -> File:
+    """Where the picture of a replay goes: to the results, if these are a folder that can be written."""
     try:
-        if store is not None:
-            store.check_writable()
-            return File(store.folder, PICTURE)
+        if past.store is not None:
+            past.store.check_writable()
+            return File(past.store.folder, PICTURE)
     except UsageError:
         pass
-    return checked_file("--picture", PICTURE)
+    return checked_file("--picture", among_results(past.path, PICTURE))
 
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
@@ -190,6 +191,8 @@ def _report(
     unsure = sum(visit.row.get("status") in ("incomplete", "failed") for each in answers for visit in each.visits)
     if unsure:
         print(f"Note: {unsure} of the cells evaluated lack some of their results; what there is was taken.")
+    if note := diverged_note(table):
+        print(note)
     if options.json:
         print(f"Answers: {options.json}")
     diagram = phase_diagram(table, spec.hot_is_low)

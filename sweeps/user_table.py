@@ -36,7 +36,9 @@ RANGES = {
     "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
     "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
-    **dict.fromkeys(("test_error", "validation_error", "train_error", "dense_test_error"), _ERROR),
+    **dict.fromkeys(("n_runs", "n_diverged"), _Range(0, math.inf, "a number of siblings is 0 or more")),
+    **dict.fromkeys(("test_error", "validation_error", "train_error"), _ERROR),
+    **dict.fromkeys(("dense_validation_error", "dense_test_error"), _ERROR),
 }
 
 
@@ -60,6 +62,8 @@ def read_table(path: str) -> pd.DataFrame:
     if lacking:
         there = ", ".join(map(str, table))
         raise UsageError(f"{path} has no column {' and no column '.join(lacking)}; it has {there}.")
+    if "n_diverged" in table and "n_runs" not in table:
+        raise UsageError(f"{path} has a column n_diverged; give n_runs, the siblings that did not diverge, too.")
     # NaN is for cells without results; of those the diverged are known not to have any.
     known = table["lmc"].notna() | (table["status"] == "diverged") if ours else pd.Series(True, index=table.index)
     if not known.any():
@@ -112,7 +116,8 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     everything = pd.MultiIndex.from_product([sorted(set(rows["temperature"])), sorted(set(rows["density"]))])
     table = table.reindex(everything.set_names(["temperature", "load"]))
     table["density"] = table.index.get_level_values("load")
-    known = np.where(table["lmc"].isna(), "diverged", "ok")
+    table["n_diverged"] = table["n_diverged"].fillna(0) if "n_diverged" in table else 0
+    known = np.where(table["lmc"].isna() | (table["n_diverged"] > 0), "diverged", "ok")
     table["status"] = np.where(table.index.isin(counts.index), known, "missing")
     table = table.reset_index().assign(temperature_axis=temperature_axis, load_axis="density")
     table["normalized_test_error"] = normalized_error(table)

@@ -211,7 +211,8 @@ def test_selecting_a_model_of_a_grid_and_of_ones_own(undisturbed, tmp_path, with
         methods = {each["method"]: each for each in answer["selections"]}
         assert list(methods) == ["dense error", "Algorithm 2", "Algorithm 2.1", "oracle"]
         assert methods["oracle"]["regret"] == 0
-        assert methods["dense error"]["dense_test_error"] <= methods["oracle"]["dense_test_error"]
+        assert {each["select_by"] for each in answer["selections"]} == {"dense_validation_error"}
+        assert methods["dense error"]["dense_validation_error"] <= methods["oracle"]["dense_validation_error"]
     stored = run("select_model", "--preset", "smoke", "--out", out, env=without_ray_and_torch)
     assert stored.returncode == 0, stored.stderr
     assert "4 points wanted, 4 stored" in stored.stdout
@@ -226,6 +227,7 @@ def test_selecting_a_model_of_a_grid_and_of_ones_own(undisturbed, tmp_path, with
     (answer,) = answers_of(tmp_path / "b.json")
     assert {each["checkpoint"] for each in answer["selections"]} <= set(map(str, files))
     assert f"Checkpoint 2: {files[1]}" in done.stdout
+    assert {each["select_by"] for each in answer["selections"]} == {"dense_test_error"}
 
 
 TABLE = "temperature,density,lmc,test_error,cka\n1,0.1,-0.01,0.3,0.9\n2,0.1,-0.2,0.2,0.9\n2,0.1,-0.4,0.4,0.9\n"
@@ -236,7 +238,7 @@ def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_to
     here = {"cwd": tmp_path, "env": without_ray_and_torch}
     report = run("report", "table.csv", "--table", "regimes.parquet", **here)
     assert report.returncode == 0, report.stderr
-    assert "Phase diagram: table.csv" in (tmp_path / "phase_diagram.html").read_text()
+    assert "Phase diagram: table.csv" in (tmp_path / "results/table_phase_diagram.html").read_text()
     back = pd.read_parquet(tmp_path / "regimes.parquet")
     assert list(back.columns) == ["temperature", "density", "lmc", "test_error", "cka", "regime"]
     assert list(back["regime"]) == ["II-A", "I", "I"]

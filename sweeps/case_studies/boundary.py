@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sweeps.phase import diverged_of, is_left_out
+
 Strategy = Literal["bisect", "step"]
 Decision = Literal["hotter", "colder", "stop"]
 Row = Mapping[str, Any]
 
 UNDECIDED_ERRORS = 1.0
-"""LMC is undecided within so many standard errors of its threshold."""
+"""LMC is undecided within so many standard errors of its threshold: 68.3 % of normal noise, see :func:`noise`."""
 
 CLEAR_ERRORS = 2.0
-"""A difference of more than so many standard errors is taken for real."""
+"""A difference of more than so many standard errors is taken for real: 95.4 % of normal noise, see :func:`noise`."""
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Visit:
 
     Attributes:
         row: What was measured, in the columns of the phase table.
-        connected: Whether LMC is not below its threshold; None if it is undefined.
+        connected: Whether LMC is not below its threshold; None if it is undefined, or too many siblings diverged.
         decision: Where the search went from here.
         reason: Why.
     """
@@ -31,6 +33,27 @@ class Visit:
     connected: bool | None
     decision: Decision = "stop"
     reason: str = ""
+
+
+def noise(row: Row, errors: float) -> float:
+    """How far noise carries LMC, in units of error; NaN if its standard error is not known.
+
+    A standard error from few siblings is itself uncertain, by a third with 4 degrees of freedom. So it is widened to
+    the quantile of Student's t that covers as much as so many standard errors would if they were known exactly. Each
+    sibling is a degree of freedom, but one for each dense seed, whose own mean is taken off; our interpretation, which
+    holds in a simulation (``tests/sweeps/test_pair_noise.py``).
+
+    Args:
+        row: In columns of the phase table. Without ``n_runs`` and ``n_dense_seeds``, as in tables of one's own, the
+            standard error counts as known exactly.
+        errors: Number of standard errors.
+    """
+    freedom = float(row.get("n_runs", math.nan)) - float(row.get("n_dense_seeds", math.nan))
+    if freedom > 0:  # not if it is NaN
+        from scipy.special import ndtr, stdtrit  # half a second
+
+        errors = float(stdtrit(freedom, ndtr(errors)))
+    return errors * float(row.get("lmc_se", math.nan))
 
 
 class BoundarySearch:
@@ -42,8 +65,9 @@ class BoundarySearch:
     with heat. Where that is in doubt, because a barrier is clearly deeper than one at a colder temperature that may be
     none, it goes on as ``step`` and may need more.
 
-    Both ends of the list are answers, too; if none is connected, the hottest is. A temperature whose LMC is undefined
-    is left out of the list; at one that failed the search ends without an answer.
+    Both ends of the list are answers, too; if none is connected, the hottest is. A temperature whose LMC is undefined,
+    or where too many siblings diverged (:data:`sweeps.phase.MOST_DIVERGED`), is left out of the list; at one that
+    failed the search ends without an answer.
 
     Args:
         temperatures: From hot to cold, at least one.
@@ -51,8 +75,8 @@ class BoundarySearch:
         strategy: How to search.
         lmc_threshold: Siblings with an LMC below it are poorly connected.
         siblings: Siblings of each dense model at first.
-        most_siblings: Where LMC is within its standard error of the threshold, or that error is unknown, as many
-            siblings again are asked for, up to so many.
+        most_siblings: Where LMC is within its noise of the threshold (:data:`UNDECIDED_ERRORS`), or that is unknown, as
+            many siblings again are asked for, up to so many.
     """
 
     def __init__(
@@ -94,35 +118,38 @@ class BoundarySearch:
 
         Args:
             row: Columns of the phase table: ``temperature``, ``lmc``, and, if they are known, ``lmc_se``,
-                ``lmc_se_dense`` and ``status``.
+                ``lmc_se_dense``, ``status``, ``n_diverged``, ``n_runs`` and ``n_dense_seeds``.
         """
         assert self._wanted is not None
         here, (siblings, before) = self._wanted, self._more or (self._siblings, "")
         self._more = None
         lmc, error = float(row["lmc"]), float(row.get("lmc_se", math.nan))
         text = before + (f"LMC {lmc:.3f}" if math.isnan(error) else f"LMC {lmc:.3f} ± {error:.3f}")
-        undecided = not abs(lmc - self._threshold) > UNDECIDED_ERRORS * error  # also if the error is NaN
-        if undecided and not math.isnan(lmc) and siblings < self._most:
+        undecided = not abs(lmc - self._threshold) > noise(row, UNDECIDED_ERRORS)  # also if the error is NaN
+        usable = not math.isnan(lmc) and not is_left_out(row)
+        if undecided and usable and siblings < self._most:
             self._more = min(2 * siblings, self._most), f"{text} with {siblings} siblings was undecided; "
             return
-        visit = Visit(row, None if math.isnan(lmc) else lmc >= self._threshold)
+        visit = Visit(row, lmc >= self._threshold if usable else None)
         self.visits.append(visit)
-        if visit.connected is None and row.get("status") == "failed":
+        if math.isnan(lmc) and row.get("status") == "failed":
             self._wanted, self.failed = None, True
             visit.reason = "it failed"
             return
         self._wanted, self._end = self._next()
         visit.decision, because = self._decision(here)
-        visit.reason = f"{self._found(visit, text, error)}; {because}"
+        visit.reason = f"{self._found(visit, text)}; {because}"
 
-    def _found(self, visit: Visit, text: str, error: float) -> str:
+    def _found(self, visit: Visit, text: str) -> str:
+        if is_left_out(visit.row):
+            return f"{diverged_of(visit.row)} siblings diverged: left out"
         if visit.connected is None:
             return f"LMC is undefined ({visit.row.get('status', 'no value')}): left out"
         distance = abs(visit.row["lmc"] - self._threshold)
         found = f"{text} is not below" if visit.connected else f"{text} is below"
         found += f" {self._threshold:g}: {'connected' if visit.connected else 'Regime I'}"
-        if distance <= UNDECIDED_ERRORS * error:
-            return found + ", though within its standard error"
+        if distance <= noise(visit.row, UNDECIDED_ERRORS):
+            return found + ", though within its noise"
         if distance <= visit.row.get("lmc_se_dense", math.nan):
             return found + ", though dense seeds differ by more"
         return found
@@ -169,9 +196,9 @@ class BoundarySearch:
         known = self._known().values()
         for hot in (visit for visit in known if not visit.connected):
             for cold in (visit for visit in known if self._rank(visit) > self._rank(hot)):
-                errors = [float(visit.row.get("lmc_se", math.nan)) for visit in (hot, cold)]
-                falls = hot.row["lmc"] + CLEAR_ERRORS * math.hypot(*errors) < cold.row["lmc"]  # not if one is NaN
-                if cold.connected or (falls and cold.row["lmc"] + CLEAR_ERRORS * errors[1] >= self._threshold):
+                noises = [noise(visit.row, CLEAR_ERRORS) for visit in (hot, cold)]
+                falls = hot.row["lmc"] + math.hypot(*noises) < cold.row["lmc"]  # not if one is NaN
+                if cold.connected or (falls and cold.row["lmc"] + noises[1] >= self._threshold):
                     return True
         return False
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from metrics.regimes import Thresholds
 from sweeps.case_studies.boundary import BoundarySearch, Row, Strategy, Visit
-from sweeps.phase import none_if_nan, rows_of
+from sweeps.phase import is_left_out, none_if_nan, rows_of
 
 Choice = Literal["best-visited", "boundary"]
 
@@ -127,8 +127,9 @@ class TemperatureTuning:
             else:
                 note = f"no {by} is known, so this is the boundary"
         errors = {temperature: row["test_error"] for temperature, row in cells.items()}
-        complete = not any(math.isnan(errors.get(temperature, math.nan)) for temperature in self.temperatures)
-        best = min(self.temperatures, key=errors.__getitem__) if complete else None
+        allowed = [each for each in self.temperatures if each not in cells or not is_left_out(cells[each])]
+        complete = not any(math.isnan(errors.get(temperature, math.nan)) for temperature in allowed)
+        best = min(allowed, key=errors.__getitem__) if complete and allowed else None
         return Answer(
             load,
             chosen,
@@ -155,7 +156,8 @@ class Answer:
         note: What else there is to say.
         visits: The temperatures evaluated, in order.
         regimes: Their regimes.
-        best_temperature: Lowest test error of all temperatures; None unless all are known.
+        best_temperature: Lowest test error of all temperatures but those where too many siblings diverged; None unless
+            all of these are known.
         best_error: That error.
         chosen_error: Test error at the answer.
     """
@@ -196,6 +198,7 @@ class Answer:
                     "validation_error": none_if_nan(visit.row.get("validation_error", math.nan)),
                     "test_error": none_if_nan(visit.row.get("test_error", math.nan)),
                     "siblings": none_if_nan(visit.row.get("n_runs", math.nan)),
+                    "diverged": visit.row.get("n_diverged", 0),
                     "decision": visit.decision,
                     "reason": visit.reason,
                 }

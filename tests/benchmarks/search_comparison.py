@@ -1,9 +1,10 @@
 """What people would use instead of the search: ``python tests/benchmarks/search_comparison.py RESULTS [RESULTS ...]``.
 
-On the tables of complete grids: the search in its variants, the grid, random search, Optuna's TPE, ASHA and the default
-temperature. All but Algorithm 1's boundary choose by validation error, and are judged by the mean over all densities of
-the test error above the lowest. Writes ``search_comparison.csv`` and ``.html`` into the folder where it is typed. ASHA
-needs the validation errors on the way, which ``early_regime.py`` records; where there are none it is left out.
+On the tables of complete grids, folders or those recorded (``tests/sweeps/recorded/*.csv``): the search in its
+variants, the grid, random search, Optuna's TPE, ASHA and the default temperature. All but Algorithm 1's boundary choose
+by validation error, and are judged by the mean over all densities of the test error above the lowest; differences come
+with 95 % intervals over the densities. Writes ``search_comparison.csv`` and ``.html`` into ``results``. ASHA needs the
+validation errors on the way, which ``early_regime.py`` records; where there are none it is left out.
 ``search_comparison_live.py`` trains for real.
 """
 
@@ -21,14 +22,17 @@ import numpy as np
 import optuna
 import pandas as pd
 import plotly.graph_objects as go
+from comparisons import complete_grid, said
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.phase import rows_of
-from sweeps.recorded import open_recorded
 from sweeps.replay import replay
 from sweeps.spec import SweepSpec
+
+RESULTS = Path("results")
+"""Where its table and picture go: git ignores it."""
 
 SEEDS = 40
 """Repetitions of what is random and cannot be computed exactly."""
@@ -152,14 +156,11 @@ def searches(spec: SweepSpec, table: pd.DataFrame) -> Iterator[tuple[str, float,
 
 def compare(folder: str) -> pd.DataFrame:
     """One row for each method, density and number of evaluations."""
-    past = open_recorded(folder, None)
-    table = past.table(past.spec.thresholds)
+    spec, table = complete_grid(folder)
     recorded = Path(folder) / "early.csv"
     early = pd.read_csv(recorded) if recorded.exists() else None
-    complete = early is not None and len(early) == 3 * len(past.spec.points()) * math.comb(
-        len(past.spec.retrain_seeds), 2
-    )
-    cells = cells_of(past.spec, table, early if complete else None)
+    complete = early is not None and len(early) == 3 * len(spec.points()) * math.comb(len(spec.retrain_seeds), 2)
+    cells = cells_of(spec, table, early if complete else None)
     rows: list[tuple[str, float, float, float]] = []
     for load, each in cells.items():
         count = len(each.test)
@@ -175,20 +176,27 @@ def compare(folder: str) -> pd.DataFrame:
             rows += [(name, load, place, regret) for place, regret in enumerate(tpe(each, startup), start=1)]
         if each.early:
             rows.append(("ASHA", load, *asha(each)))
-    rows += list(searches(past.spec, table))
-    return pd.DataFrame(rows, columns=["method", "density", "evaluations", "regret"]).assign(grid=Path(folder).name)
+    rows += list(searches(spec, table))
+    return pd.DataFrame(rows, columns=["method", "density", "evaluations", "regret"]).assign(grid=Path(folder).stem)
 
 
 def matched(rows: pd.DataFrame) -> pd.DataFrame:
-    """Every variant of the search, and what others reach with as many evaluations at every density."""
-    place = ["grid", "density", "evaluations"]
-    ours = rows[rows["method"].str.contains("step|bisect")]
-    table = ours.groupby("method", sort=False)[["evaluations", "regret"]].mean()
-    for other in CURVES:
+    """Every variant of the search at every density, and what others reach there with as many evaluations."""
+    ours = rows[rows["method"].str.contains("step|bisect")].sort_values(["grid", "density"], kind="stable")
+    for other in (*CURVES, "default", "grid"):
+        place = ["grid", "density", *(["evaluations"] if other in CURVES else [])]
         theirs = rows[rows["method"] == other].set_index(place)["regret"]
-        with_them = ours.assign(other=[theirs[tuple(cell)] for cell in ours[place].itertuples(index=False)])
-        table[other] = with_them.groupby("method", sort=False)["other"].mean()
-    return table
+        ours = ours.assign(**{other: [theirs[tuple(cell)] for cell in ours[place].itertuples(index=False)]})
+    return ours
+
+
+def gains(ours: pd.DataFrame) -> pd.DataFrame:
+    """How much less regret the search has than others: means over the densities with 95 % intervals."""
+    variants = ours.groupby("method", sort=False)
+    names = [*CURVES, "default", "grid"]
+    return pd.DataFrame(
+        {name: variants.apply(lambda some, name=name: said(some[name] - some["regret"])) for name in names}
+    )
 
 
 def draw(rows: pd.DataFrame) -> go.Figure:
@@ -223,17 +231,20 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     rows = pd.concat([compare(folder) for folder in sys.argv[1:]], ignore_index=True)
-    rows.to_csv("search_comparison.csv", index=False)
-    draw(rows).write_html("search_comparison.html", include_plotlyjs=True)
-    with pd.option_context("display.width", 200):
+    RESULTS.mkdir(exist_ok=True)
+    rows.to_csv(RESULTS / "search_comparison.csv", index=False)
+    draw(rows).write_html(RESULTS / "search_comparison.html", include_plotlyjs=True)
+    with pd.option_context("display.width", 250):
         means = rows.groupby(["method", "grid"], sort=False)[["evaluations", "regret"]].mean().unstack()
         single = means[~means.index.isin(CURVES)].round(4)
         print(f"Mean evaluations and regret, by grid:\n{single.to_string()}\n")
         curves = rows[rows["method"].isin(CURVES)]
         curves = curves.pivot_table(index="evaluations", columns="method", values="regret").round(4)
         print(f"By evaluations, all grids:\n{curves.to_string()}\n")
-        ours = matched(rows).round(4)
-        print(f"The search, and others with as many evaluations at every density:\n{ours.to_string()}")
+        ours = matched(rows)
+        means = ours.groupby("method", sort=False)[["evaluations", "regret", *CURVES]].mean().round(4)
+        print(f"The search, and others with as many evaluations at every density:\n{means.to_string()}\n")
+        print(f"How much less regret the search has, with 95 % intervals over densities:\n{gains(ours).to_string()}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from sweeps.errors import UsageError
-from sweeps.phase import phase_table
+from sweeps.phase import diverged_note, phase_table
 from sweeps.phase_diagram import boundaries, draw, phase_diagram
 from sweeps.presets import PRESETS
 from sweeps.schema import PHASE
@@ -59,7 +59,7 @@ def test_cells_are_means_over_siblings_pairs_and_dense_seeds(filled):
     assert ours["seconds"] == 12
 
 
-def test_the_standard_error_of_lmc_is_the_jackknife_over_siblings(store, made_up):
+def test_the_standard_error_of_lmc_is_the_corrected_jackknife_over_siblings(store, made_up):
     stage = SPEC.points()[0]
     rows = made_up(stage)
     lmcs = [-0.1, -0.2, -0.4]
@@ -67,7 +67,7 @@ def test_the_standard_error_of_lmc_is_the_jackknife_over_siblings(store, made_up
     store.record(stage, rows, "cpu")
     ours = cell(table_of(SPEC, store), 3, 0.1)
     mean = sum(lmcs) / 3  # leaving one sibling out leaves one pair
-    assert ours["lmc_se"] == pytest.approx(math.sqrt(2 / 3 * sum((lmc - mean) ** 2 for lmc in lmcs)))
+    assert ours["lmc_se"] == pytest.approx(math.sqrt(1.5 / 3 * 2 / 3 * sum((lmc - mean) ** 2 for lmc in lmcs)))
     other = SPEC.points()[len(SPEC.points()) // 2]
     store.record(other, made_up(other, lmc=0.7), "cpu")
     both = cell(table_of(SPEC, store), 3, 0.1)  # the other dense seed's siblings agree, far from the first's
@@ -101,7 +101,7 @@ def test_one_dense_seed_with_a_single_pair_leaves_no_standard_error(store, made_
     assert ours["lmc_se_dense"] == pytest.approx(0.02)
 
 
-def test_dense_test_error_is_that_of_all_dense_models_or_none(store):
+def test_dense_errors_are_those_of_all_dense_models_or_none(store):
     common = {"status": "ok", "message": "", "seconds": 1.0}
     for point in (stage.point for stage in SPEC.points() if stage.label.load == 0.1):
         if (point.dense.seed, point.epoch) != (2, 10):
@@ -112,8 +112,13 @@ def test_dense_test_error_is_that_of_all_dense_models_or_none(store):
     both, one = cell(table, 3, 0.2), cell(table, 10, 0.2)
     assert both["dense_validation_error"] == pytest.approx(0.15)
     assert both["dense_test_error"] == pytest.approx(0.3)
-    assert one["dense_validation_error"] == pytest.approx(0.1)
+    assert math.isnan(one["dense_validation_error"])
     assert math.isnan(one["dense_test_error"])
+    run = next(stage.point.dense for stage in SPEC.points() if stage.point.dense.seed == 2)
+    row = common | {"status": "diverged", "dense": run.key, "epoch": 10, "test_error": math.nan}
+    store.record(DenseStage(run, (10,)), {"dense": [row]}, "cpu")
+    one = cell(table_of(SPEC, store), 10, 0.2)
+    assert (one["dense_validation_error"], one["dense_test_error"]) == (pytest.approx(0.1), pytest.approx(0.2))
 
 
 def test_a_sweep_without_results_has_its_cells(store):
@@ -141,6 +146,62 @@ def test_regimes_and_statuses(filled, store):
     assert cell(table, 3, 0.4)["status"] == "failed"
     assert cell(table, 10, 0.4)["status"] == "missing"
     assert cell(table, 10, 0.4)["regime"] is None
+
+
+@pytest.fixture
+def diverging(store, made_up):
+    """At 0.1 two of six siblings of temperature 3 diverged, and seem the best; at 0.2 one of temperature 10."""
+    for stage in SPEC.points():
+        cell = (stage.label.temperature, stage.label.load, stage.point.dense.seed)
+        best = cell[:2] == (3, 0.1)
+        rows = made_up(stage, error=0.05 if best else 0.1, cka=0.99 if best else 0.95)
+        gone = {(3, 0.1, 1): {1}, (3, 0.1, 2): {3}, (10, 0.2, 1): {2}}.get(cell, set())
+        for row in rows["runs"]:
+            if row["retrain_seed"] in gone:
+                row |= {"status": "diverged", "test_error": math.nan}
+        for row in rows["pairs"]:
+            if gone & {row["first_seed"], row["second_seed"]}:
+                row |= {"status": "diverged", "lmc": math.nan, "cka": math.nan}
+        store.record(stage, rows, "cpu")
+    return store
+
+
+def test_diverged_siblings_are_counted_and_a_cell_of_which_a_third_did_is_no_best(diverging):
+    table = table_of(replace(SPEC, cka_rule="relative", cka_margin=0.02), diverging)
+    worse, better, whole = cell(table, 3, 0.1), cell(table, 10, 0.2), cell(table, 10, 0.1)
+    assert [(row["n_diverged"], row["n_runs"], row["n_pairs"]) for row in (worse, better, whole)] == [
+        (2, 4, 2),
+        (1, 5, 4),
+        (0, 6, 6),
+    ]
+    assert [row["status"] for row in (worse, better, whole)] == ["diverged", "diverged", "ok"]
+    assert worse["test_error"] == pytest.approx(0.05)
+    assert math.isnan(worse["normalized_test_error"])
+    assert whole["normalized_test_error"] == better["normalized_test_error"] == 0
+    assert [row["regime"] for row in (worse, better, whole)] == [None, "II-B", "II-B"]  # not compared with CKA 0.99
+
+
+def test_of_a_dense_model_that_diverged_all_siblings_did(filled):
+    assert cell(table_of(SPEC, filled), 10, 0.2)["n_diverged"] == 6
+
+
+def test_diverged_siblings_are_told(diverging):
+    table = table_of(SPEC, diverging)
+    assert diverged_note(table) == (
+        "Note: siblings diverged and are in no mean: epochs 3 at density 0.1 (2 of 6), epochs 10 at density 0.2 "
+        "(1 of 6); 1 of these cells, a third or more of whose siblings did, are never chosen."
+    )
+    diagram = phase_diagram(table, hot_is_low=True)
+    assert diagram.marks == [["×", "II-B"], ["II-B", "II-B×"]]
+    assert diagram.legend == "× diverged (3 siblings in 2 cells; without a regime where a third or more did)"
+    assert "2 siblings diverged, and are in no mean" in diagram.hover[0][0]
+    assert "diverged" not in diagram.hover[0][1]
+
+
+def test_nothing_is_told_where_none_diverged(store, made_up):
+    for stage in SPEC.points():
+        store.record(stage, made_up(stage), "cpu")
+    assert diverged_note(table_of(SPEC, store)) == ""
 
 
 def test_points_that_lost_their_pairs_are_named(filled):
@@ -171,7 +232,7 @@ def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
     assert diagram.temperatures == ["3", "10"]
     assert diagram.loads == ["0.1", "0.2"]
     assert diagram.marks == [["I", "II-B…"], ["II-A", "×"]]
-    assert diagram.legend == "… incomplete, × diverged"
+    assert diagram.legend.startswith("… incomplete, × diverged (6 siblings in 1 cells")
     assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
     assert math.isnan(diagram.values["cka"][1][1])
     assert "lmc -0.3030 ± 0.0000 over siblings, ± 0.0030 over dense seeds" in diagram.hover[0][0]

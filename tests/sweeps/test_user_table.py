@@ -111,3 +111,16 @@ def test_too_many_cells_to_draw_are_said(tmp_path):
     many = pd.DataFrame({"temperature": range(1, 2001), "density": [(n + 1) / 2000 for n in range(2000)]})
     with pytest.raises(UsageError, match="more than 100,000 cells"):
         phase_of(many.assign(lmc=0.0, test_error=0.1), "epochs", THRESHOLDS)
+
+
+def test_siblings_that_diverged_count_if_the_table_says_so(written):
+    counted = GOOD.replace("error\n", "error,n_runs,n_diverged\n").replace("0.3\n", "0.3,4,2\n")
+    rows = read_table(written(counted.replace("0.2\n", "0.2,5,1\n")))
+    table = phase_of(rows, "epochs", THRESHOLDS)
+    assert list(table["regime"]) == [None, "II"]
+    assert list(table["status"]) == ["diverged", "diverged"]
+    assert list(phase_of(read_table(written(GOOD)), "epochs", THRESHOLDS)["n_diverged"]) == [0, 0]
+    with pytest.raises(UsageError, match="has a column n_diverged; give n_runs"):
+        read_table(written(GOOD.replace("lmc,", "lmc,n_diverged,").replace("-0.2,", "-0.2,1,")))
+    with pytest.raises(UsageError, match="row 1: n_diverged is -2; a number of siblings is 0 or more"):
+        read_table(written(counted.replace("4,2", "4,-2").replace("0.2\n", "0.2,5,1\n")))

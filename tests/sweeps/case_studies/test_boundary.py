@@ -121,6 +121,19 @@ def test_what_is_undefined_is_left_out():
     assert found.visits[0].reason == "LMC is undefined (no value): left out; hotter, to 0"
 
 
+@pytest.mark.parametrize("strategy", ["step", "bisect"])
+def test_where_a_third_of_the_siblings_diverged_is_left_out_and_not_asked_again(strategy):
+    found = BoundarySearch([1, 2, 3], 2, strategy, THRESHOLD, siblings=3, most_siblings=6)
+    few, many = {"n_diverged": 1, "n_runs": 5}, {"n_diverged": 2, "n_runs": 4}
+    found.tell({"temperature": 2, "lmc": -0.049, "lmc_se": 0.01, "status": "diverged"} | many)
+    assert found.visits[0].connected is None
+    assert found.visits[0].reason.startswith("2 of 6 siblings diverged: left out; ")
+    while found.wanted:
+        found.tell({"temperature": found.wanted[0], "lmc": CONNECTED, "lmc_se": 0.001} | few)
+    assert (found.boundary, found.failed) == (3, False)
+    assert 2 not in visited(found)[1:]
+
+
 def ask(found, lmc, error):
     temperature, siblings = found.wanted
     found.tell({"temperature": temperature, "lmc": lmc, "lmc_se": error})
@@ -138,8 +151,19 @@ def test_more_siblings_only_where_noise_leaves_it_undecided():
     assert (first.connected, second.connected) == (False, False)
     assert first.reason == (
         "LMC -0.048 ± 0.010 with 3 siblings was undecided; LMC -0.055 ± 0.008 with 6 siblings was undecided; "
-        "LMC -0.051 ± 0.002 is below -0.05: Regime I, though within its standard error; hotter, to 1"
+        "LMC -0.051 ± 0.002 is below -0.05: Regime I, though within its noise; hotter, to 1"
     )
+
+
+def test_a_standard_error_of_few_siblings_counts_for_less():
+    """With 4 degrees of freedom 0.0100 reaches as far as 0.0114 would if it were exact, with 10 as 0.0105."""
+    found = BoundarySearch([1, 2], 2, "bisect", THRESHOLD, siblings=3, most_siblings=6)
+    row = {"temperature": 2, "lmc": -0.061, "lmc_se": 0.01, "n_dense_seeds": 2}
+    found.tell(row | {"n_runs": 6})
+    assert found.wanted == (2, 6)
+    found.tell(row | {"n_runs": 12})
+    assert found.wanted == (1, 3)
+    assert found.visits[0].reason.endswith("LMC -0.061 ± 0.010 is below -0.05: Regime I; hotter, to 1")
 
 
 def test_one_pair_says_nothing_about_noise():

@@ -61,3 +61,36 @@ def test_what_is_not_known_is_not_guessed():
     assert select(diverged, THRESHOLD)[0].as_json()["test_error"] is None
     dense_diverged = [*CANDIDATES, candidate(80, math.nan, math.nan, math.nan, math.nan)]
     assert chosen(dense_diverged) == chosen(CANDIDATES)
+
+
+def test_a_model_of_whose_siblings_a_third_diverged_is_no_candidate():
+    siblings = [{"n_diverged": 2, "n_runs": 4}, {"n_diverged": 1, "n_runs": 5}]
+    best_of_all = candidate(80, 0.01, 0.0, 0.999, 0.01)
+    assert chosen([*CANDIDATES, best_of_all | siblings[0]]) == chosen(CANDIDATES)
+    assert select([*CANDIDATES, best_of_all | siblings[0]], THRESHOLD)[3].regret == 0
+    assert set(chosen([*CANDIDATES, best_of_all | siblings[1]]).values()) == {80}
+
+
+def by(candidates, select_by=None):
+    """Error that decided, and the choices of the two methods that it decides."""
+    first, second, *_ = select(candidates, THRESHOLD, select_by)
+    return first.select_by, first.chosen and first.chosen["temperature"], second.chosen and second.chosen["temperature"]
+
+
+def test_dense_models_are_compared_by_their_validation_error_where_it_is_known_of_all():
+    validation = (0.01, 0.03, 0.04, 0.02)
+    both = [row | {"dense_validation_error": error} for row, error in zip(CANDIDATES, validation, strict=True)]
+    assert by(both) == ("dense_validation_error", 10, 10)
+    assert select(both, THRESHOLD)[0].reason == "lowest dense validation error"
+    assert by(both, "dense_test_error") == by(CANDIDATES) == ("dense_test_error", 40, 20)
+    assert select(both, THRESHOLD)[0].as_json()["dense_validation_error"] == 0.01
+    gap = [*both[:3], both[3] | {"dense_validation_error": math.nan}]
+    assert by(gap) == ("dense_test_error", 40, 20)
+    assert by(gap, "dense_validation_error") == ("dense_validation_error", None, 10)  # 30 is in Regime I
+
+
+def test_a_gap_of_what_is_no_candidate_is_none():
+    known = [row | {"dense_validation_error": row["dense_test_error"]} for row in CANDIDATES]
+    diverged = candidate(80, math.nan, -0.01, 0.9, 0.1) | {"n_diverged": 3, "n_runs": 3}
+    failed = candidate(80, math.nan, math.nan, math.nan, math.nan)
+    assert by([*known, diverged, failed]) == by(known) == ("dense_validation_error", 40, 20)

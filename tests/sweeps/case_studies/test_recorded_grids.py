@@ -4,7 +4,10 @@ import math
 from pathlib import Path
 from statistics import fmean
 
+import pandas as pd
 import pytest
+from comparisons import interval
+from model_selection import regrets
 
 from sweeps.case_studies.model_selection import select
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
@@ -80,13 +83,49 @@ def test_evaluations_and_regret_are_those_of_the_docs(how, evaluations, regret):
     assert fmean(answer.regret for answer in found) == pytest.approx(regret, abs=0.00005)
 
 
-def test_model_selection_is_that_of_the_docs():
+def selections():
+    """Regret of each method at every grid and density."""
     regrets = {}
     for grid in GRIDS:
         spec, table = recorded(grid)
         for load in spec.loads:
             for choice in select(rows_of(table[table["load"] == load]), spec.lmc_threshold):
-                regrets.setdefault(choice.method, []).append(choice.regret)
+                assert choice.select_by == "dense_test_error"  # the only one recorded
+                regrets.setdefault(choice.method, {})[grid, load] = choice.regret
+    return regrets
+
+
+def test_model_selection_is_that_of_the_docs():
+    regrets = {method: list(values.values()) for method, values in selections().items()}
     assert {method: fmean(values) for method, values in regrets.items()} == pytest.approx(
         {"dense error": 0.0076, "Algorithm 2": 0.0048, "Algorithm 2.1": 0.0060, "oracle": 0.0}, abs=0.00005
     )
+
+
+def test_what_algorithm_2_gains_is_that_of_the_docs():
+    found = selections()
+    gain = {cell: found["dense error"][cell] - found["Algorithm 2"][cell] for cell in found["Algorithm 2"]}
+    assert interval([gain[cell] for cell in sorted(gain)]) == pytest.approx((0.0027, -0.0015, 0.0067), abs=0.00005)
+    fashion = {cell: value for cell, value in gain.items() if cell[0] != "digits"}
+    assert interval([fashion[cell] for cell in sorted(fashion)]) == pytest.approx((0.0053, 0.0019, 0.0095), abs=0.00005)
+    assert {value for (_, load), value in gain.items() if load in (0.2, 0.4)} == {0}
+    assert {grid: gain[grid, 0.03] > 0 for grid in GRIDS} == {grid: grid != "digits" for grid in GRIDS}
+    assert fmean(gain[grid, 0.03] for grid in GRIDS) < 0
+
+
+def test_with_dense_models_trained_again_it_gains_what_the_docs_say():
+    rows = pd.DataFrame([row for grid in GRIDS for row in regrets(str(FOLDER / f"{grid}.csv"))])
+    found = rows.pivot(index=["compared by", "grid", "density"], columns="method", values="regret")
+    for error, method, expected in (
+        ("dense_validation_error", "Algorithm 2", (0.0043, 0.0013, 0.0077)),
+        ("dense_validation_error", "Algorithm 2.1", (0.0041, 0.0016, 0.0069)),
+        ("dense_test_error", "Algorithm 2", (0.0034, -0.0009, 0.0074)),
+        ("dense_test_error", "Algorithm 2.1", (0.0026, -0.0015, 0.0063)),
+    ):
+        own = found.loc[f"{error}, again"]
+        assert interval(own["dense error"] - own[method]) == pytest.approx(expected, abs=0.00005)
+
+
+def test_an_interval_is_that_of_means_over_resampled_pairs():
+    assert interval([0.25] * 3) == (0.25, 0.25, 0.25)
+    assert interval([0, 1]) == (0.5, 0, 1)  # a quarter of the resamples has the mean 0, another 1

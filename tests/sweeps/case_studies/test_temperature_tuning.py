@@ -110,3 +110,16 @@ def test_a_load_without_any_defined_lmc_has_no_answer():
     nothing = table().assign(lmc=math.nan, status="diverged")
     found = answers(table=nothing)[0.1]
     assert (found.temperature, found.regime, found.note) == (None, None, "no temperature could be evaluated")
+
+
+def test_where_a_third_of_the_siblings_diverged_is_neither_chosen_nor_the_best():
+    some = table().assign(n_diverged=0, n_runs=6)
+    lowest = (some["temperature"] == 2) & (some["load"] == 0.2)
+    some.loc[lowest, ["n_diverged", "n_runs"]] = 2, 4
+    found = answers(start=2, strategy="step", table=some)[0.2]
+    assert found.visits[0].reason.startswith("2 of 6 siblings diverged: left out")
+    assert found.as_json("density")["visited"][0]["diverged"] == 2
+    assert (found.temperature, found.best_temperature, found.regret) == (4, 4, 0)
+    some["n_diverged"], some["n_runs"] = 6, 0
+    found = answers(table=some)[0.2]
+    assert (found.temperature, found.best_temperature, found.note) == (None, None, "no temperature could be evaluated")

@@ -1,0 +1,118 @@
+"""Commands that read results, as a person would type them: they build no model and leave nothing beside the results."""
+
+import json
+import subprocess
+import time
+from dataclasses import replace
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from support import PATIENCE, ROOT, command, free_port, run
+
+from sweeps.presets import PRESETS
+from sweeps.store import Store
+from trainables.folders import LocalFolder
+from trainables.stages import DenseStage, dense_name
+
+EVIL = "from pathlib import Path\n\nPath('imported').touch()\n\n\ndef make(channels, classes): ...\n"
+
+
+@pytest.fixture
+def planted(tmp_path, made_up):
+    """Complete results of a user's model, and in the folder where commands are typed a module of its name."""
+    (tmp_path / "evil.py").write_text(EVIL)
+    spec = replace(PRESETS["smoke"], model="evil:make#0123456789ab")
+    store = Store(tmp_path / "planted")
+    store.set_spec(spec)
+    for stage in spec.points():
+        run, epoch = stage.point.dense, stage.point.epoch
+        row = {"dense": run.key, "epoch": epoch, "status": "ok", "message": "", "seconds": 1.0, "train_error": 0.1}
+        row["losses"] = [1.0] * epoch
+        store.record(DenseStage(run, (epoch,)), {"dense": [row]}, "cpu")
+        LocalFolder(tmp_path / "planted").write(f"artifacts/dense/{run.key}/{dense_name(epoch)}.pt", b"no model")
+        store.record(stage, made_up(stage), "cpu")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("select_model", ["--replay", "planted"]),
+        ("tune_temperature", ["--replay", "planted"]),
+        ("report", ["planted"]),
+        ("report", ["planted", "--tensorboard", "events"]),
+        ("status", ["planted"]),
+    ],
+)
+def test_no_module_that_results_name_is_imported(planted, name, arguments):
+    done = run(name, *arguments, cwd=planted)
+    assert done.returncode == 0, done.stderr
+    assert not (planted / "imported").exists()
+
+
+def test_nor_by_the_live_diagram(planted):
+    port = free_port()
+    serving = subprocess.Popen(command("report", "planted", "--serve", "--port", port), cwd=planted)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/diagram.json") as page:
+                    answer = json.load(page)
+                break
+            except URLError:
+                assert serving.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+    finally:
+        serving.terminate()
+        serving.wait()
+    assert answer["figure"]["data"]
+    assert not (planted / "imported").exists()
+
+
+def test_pictures_of_a_table_go_where_results_go(tmp_path):
+    """In a folder with this project's .gitignore, git then sees nothing new."""
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    (tmp_path / "measured.csv").write_text("temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n")
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    commands = ("tune_temperature", "--replay"), ("report",), ("select_model", "--replay")
+    said = ""
+    for name, *option in commands:
+        done = run(name, *option, "measured.csv", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        said += done.stdout
+    for file in ("results/measured_temperature_tuning.html", "results/measured_phase_diagram.html"):
+        assert file in said
+        assert (tmp_path / file).stat().st_size > 1_000_000
+    seen = [*git, "status", "--porcelain", "--untracked-files=all"]
+    assert "??" not in subprocess.run(seen, capture_output=True, text=True, check=True).stdout
+
+
+def test_commands_say_that_siblings_diverged(tmp_path):
+    rows = "1,0.1,-0.2,0.3,4,2\n2,0.1,-0.01,0.2,6,0\n"
+    (tmp_path / "measured.csv").write_text("temperature,density,lmc,test_error,n_runs,n_diverged\n" + rows)
+    for name, *option in ("tune_temperature", "--replay"), ("report",), ("select_model", "--replay"):
+        done = run(name, *option, "measured.csv", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "Note: siblings diverged and are in no mean: epochs 1 at density 0.1 (2 of 6); 1 of" in done.stdout
+
+
+def test_which_error_of_dense_models_chose_is_said(tmp_path):
+    columns = "temperature,density,lmc,test_error,dense_test_error,dense_validation_error\n"
+    (tmp_path / "measured.csv").write_text(columns + "1,0.1,-0.01,0.3,0.2,0.1\n2,0.1,-0.01,0.2,0.1,0.2\n")
+    for option, chosen, said in (
+        ([], 1, "Dense error: dense_validation_error.\n"),
+        (["--select-by", "dense_test_error"], 2, "Dense error: dense_test_error, so the test images choose"),
+    ):
+        done = run("select_model", "--replay", "measured.csv", "--json", "a.json", *option, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        (answer,) = json.loads((tmp_path / "a.json").read_text())
+        assert {each["temperature"] for each in answer["selections"][:2]} == {chosen}
+    done = run("select_model", "--replay", "measured.csv", "--select-by", "test_error", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
