@@ -28,22 +28,23 @@ def carry_out(
         progress: Shows it.
 
     Raises:
-        UsageError: If it cannot start.
+        UsageError: If it cannot start, or another sweep is at work in the store.
     """
     if options.address is None:
         # As Ray does on macOS and Windows, and before it is imported: its own ports are on loopback alone.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    from sweeps.runner import Interrupted, check_nodes, ray_cluster, run
+    with store.shared(options.alongside):  # before Ray is imported: who is refused is told at once
+        from sweeps.runner import Interrupted, check_nodes, ray_cluster, run
 
-    try:
-        with ray_cluster(options), store.shared(), Heartbeat(progress, store) as heartbeat:
-            if options.address is not None:
-                check_nodes(store)
-            started()
-            run(plan, store, options, progress, heartbeat)
-    except Interrupted:
-        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
-        return False
+        try:
+            with ray_cluster(options), Heartbeat(progress, store) as heartbeat:
+                if options.address is not None:
+                    check_nodes(store)
+                started()
+                run(plan, store, options, progress, heartbeat)
+        except Interrupted:
+            print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
+            return False
     return True
 
 

@@ -50,6 +50,9 @@ class RunOptions:
     checkpoint_seconds: float = 30
     """A training is saved at the first epoch that ends after so many seconds: that is lost at most with a worker."""
 
+    alongside: bool = False
+    """Go on although another sweep is at work in --out: both may compute the same points, and replace each other's."""
+
     def check(self) -> None:
         """Raise UsageError for values that can never work."""
         cores = machine_cores()
