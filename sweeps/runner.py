@@ -19,9 +19,11 @@ from sweeps.errors import UsageError
 from sweeps.heartbeat import Heartbeat
 from sweeps.options import RunOptions
 from sweeps.plan import Outcome, Plan
+from sweeps.preflight import told
 from sweeps.progress import SweepProgress
 from sweeps.store import Store
-from trainables.stages import Stage
+from trainables.models.sources import Source, sources
+from trainables.stages import DenseStage, Stage
 
 # Read by Ray when it is imported.
 os.environ.update(
@@ -84,6 +86,7 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, 
             device="cuda" if options.gpus_per_trial else "cpu",
             checkpoint_seconds=options.checkpoint_seconds,
             data_folder=_everywhere(options.data_folder),
+            sources=_sources(plan),
         )
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
         while plan.left and not stop:
@@ -120,6 +123,13 @@ def _stages_at_a_time(resources: Mapping[str, float]) -> int:
     have = ray.cluster_resources()
     slots = min(have.get(kind.upper(), 0) / need for kind, need in resources.items() if need)
     return max(1000, 100 * int(slots))
+
+
+def _sources(plan: Plan) -> dict[str, Source]:
+    """What workers need of the users' models."""
+    runs = (stage.run if isinstance(stage, DenseStage) else stage.point.dense for stage in plan.left)
+    with told():
+        return sources({run.model for run in runs})
 
 
 def _everywhere(folder: str) -> str:

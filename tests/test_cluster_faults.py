@@ -44,10 +44,10 @@ def ray(*arguments):
 class Nodes:
     """A head that runs no trials, and two nodes with a core each; nodes can vanish and come."""
 
-    def __init__(self, environment):
+    def __init__(self, environment, before=()):
         self.environment = environment
         self.process = subprocess.Popen(
-            [sys.executable, "-c", NODES],
+            [*before, sys.executable, "-c", NODES],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -68,10 +68,11 @@ class Nodes:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def start_grid(self, out, *arguments):
+    def start_grid(self, out, *arguments, cwd=None):
         options = ["--preset", "smoke", "--out", out, "--address", self.address, "--checkpoint-seconds", "0.001"]
         return subprocess.Popen(
             command("grid", *options, *arguments),
+            cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -222,6 +223,36 @@ def test_a_node_that_comes_later_and_does_not_share_the_folder_ends_the_sweep(no
         printed = driver.communicate(timeout=PATIENCE)[0]
     assert driver.returncode == 2, printed
     assert f"{shared}/results is another folder on" in printed
+
+
+OWN_MODEL = """
+from torch import nn
+from myparts.head import head
+
+def small(channels, classes):
+    return nn.Sequential(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.Flatten(), head(classes))
+"""
+OWN_PART = """
+from torch import nn
+
+def head(classes):
+    return nn.Linear(288, classes)
+"""
+
+
+def test_a_users_model_is_trained_on_nodes_that_do_not_have_its_files(environment, undisturbed, tmp_path):
+    typed = tmp_path / "typed"
+    nodes = Nodes(environment, hidden(typed))
+    try:
+        (typed / "myparts").mkdir()
+        (typed / "mymodels.py").write_text(OWN_MODEL)
+        (typed / "myparts" / "head.py").write_text(OWN_PART)
+        driver = nodes.start_grid(tmp_path / "results", "--model", "mymodels:small", cwd=typed)
+        printed = driver.communicate(timeout=PATIENCE)[0]
+    finally:
+        nodes.close()
+    assert driver.returncode == 0, printed
+    assert "4 of 4 points done" in printed
 
 
 def test_a_job_runs_a_grid_on_a_cluster_that_wants_a_token(undisturbed, tmp_path):

@@ -14,6 +14,7 @@ from ray import tune
 from trainables.attempt import Machine
 from trainables.execution import execute
 from trainables.folders import Folder, passes
+from trainables.models.sources import Source, install
 from trainables.siblings import Execution, Rows
 from trainables.stages import Stage
 
@@ -46,9 +47,16 @@ class StageTrainable(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
-        self, config: dict[str, Any], store: Store, device: str, checkpoint_seconds: float, data_folder: str
+        self,
+        config: dict[str, Any],
+        store: Store,
+        device: str,
+        checkpoint_seconds: float,
+        data_folder: str,
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         """Begin with the first stage of this worker."""
+        install(sources or {})
         self._busy, self._idle, self._changed = 0.0, 0.0, time.perf_counter()
         _keep_freed_memory()
         threads = torch.get_num_threads()
