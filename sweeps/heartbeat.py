@@ -9,9 +9,8 @@ from types import TracebackType
 from sweeps.errors import UsageError
 from sweeps.parts import MERGE_AT
 from sweeps.progress import SweepProgress
+from sweeps.signs import BEAT_SECONDS
 from sweeps.store import Store
-
-BEAT_SECONDS = 5.0
 
 
 class Heartbeat:

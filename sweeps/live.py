@@ -28,21 +28,22 @@ def carry_out(
         progress: Shows it.
 
     Raises:
-        UsageError: If it cannot start.
+        UsageError: If it cannot start, or another sweep is at work in the store.
     """
     if options.address is None:
         # As Ray does on macOS and Windows, and before it is imported: its own ports are on loopback alone.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    from sweeps.runner import Interrupted, ray_cluster, run, unable_nodes
+    with store.shared(options.alongside):  # before Ray is imported: who is refused is told at once
+        from sweeps.runner import Interrupted, ray_cluster, run, unable_nodes
 
-    try:
-        with ray_cluster(options), store.shared(), Heartbeat(progress, store) as heartbeat:
-            left_out = {} if options.address is None else unable_nodes(store)
-            started()
-            run(plan, store, options, progress, heartbeat, left_out)
-    except Interrupted:
-        print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
-        return False
+        try:
+            with ray_cluster(options), Heartbeat(progress, store) as heartbeat:
+                left_out = {} if options.address is None else unable_nodes(store)
+                started()
+                run(plan, store, options, progress, heartbeat, left_out)
+        except Interrupted:
+            print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
+            return False
     return True
 
 

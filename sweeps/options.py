@@ -54,6 +54,9 @@ class RunOptions:
     keep: Keep = "siblings"
     """Retrained models to keep once they are measured: all siblings, the best of each point by error, or nothing."""
 
+    alongside: bool = False
+    """Go on although another sweep is at work in --out: both may compute the same points, and replace each other's."""
+
     def check(self) -> None:
         """Raise UsageError for values that can never work."""
         cores = machine_cores()

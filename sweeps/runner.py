@@ -16,9 +16,11 @@ from sweeps.errors import UsageError
 from sweeps.heartbeat import Heartbeat
 from sweeps.options import RunOptions
 from sweeps.plan import Plan
+from sweeps.preflight import told
 from sweeps.progress import SweepProgress
 from sweeps.stage_queue import StageQueue
 from sweeps.store import Store
+from trainables.models.sources import Source, sources
 
 # Read by Ray when it is imported.
 os.environ.update(
@@ -88,7 +90,8 @@ def run(
     for node, why in left_out.items():
         queue.nodes.leave_out(node, why)
     with progress, _stop_on_signal() as stop:
-        trainable = tune.with_parameters(StageTrainable, store=store, options=_worker_options(options))
+        how = {"store": store, "options": _worker_options(options), "sources": _sources(plan)}
+        trainable = tune.with_parameters(StageTrainable, **how)
         while plan.left and not stop:
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
             store.folder.write(f"tune/{name}/.begun", b"")  # waits for storage that does not answer; Tune does not
@@ -145,6 +148,12 @@ def _stages_at_a_time(resources: Mapping[str, float]) -> int:
     have = ray.cluster_resources()
     slots = min(have.get(kind.upper(), 0) / need for kind, need in resources.items() if need)
     return max(1000, 100 * int(slots))
+
+
+def _sources(plan: Plan) -> dict[str, Source]:
+    """What workers need of the users' models."""
+    with told():
+        return sources({stage.run.model for stage in plan.left})
 
 
 def _everywhere(folder: str) -> str:

@@ -5,9 +5,8 @@ import os
 import platform
 import socket
 import subprocess
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +19,7 @@ import pyarrow as pa
 from sweeps.errors import UsageError
 from sweeps.parts import Parts, Row
 from sweeps.schema import TABLES
+from sweeps.signs import another_sweep, sign_of_life
 from sweeps.spec import SweepSpec
 from trainables.folders import open_folder
 from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_name
@@ -27,6 +27,7 @@ from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, de
 SPEC = "sweep.json"
 ADDED_SIBLINGS = "added_siblings"
 PROGRESS = "progress.json"
+SIGNS = ".driver"
 
 
 class Store:
@@ -88,19 +89,29 @@ class Store:
         return replace(stage, seeds=tuple(sorted({*stage.seeds, *seeds})))
 
     @contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self, alongside: bool = False) -> Iterator[None]:
         """While this lasts, copies of this store in other processes can tell whether they see the same place.
 
         From now on storage that does not answer is waited for.
+
+        Args:
+            alongside: Begin although another sweep is at work here.
+
+        Raises:
+            UsageError: If one is, otherwise.
         """
-        self._sign = f".driver/{uuid.uuid4().hex}"
-        self.folder.write(self._sign, b"")
-        self.folder.patient = self.artifacts.patient = True
-        try:
+        signs = self.folder.below(SIGNS)
+        with sign_of_life(signs) as own:
+            other = None if alongside else another_sweep(signs, own, self._say)
+            if other is not None:
+                ways = "wait for it, stop it, or give another --out; --alongside goes on all the same"
+                raise UsageError(f"{self.folder}: another sweep is at work there ({other}); {ways}.")
+            self._sign = f"{SIGNS}/{own}"
+            self.folder.patient = self.artifacts.patient = True
             yield
-        finally:
-            with suppress(OSError):
-                self.folder.delete(self._sign)
+
+    def _say(self, what: str) -> None:
+        print(f"{self.folder}: {what}.", flush=True)
 
     def is_shared(self) -> bool:
         """Whether this process sees what the one of :meth:`shared` writes; OSError if that cannot be told."""

@@ -45,10 +45,10 @@ def ray(*arguments):
 class Nodes:
     """A head that runs no trials, and two nodes with a core each; nodes can vanish and come."""
 
-    def __init__(self, environment):
+    def __init__(self, environment, before=()):
         self.environment = environment
         self.process = subprocess.Popen(
-            [sys.executable, "-c", NODES],
+            [*before, sys.executable, "-c", NODES],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -69,14 +69,15 @@ class Nodes:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def start_grid(self, out, *arguments):
+    def start_grid(self, out, *arguments, cwd=None, **environment):
         options = ["--preset", "smoke", "--out", out, "--address", self.address, "--checkpoint-seconds", "0.001"]
         return subprocess.Popen(
             command("grid", *options, *arguments),
+            cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=self.environment,
+            env=self.environment | environment,
         )
 
     def trials(self):
@@ -283,6 +284,51 @@ def test_a_node_without_the_data_does_not_eat_the_queue(nodes, tmp_path):
     assert f", on {socket.gethostname()} (ValueError: " in printed
     assert "images.npz cannot be read (No such file or directory)" in printed
     assert "8 of 8 points done, 0 running, 0 failed" in printed
+
+
+OWN_MODEL = """
+from torch import nn
+from myparts.head import head
+
+def small(channels, classes):
+    return nn.Sequential(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.Flatten(), head(classes))
+"""
+OWN_PART = """
+from torch import nn
+
+def head(classes):
+    return nn.Linear(288, classes)
+"""
+
+
+def with_own_model(folder):
+    (folder / "myparts").mkdir(parents=True)
+    (folder / "mymodels.py").write_text(OWN_MODEL)
+    (folder / "myparts" / "head.py").write_text(OWN_PART)
+    return folder
+
+
+def test_a_users_model_is_trained_on_nodes_that_do_not_have_its_files(environment, undisturbed, tmp_path):
+    typed = tmp_path / "typed"
+    nodes = Nodes(environment, hidden(typed))
+    try:
+        with_own_model(typed)
+        driver = nodes.start_grid(tmp_path / "results", "--model", "mymodels:small", cwd=typed)
+        printed = driver.communicate(timeout=PATIENCE)[0]
+    finally:
+        nodes.close()
+    assert driver.returncode == 0, printed
+    assert "4 of 4 points done" in printed
+
+
+def test_a_users_model_is_trained_on_nodes_that_do_not_find_its_files(nodes, tmp_path):
+    """Ray tells workers in which folder the command was typed, but not where else that looked."""
+    one = ["--densities", "0.4", "--temperatures", "2", "--dense-seeds", "1", "--model", "mymodels:small"]
+    library = with_own_model(tmp_path / "library")
+    driver = nodes.start_grid(tmp_path / "results", *one, cwd=tmp_path, PYTHONPATH=str(library))
+    printed = driver.communicate(timeout=PATIENCE)[0]
+    assert driver.returncode == 0, printed
+    assert "1 of 1 points done" in printed
 
 
 def test_a_job_runs_a_grid_on_a_cluster_that_wants_a_token(undisturbed, tmp_path):

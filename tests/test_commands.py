@@ -417,6 +417,38 @@ def test_killed_workers_and_drivers_lose_nothing(tmp_path):
     assert_same(out, undisturbed)
 
 
+def test_a_second_sweep_in_the_same_folder_is_refused_while_the_first_is_alive(undisturbed, tmp_path):
+    out = tmp_path / "results"
+    first = start_grid(out)
+    until(lambda: list((out / ".driver").glob("[!.]*")), first)
+    second = grid(out)
+    assert first.poll() is None
+    assert (second.returncode, second.stderr.count("\n")) == (2, 1), second.stdout + second.stderr
+    assert f"grid.py: {out}: another sweep is at work there (process {first.pid} on {socket.gethostname()}, begun " in (
+        second.stderr
+    )
+    assert "running" not in second.stdout
+    said, _ = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 0, said
+    assert_same(out, undisturbed[0])
+    assert not list((out / ".driver").iterdir())
+
+    others = ["--densities", "0.2", "--retrain-epochs", "100"]
+    first = start_grid(out, *others)
+    until(lambda: workers(first), first)
+    assert grid(out).returncode == 0  # nothing to do
+    beside = grid(out, "--densities", "0.3", "--temperatures", "6", "--alongside")
+    assert first.poll() is None
+    assert beside.returncode == 0, beside.stdout + beside.stderr
+    assert "1 of 1 points done" in beside.stdout
+    first.kill()
+    again = grid(out, *others)  # at once
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "watching" not in again.stdout
+    first.communicate()
+    assert not list((out / ".driver").iterdir())
+
+
 def test_on_a_terminal_there_is_a_live_bar_and_ctrl_c_reaches_the_sweep_alone(tmp_path):
     """A terminal's Ctrl-C goes to every process of the group, Ray's own among them."""
     out = tmp_path / "results"

@@ -17,6 +17,7 @@ from trainables.attempt import Machine
 from trainables.execution import discard, execute, prepare
 from trainables.faults import fault_of, told
 from trainables.folders import Folder
+from trainables.models.sources import Source, install
 from trainables.siblings import Execution
 from trainables.stages import Keep, Rows, Stage
 
@@ -86,9 +87,10 @@ class StageTrainable(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
-        self, config: dict[str, Any], store: Store, options: WorkerOptions
+        self, config: dict[str, Any], store: Store, options: WorkerOptions, sources: Mapping[str, Source]
     ) -> None:
         """Begin with the first stage of this worker."""
+        install(sources)
         self._busy, self._idle, self._changed = 0.0, 0.0, time.perf_counter()
         self._store, self._options = store, options
         self._checked: set[tuple[Any, ...]] = set()

@@ -49,7 +49,7 @@ def trial(store, monkeypatch):
 
     class Trial(StageTrainable):
         def setup(self, config):
-            super().setup(config, store, OPTIONS)
+            super().setup(config, store, OPTIONS, {})
 
     return lambda **changes: Trial(CONFIG | changes)
 

@@ -2,6 +2,7 @@
 
 Such a name is *pinned* when a sweep is made: ``package.module:function#<hash of the module's source>``, so that results
 of a changed model are not taken for those of the old one. What that module imports is not followed.
+:mod:`trainables.models.sources` takes both to workers on other machines.
 """
 
 import hashlib
@@ -12,8 +13,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from trainables.models.sources import came_along, source_of
+
 if TYPE_CHECKING:
     from torch import nn
+
+GIVEN = "workers are given the Python files beside it alone: put what else it reads and imports on every node"
 
 
 def is_factory(name: str) -> bool:
@@ -52,7 +57,8 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
     try:
         model = function(**taken)
     except (Exception, SystemExit) as error:  # the user's code raises what it likes
-        raise ValueError(f"{location} failed ({_said(error)})") from error
+        hint = f"; {GIVEN}" if came_along(location.partition(":")[0]) else ""
+        raise ValueError(f"{location} failed ({_said(error)}){hint}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{location} returned {type(model).__name__}, which is no torch.nn.Module")
     if any(map(nn.parameter.is_lazy, model.parameters())):
@@ -63,7 +69,7 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
 def _function(location: str) -> Callable[..., Any]:
     module_name, _, attribute = location.partition(":")
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # where the command was typed; workers start there, too
+        sys.path.append(os.getcwd())  # where the command was typed
     try:
         if module_name.partition(".")[0] == "torchvision":
             from trainables.vision import import_torchvision
@@ -73,6 +79,7 @@ def _function(location: str) -> Callable[..., Any]:
             module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # importing runs the user's code
         hint = "; write package.module:function, not a path" if "/" in module_name else ""
+        hint = f"; {GIVEN}" if came_along(module_name) else hint
         said = f"module {module_name!r} of model {location} cannot be imported ({_said(error)}){hint}"
         raise ValueError(said) from error
     function = getattr(module, attribute, None)
@@ -92,8 +99,5 @@ def _hash(location: str, function: Callable[..., Any]) -> str:
     modules = {sys.modules[location.partition(":")[0]], inspect.getmodule(inspect.unwrap(function))} - {None}
     hashed = hashlib.blake2b(digest_size=6)
     for module in sorted(filter(inspect.ismodule, modules), key=lambda module: module.__name__):
-        try:
-            hashed.update(inspect.getsource(module).encode())
-        except (OSError, TypeError):
-            continue  # compiled or made on the fly
+        hashed.update((source_of(module) or "").encode())  # none if it is compiled or made on the fly
     return hashed.hexdigest()
