@@ -7,9 +7,10 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -74,10 +75,10 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, 
         Interrupted: After SIGINT or SIGTERM. Trainings were saved, unless an epoch took longer than the ten seconds for
             which Tune waits.
     """
-    storage, path = store.folder.arrow()
     gauges = SweepGauges()
     heartbeat.show = gauges.show
-    with progress, _stop_on_signal() as stop:
+    own = tempfile.TemporaryDirectory(prefix="three-regime-sweeps-", ignore_cleanup_errors=True)
+    with progress, _stop_on_signal() as stop, own as tunes_own_state:
         trainable = tune.with_parameters(
             StageTrainable,
             store=store,
@@ -88,15 +89,15 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, 
         resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
         while plan.left and not stop:
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
-            store.folder.write(f"tune/{name}/.begun", b"")  # waits for storage that does not answer; Tune does not
             searcher = _PlanSearcher(plan, store, progress, gauges, stop, _stages_at_a_time(resources))
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
                 run_config=tune.RunConfig(
                     name=name,
-                    storage_path=f"{path}/tune",
-                    storage_filesystem=storage,
+                    # Nothing continues from it. At the end Tune asks its storage twice for each trial, while all wait:
+                    # in object storage, half a minute for a thousand.
+                    storage_path=tunes_own_state,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
                     failure_config=tune.FailureConfig(max_failures=options.max_failures),
                     callbacks=[_TrialEvents(progress, searcher)],
@@ -104,8 +105,6 @@ def run(plan: Plan, store: Store, options: RunOptions, progress: SweepProgress, 
                 ),
             )
             tuner.fit()
-            with suppress(OSError):
-                storage.delete_dir(f"{path}/tune/{name}")  # nothing continues from it
             gc.collect()  # what Tune keeps of a run refers to itself
         if stop:
             raise stop[0]
