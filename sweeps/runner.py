@@ -10,7 +10,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -44,6 +44,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeps.auth_token import keep_token_private
 from sweeps.gauges import SweepGauges
 from trainables.trainable import StageTrainable
+
+# Tune would copy the driver's keys into the environment of trials, which Ray logs for everyone on the machine to read.
+with suppress(ImportError, AttributeError):  # another Ray may not do it
+    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
+
+    ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
 
 NODE_SECONDS = 60
 """A node that does not start a process in this time ends the sweep before it begins."""
