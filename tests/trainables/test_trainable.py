@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from trainables.folders import LocalFolder
+from trainables.folders import LocalFolder, StorageError
 from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage
 from trainables.trainable import StageTrainable
@@ -46,7 +46,7 @@ def last_result(tmp_path):
     ("answer", "said"),
     [
         (False, "is another folder on {}"),
-        (OSError(5, "AWS Error ACCESS_DENIED"), "cannot be read on {} ([Errno 5] AWS Error ACCESS_DENIED)"),
+        (StorageError("AWS Error ACCESS_DENIED"), "cannot be read on {} (AWS Error ACCESS_DENIED)"),
         (ValueError("s3://x cannot be used as storage"), "cannot be read on {} (s3://x cannot be used as storage)"),
     ],
 )
