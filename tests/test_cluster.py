@@ -266,6 +266,7 @@ class Machines:
         self.folder, self.names = folder, names
         self.rays = f"{folder}/ray/session_"  # in the command lines of their Rays
         (folder / "ray").mkdir()
+        (folder / "temporary").mkdir()
         for key in ("key", "host_key"):
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key]).check_returncode()
         for name in names:
@@ -278,7 +279,8 @@ class Machines:
             (home / "sshd_config").write_text(
                 f"HostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
                 "StrictModes no\nUsePAM no\nPidFile none\n"
-                f"SetEnv HOME={home} RAY_TMPDIR={folder} PYTHONPATH={home}/three-regime-sweeps"
+                f"SetEnv HOME={home} PYTHONPATH={home}/three-regime-sweeps"
+                f" RAY_TMPDIR={folder} TMPDIR={folder}/temporary"
                 " AUTOSCALER_UPDATE_INTERVAL_S=1"  # instead of five seconds
                 " RAY_gcs_rpc_server_reconnect_timeout_s=5\n"  # instead of a minute
             )
@@ -371,9 +373,11 @@ def two_machines(folder, sshd):
             home = folder / name
             users = Path("/etc/passwd").read_text().replace(f":{pwd.getpwuid(0).pw_dir}:", f":{home}:")
             (home / "passwd").write_text(users)
-            (home / "ray").mkdir()
-            script = (
-                f"mount --bind {home}/ray {folder}/ray; mount --bind {home}/passwd /etc/passwd;"
+            script = f"mount --bind {home}/passwd /etc/passwd;"
+            for own in ("ray", "temporary"):
+                (home / own).mkdir()
+                script += f"mount --bind {home}/{own} {folder}/{own};"
+            script += (
                 f"mount --bind /dev/null /etc/resolv.conf; echo {name} > /proc/sys/kernel/hostname;"
                 f"ip link set lo up; {SSHD} -D -f {home}/sshd_config; exit"
             )
