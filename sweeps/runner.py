@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -42,6 +43,12 @@ from sweeps.auth_token import keep_token_private
 from sweeps.gauges import SweepGauges
 from sweeps.plan_searcher import AtTheEnd, PlanSearcher, TrialEvents
 from trainables.trainable import StageTrainable, WorkerOptions
+
+# Tune would copy the driver's keys into the environment of trials, which Ray logs for everyone on the machine to read.
+with suppress(ImportError, AttributeError):  # another Ray may not do it
+    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
+
+    ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
 
 NODE_SECONDS = 60
 """A node that does not start a process in this time is left out."""
@@ -82,27 +89,27 @@ def run(
             which Tune waits.
         UsageError: If no node is left that can work.
     """
-    storage, path = store.folder.arrow()
     gauges = SweepGauges()
     heartbeat.show = gauges.show
     resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
     queue = StageQueue(plan, options.max_failures, lambda: _workers(resources))
     for node, why in left_out.items():
         queue.nodes.leave_out(node, why)
-    with progress, _stop_on_signal() as stop:
+    own = tempfile.TemporaryDirectory(prefix="three-regime-sweeps-", ignore_cleanup_errors=True)
+    with progress, _stop_on_signal() as stop, own as tunes_own_state:
         how = {"store": store, "options": _worker_options(options), "sources": _sources(plan)}
         trainable = tune.with_parameters(StageTrainable, **how)
         while plan.left and not stop:
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
-            store.folder.write(f"tune/{name}/.begun", b"")  # waits for storage that does not answer; Tune does not
             searcher = PlanSearcher(queue, store, progress, gauges, stop, _stages_at_a_time(resources))
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
                 run_config=tune.RunConfig(
                     name=name,
-                    storage_path=f"{path}/tune",
-                    storage_filesystem=storage,
+                    # Nothing continues from it. At the end Tune asks its storage twice for each trial, while all wait:
+                    # in object storage, half a minute for a thousand.
+                    storage_path=tunes_own_state,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
                     failure_config=tune.FailureConfig(max_failures=0),  # the queue gives stages again
                     callbacks=[TrialEvents(progress, searcher)],
@@ -111,8 +118,6 @@ def run(
                 ),
             )
             tuner.fit()
-            with suppress(OSError):
-                storage.delete_dir(f"{path}/tune/{name}")  # nothing continues from it
             gc.collect()  # what Tune keeps of a run refers to itself
         if stop:
             raise stop[0]

@@ -169,7 +169,33 @@ def aws(arguments):
     getattr(boto3.client(service), operation.replace("-", "_"))(**dict(zip(names, options[1::2], strict=True)))
 
 
-def test_on_aws_workers_are_spot_machines_with_the_role_and_only_ssh_is_open(tmp_path, monkeypatch):
+def policies(profile):
+    """Policies of the role of a machine's profile."""
+    import boto3
+
+    iam = boto3.client("iam")
+    (role,) = iam.get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+    own = {"RoleName": role["RoleName"]}
+    found = [
+        iam.get_role_policy(**own, PolicyName=name)["PolicyDocument"]
+        for name in iam.list_role_policies(**own)["PolicyNames"]
+    ]
+    for policy in iam.list_attached_role_policies(**own)["AttachedPolicies"]:
+        managed = {"PolicyArn": policy["PolicyArn"]}
+        version = iam.get_policy(**managed)["Policy"]["DefaultVersionId"]
+        found.append(iam.get_policy_version(**managed, VersionId=version)["PolicyVersion"]["Document"])
+    return found
+
+
+def allowed(documents, action, resource):
+    """Whether one of these policies allows it, and none denies it."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+
+    said = {IAMPolicy(json.dumps(document)).is_action_permitted(action, resource) for document in documents}
+    return PermissionResult.PERMITTED in said and PermissionResult.DENIED not in said
+
+
+def test_on_aws_workers_are_spot_machines_with_a_role_of_their_own_and_only_ssh_is_open(tmp_path, monkeypatch):
     """Ray's own steps, and the commands of the file's comment, on a made-up AWS."""
     boto3 = pytest.importorskip("boto3", reason="Ray reaches AWS with boto3")
     moto = pytest.importorskip("moto", reason="AWS is made up with moto")
@@ -206,7 +232,29 @@ def test_on_aws_workers_are_spot_machines_with_the_role_and_only_ssh_is_open(tmp
             provider.create_node(types[name]["node_config"], tags, 1)
         machines = [one for some in ec2.describe_instances()["Reservations"] for one in some["Instances"]]
         assert [machine.get("InstanceLifecycle") for machine in machines] == [None, "spot"]
-        assert all("three-regime-sweeps" in machine["IamInstanceProfile"]["Arn"] for machine in machines)
+        profiles = [machine["IamInstanceProfile"]["Arn"].rpartition("/")[2] for machine in machines]
+        assert profiles == ["three-regime-sweeps-head", "three-regime-sweeps-worker"]
+        head, worker = map(policies, profiles)
+        bucket, other = "arn:aws:s3:::some-bucket", "arn:aws:s3:::some-bucket-of-others"
+        for documents in (head, worker):
+            assert allowed(documents, "s3:ListBucket", bucket)
+            for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"):
+                assert allowed(documents, action, f"{bucket}/results/runs/key.parquet")
+                assert not allowed(documents, action, f"{other}/key")
+            assert not allowed(documents, "s3:ListBucket", other)
+        image = types["gpu"]["node_config"]["ImageId"]  # looked up by who starts the machine
+        for action, resource in (
+            ("ec2:RunInstances", "*"),
+            ("ec2:TerminateInstances", "*"),
+            ("ssm:GetParameters", f"arn:aws:ssm:us-west-2::parameter{image.removeprefix('resolve:ssm:')}"),
+            ("iam:PassRole", f"arn:aws:iam::123456789012:role/{profiles[1]}"),
+        ):
+            assert allowed(head, action, resource)
+            assert not allowed(worker, action, resource)
+        assert not allowed(head, "iam:PassRole", f"arn:aws:iam::123456789012:role/{profiles[0]}")
+        assert not allowed(head, "iam:PassRole", "arn:aws:iam::123456789012:role/administrator")
+        (only,) = worker
+        assert {action.partition(":")[0] for action in only["Statement"]["Action"]} == {"s3"}
         provider.terminate_nodes([machine["InstanceId"] for machine in machines])
         assert provider.non_terminated_nodes({}) == []
 
@@ -218,6 +266,7 @@ class Machines:
         self.folder, self.names = folder, names
         self.rays = f"{folder}/ray/session_"  # in the command lines of their Rays
         (folder / "ray").mkdir()
+        (folder / "temporary").mkdir()
         for key in ("key", "host_key"):
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key]).check_returncode()
         for name in names:
@@ -230,7 +279,8 @@ class Machines:
             (home / "sshd_config").write_text(
                 f"HostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
                 "StrictModes no\nUsePAM no\nPidFile none\n"
-                f"SetEnv HOME={home} RAY_TMPDIR={folder} PYTHONPATH={home}/three-regime-sweeps"
+                f"SetEnv HOME={home} PYTHONPATH={home}/three-regime-sweeps"
+                f" RAY_TMPDIR={folder} TMPDIR={folder}/temporary"
                 " AUTOSCALER_UPDATE_INTERVAL_S=1"  # instead of five seconds
                 " RAY_gcs_rpc_server_reconnect_timeout_s=5\n"  # instead of a minute
             )
@@ -323,9 +373,11 @@ def two_machines(folder, sshd):
             home = folder / name
             users = Path("/etc/passwd").read_text().replace(f":{pwd.getpwuid(0).pw_dir}:", f":{home}:")
             (home / "passwd").write_text(users)
-            (home / "ray").mkdir()
-            script = (
-                f"mount --bind {home}/ray {folder}/ray; mount --bind {home}/passwd /etc/passwd;"
+            script = f"mount --bind {home}/passwd /etc/passwd;"
+            for own in ("ray", "temporary"):
+                (home / own).mkdir()
+                script += f"mount --bind {home}/{own} {folder}/{own};"
+            script += (
                 f"mount --bind /dev/null /etc/resolv.conf; echo {name} > /proc/sys/kernel/hostname;"
                 f"ip link set lo up; {SSHD} -D -f {home}/sshd_config; exit"
             )

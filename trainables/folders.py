@@ -23,9 +23,19 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 
 PASSING = re.compile(
     "NETWORK_CONNECTION|SLOW_DOWN|UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIMEOUT|THROTTLING|HTTP status (429|5..)"
-    "|Stale file handle|Input/output error|Too many open files"
 )
-"""In messages of errors that go away by themselves, of object storage and of folders that machines share."""
+"""In messages of object storage about what goes away by itself."""
+
+PASSING_NUMBERS = {
+    getattr(errno, name)
+    for name in (
+        *("EAGAIN", "EBUSY", "EIO", "EMFILE", "ENFILE", "ENOBUFS", "ENOLCK", "EREMOTEIO", "ESTALE", "ETIMEDOUT"),
+        *("ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH"),
+        *("ENETDOWN", "ENETRESET", "ENETUNREACH", "ENOTCONN", "ESHUTDOWN"),
+    )
+    if hasattr(errno, name)  # not every system has all
+}
+"""Of errors that go away by themselves where machines share a folder: its server restarts, a file is replaced."""
 
 LEFT_SECONDS = 3600
 """What was being written so long ago is left of a process that was killed."""
@@ -49,10 +59,22 @@ class Folder(ABC):
     the folder.
 
     Attributes:
-        patient: Whether storage on other machines that does not answer is tried again for half a minute.
+        patient: Whether what fails, but may go away by itself (:func:`passes`), is tried again for half a minute.
     """
 
     patient = False
+
+    def _patiently(self, what: Callable[[], T]) -> T:
+        """Do it; again, if :attr:`patient`, as long as what goes wrong may go away."""
+        pauses = iter(RETRY_SECONDS if self.patient else ())
+        while True:
+            try:
+                return what()
+            except Exception as error:
+                pause = next(pauses, None)
+                if pause is None or not passes(error):
+                    raise
+            time.sleep(pause)
 
     @abstractmethod
     def __str__(self) -> str:
@@ -65,10 +87,6 @@ class Folder(ABC):
     @abstractmethod
     def below(self, name: str) -> "Folder":
         """Give a folder inside this one."""
-
-    @abstractmethod
-    def arrow(self) -> tuple[Any, str]:
-        """Give pyarrow's file system, and the folder's path in it."""
 
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:
@@ -141,75 +159,61 @@ class LocalFolder(Folder):
         """Give a folder inside this one."""
         return LocalFolder(self.path / _inside(name))
 
-    def arrow(self) -> tuple[Any, str]:
-        """Give this machine's file system."""
-        from pyarrow.fs import LocalFileSystem
-
-        return LocalFileSystem(), str(self.path)
-
     def write(self, name: str, content: bytes) -> None:
         """Write through a temporary file, which is renamed when it is on disk."""
         path = self.path / _inside(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")  # the same one when it is tried again
+
+        def write() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        parent = os.open(path.parent, os.O_RDONLY)
+            parent = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(parent)
+            finally:
+                os.close(parent)
+
         try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+            self._patiently(write)
+        except BaseException:
+            with suppress(OSError):  # what went wrong before is to be told
+                temporary.unlink()
+            raise
 
     def read(self, name: str) -> bytes | None:
         """Read a file."""
+        path = self.path / _inside(name)
         try:
-            return (self.path / _inside(name)).read_bytes()
+            return self._patiently(path.read_bytes)
         except FileNotFoundError:
             return None
 
     def delete(self, name: str) -> None:
         """Remove a file, and what processes left that were killed while they wrote it."""
         path = self.path / _inside(name)
-        path.unlink(missing_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            with suppress(FileNotFoundError):
-                if left.stat().st_mtime < time.time() - LEFT_SECONDS:
-                    left.unlink()
+
+        def delete() -> None:
+            path.unlink(missing_ok=True)
+            for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+                with suppress(FileNotFoundError):
+                    if left.stat().st_mtime < time.time() - LEFT_SECONDS:
+                        left.unlink()
+
+        self._patiently(delete)
 
     def files(self, folder: str) -> dict[str, FileState]:
         """Walk the folder."""
-        found: dict[str, FileState] = {}
-        pending = [""]
-        while pending:
-            inside = pending.pop()
-            try:
-                entries = os.scandir(self.path / _inside(folder) / inside)
-            except FileNotFoundError:
-                continue
-            with entries:
-                for entry in entries:
-                    if entry.name[0] == ".":
-                        continue
-                    if entry.is_dir():
-                        pending.append(f"{inside}{entry.name}/")
-                        continue
-                    try:
-                        state = entry.stat()
-                    except FileNotFoundError:
-                        continue  # it was replaced or deleted just now
-                    found[inside + entry.name] = state.st_size, state.st_mtime_ns
-        return found
+        path = self.path / _inside(folder)
+        return self._patiently(lambda: _walk(path))
 
     def contents(self) -> list[str]:
         """List the folder."""
         try:
-            return os.listdir(self.path)
+            return self._patiently(lambda: os.listdir(self.path))
         except FileNotFoundError:
             return []
 
@@ -268,10 +272,6 @@ class RemoteFolder(Folder):
         """Give a folder inside this one."""
         query = f"?{self._query}" if self._query else ""
         return RemoteFolder(f"{self._place}/{_inside(name)}{query}", self._endpoint)
-
-    def arrow(self) -> tuple[Any, str]:
-        """Give the file system of the URI."""
-        return self._system
 
     def write(self, name: str, content: bytes) -> None:
         """Put the file; where it would show half, rename it."""
@@ -336,23 +336,56 @@ class RemoteFolder(Folder):
         import pyarrow as pa
 
         name = _inside(name)
-        pauses = iter(RETRY_SECONDS if self.patient else ())
-        while True:
-            try:
-                system, base = self._system
-                return what(system, f"{base}/{name}")
-            except FileNotFoundError:
-                raise
-            except (pa.ArrowException, OSError) as error:
-                pause = next(pauses, None)
-                if pause is None or not passes(error):
-                    raise OSError(errno.EIO, _first_line(error)) from None
-            time.sleep(pause)
+
+        def once() -> T:
+            system, base = self._system
+            return what(system, f"{base}/{name}")
+
+        try:
+            return self._patiently(once)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise _in_one_line(error) from None
+
+
+class StorageError(OSError):
+    """What object storage had to say, in one line. There is no ``errno``; ``strerror`` is the line, too."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.strerror = said
 
 
 def passes(error: Exception) -> bool:
-    """Whether what storage had to say goes away by itself."""
-    return PASSING.search(str(error)) is not None
+    """Whether what storage had to say may go away by itself: by the error's number, without one by its message."""
+    number = getattr(error, "errno", None)
+    return PASSING.search(str(error)) is not None if number is None else number in PASSING_NUMBERS
+
+
+def _walk(folder: Path) -> dict[str, FileState]:
+    """Files that are not hidden, by their names below the folder."""
+    found: dict[str, FileState] = {}
+    pending = [""]
+    while pending:
+        inside = pending.pop()
+        try:
+            entries = os.scandir(folder / inside)
+        except FileNotFoundError:
+            continue
+        with entries:
+            for entry in entries:
+                if entry.name[0] == ".":
+                    continue
+                if entry.is_dir():
+                    pending.append(f"{inside}{entry.name}/")
+                    continue
+                try:
+                    state = entry.stat()
+                except FileNotFoundError:
+                    continue  # it was replaced or deleted just now
+                found[inside + entry.name] = state.st_size, state.st_mtime_ns
+    return found
 
 
 def _content(system: Any, path: str) -> bytes:
@@ -366,7 +399,7 @@ def _whole(system: Any, path: str) -> bytes:
         content = _content(system, path)
         if system.get_file_info(path).size == len(content):
             return content
-    raise OSError(errno.EIO, f"{path} changes too often to be read")
+    raise StorageError(f"{path} changes too often to be read")
 
 
 def _inside(name: str) -> str:
@@ -375,6 +408,12 @@ def _inside(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise ValueError(f"{name!r} is not a name inside a folder")
     return name
+
+
+def _in_one_line(error: Exception) -> OSError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return OSError(error.errno, (error.strerror or "").partition("\n")[0])
+    return StorageError(_first_line(error))
 
 
 def _first_line(error: BaseException) -> str:

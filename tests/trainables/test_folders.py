@@ -1,12 +1,15 @@
+import errno
+import io
 import os
 import pickle
+import resource
 import time
 import uuid
 from typing import ClassVar
 
 import pytest
 
-from trainables.folders import LocalFolder, RemoteFolder, open_folder
+from trainables.folders import RETRY_SECONDS, LocalFolder, RemoteFolder, open_folder, passes
 
 
 @pytest.fixture(params=["local", "s3", "other"])
@@ -99,7 +102,7 @@ def test_a_file_that_is_replaced_while_it_is_read_comes_whole(s3):
     """S3 is asked for its size first, and for so many bytes then."""
     uri, endpoint = s3
     folder = open_folder(f"{uri}/replaced", endpoint)
-    system, path = folder.arrow()
+    system, path = folder._system
 
     class Replacing:
         contents: ClassVar = []
@@ -148,6 +151,146 @@ def test_what_fails_while_the_storage_cannot_be_reached_is_tried_again_in_a_swee
     failures.extend(OSError("AWS Error NETWORK_CONNECTION") for _ in range(6))
     with pytest.raises(OSError, match="NETWORK_CONNECTION"):
         folder.write("a", b"two")
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A function that fails with these errors of the system, one a call, before or after it does what it should."""
+
+    def fail(module, name, numbers, after=False):
+        real, left = getattr(module, name), list(numbers)
+
+        def function(*arguments, **options):
+            if not left or after:
+                done = real(*arguments, **options)
+            if left:
+                number = left.pop(0)
+                raise OSError(number, os.strerror(number))
+            return done
+
+        monkeypatch.setattr(module, name, function)
+        return left
+
+    return fail
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """Seconds that were not waited."""
+    seconds = []
+    monkeypatch.setattr("time.sleep", seconds.append)
+    return seconds
+
+
+CALLS = [
+    (io, "open", lambda folder: folder.write("a", b"new")),
+    (os, "mkdir", lambda folder: folder.below("new").write("a", b"new")),
+    (os, "fsync", lambda folder: folder.write("a", b"new")),
+    (os, "replace", lambda folder: folder.write("a", b"new")),
+    (io, "open", lambda folder: folder.read("a")),
+    (os, "unlink", lambda folder: folder.delete("a")),
+    (os, "scandir", lambda folder: folder.files("")),
+    (os, "listdir", lambda folder: folder.contents()),
+]
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EBUSY, errno.ENOTCONN])
+@pytest.mark.parametrize(("module", "name", "call"), CALLS)
+def test_what_fails_for_a_while_on_a_shared_folder_is_tried_again_in_a_sweep(
+    module, name, call, number, failing, slept, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(LocalFolder, "patient", True)
+    folder, undisturbed = LocalFolder(tmp_path / "a"), LocalFolder(tmp_path / "b")
+    for each in (folder, undisturbed):
+        each.write("a", b"old")
+    left = failing(module, name, [number, number])
+    said = call(folder)
+    assert left == []
+    assert slept == [1, 2]
+    if name == "scandir":
+        assert said.keys() == call(undisturbed).keys() == {"a"}
+    else:
+        assert said == call(undisturbed)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def tree(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(("module", "name", "call"), CALLS)
+@pytest.mark.parametrize(
+    ("number", "patient", "waited"),
+    [
+        (errno.ENOSPC, True, []),
+        (errno.EACCES, True, []),
+        (errno.EDQUOT, True, []),
+        (errno.EROFS, True, []),
+        (errno.ESTALE, False, []),
+        (errno.ESTALE, True, list(RETRY_SECONDS)),
+    ],
+)
+def test_what_does_not_go_away_is_said_and_nothing_is_left_behind(
+    module, name, call, number, patient, waited, failing, slept, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(LocalFolder, "patient", patient)
+    folder = LocalFolder(tmp_path)
+    folder.write("a", b"old")
+    failing(module, name, [number] * (len(waited) + 1))
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        call(folder)
+    assert caught.value.errno == number
+    assert slept == waited
+    assert tree(tmp_path) == {"a": b"old"}
+
+
+def test_a_write_that_is_done_although_it_is_said_to_have_failed_is_done_again(failing, slept, tmp_path):
+    """As a server of files may answer that lost its own answer."""
+    folder = LocalFolder(tmp_path)
+    folder.patient = True
+    failing(os, "replace", [errno.EIO], after=True)
+    folder.write("a", b"new")
+    assert tree(tmp_path) == {"a": b"new"}
+    failing(os, "unlink", [errno.EIO], after=True)
+    folder.delete("a")
+    assert tree(tmp_path) == {}
+    assert slept == [1, 1]
+
+
+def test_files_that_this_process_has_open_are_waited_for(tmp_path, monkeypatch):
+    """A real error of the system: it gives no more files."""
+    folder = LocalFolder(tmp_path)
+    folder.write("a", b"one")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr("time.sleep", lambda seconds: resource.setrlimit(resource.RLIMIT_NOFILE, limits))
+    for folder.patient in (False, True):
+        with open(os.devnull) as lowest:
+            free = lowest.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            if folder.patient:
+                assert folder.read("a") == b"one"
+            else:
+                with pytest.raises(OSError, match="Too many open files"):
+                    folder.read("a")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_message_counts_only_where_there_is_no_number():
+    assert passes(OSError("AWS Error SLOW_DOWN during PutObject"))
+    assert not passes(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/results/UNAVAILABLE"))
+    assert not passes(FileNotFoundError(errno.ENOENT, "AWS Error UNKNOWN (HTTP status 503)"))
+
+
+def test_what_object_storage_says_is_the_error_alone(s3):
+    """Without a number of the system, which would decide whether it passes."""
+    folder = open_folder("s3://no-such-bucket/path", s3[1])
+    with pytest.raises(OSError, match=r"^When uploading object") as caught:
+        folder.write("a", b"")
+    assert not passes(caught.value)
+    assert "NO_SUCH_BUCKET" in caught.value.strerror
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 @pytest.mark.parametrize(

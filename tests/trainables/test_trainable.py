@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainables import trainable
-from trainables.folders import LocalFolder
+from trainables.folders import LocalFolder, StorageError
 from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage
 from trainables.trainable import StageTrainable, WorkerOptions
@@ -79,7 +79,7 @@ def test_reports_are_as_rare_as_asked_for(trial):
     ("answer", "fault", "said"),
     [
         (False, "machine", "is another folder on {}"),
-        (OSError(5, "AWS Error ACCESS_DENIED"), "machine", "ACCESS_DENIED"),
+        (StorageError("AWS Error ACCESS_DENIED"), "machine", "ACCESS_DENIED"),
         (ValueError("s3://x cannot be used as storage"), "machine", "ValueError: s3://x cannot be used as storage"),
         (OSError(errno.ESTALE, os.strerror(errno.ESTALE)), "storage", "Stale file handle"),
     ],
