@@ -65,9 +65,11 @@ def rows_of(stage: Stage) -> dict[str, list[dict[str, Any]]]:
 class NoOp(StageTrainable):
     """A trial that has its results at once."""
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        super()._begin(config)
-        self._execution = self._nothing()
+    def _prepared(self) -> Any:
+        if self._execution is None:
+            self._machine = self._machine or self._own_machine()
+            self._execution = self._nothing()
+        return self._execution
 
     def _nothing(self) -> Iterator[Any]:
         if isinstance(self._stage, DenseStage):
@@ -110,8 +112,11 @@ def storage(kind: str) -> Iterator[tuple[str, str | None]]:
 
 
 def megabytes(process: psutil.Process) -> float:
-    """Memory that would be free without this process."""
-    return process.memory_full_info().uss / 1e6
+    """Memory that would be free without this process; none if it has ended."""
+    try:
+        return process.memory_full_info().uss / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def through_the_whole_path(points: int, kind: str) -> None:
@@ -140,7 +145,7 @@ def through_the_whole_path(points: int, kind: str) -> None:
             watcher = threading.Thread(target=watch, daemon=True)
             watcher.start()
             started = time.perf_counter()
-            runner.run(plan, store, RunOptions(), progress, heartbeat)
+            runner.run(plan, store, RunOptions(), progress, heartbeat, {})
             taken = time.perf_counter() - started
             over.set()
             watcher.join()
