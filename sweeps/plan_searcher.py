@@ -22,7 +22,7 @@ from sweeps.store import Store
 from trainables.stages import DenseStage, Stage
 
 REPORTS_A_SECOND = 125
-"""Half of the reports that a driver on one core takes; the more trials run, the more rarely each reports."""
+"""A driver on one core was seen to take about twice as many; the more trials run, the more rarely each reports."""
 
 SAID_SECONDS = 60
 """That storage does not answer is said so often at most."""
@@ -68,7 +68,17 @@ def _why_it_died(trial: Any) -> str:
 
 
 class PlanSearcher(Searcher):
-    """Gives the stages of a queue to trials, and tells the plan what came of them."""
+    """Gives the stages of a queue to trials, and tells the plan what came of them.
+
+    Args:
+        queue: Of the sweep's stages.
+        store: Where failures go.
+        progress: Shows it.
+        gauges: Likewise.
+        stop: Why the sweep ends before its end; empty until it does.
+        stages_to_give: So many, and no more.
+        slots: For how many trials there is room.
+    """
 
     def __init__(
         self,
@@ -78,10 +88,11 @@ class PlanSearcher(Searcher):
         gauges: SweepGauges,
         stop: list[Exception],
         stages_to_give: int,
+        slots: int,
     ) -> None:
         super().__init__()
         self._queue, self._store, self._progress, self._gauges = queue, store, progress, gauges
-        self._stop, self._stages_to_give = stop, stages_to_give
+        self._stop, self._stages_to_give, self._slots = stop, stages_to_give, slots
         self._stages: dict[str, Stage] = {}
         self._said = -float("inf")
         self._told: set[tuple[str, str]] = set()
@@ -97,7 +108,7 @@ class PlanSearcher(Searcher):
         self._stages[trial_id] = stage
         return {
             "stage": stage,
-            "report_seconds": max(1.0, len(self._stages) / REPORTS_A_SECOND),
+            "report_seconds": max(1.0, max(len(self._stages), self._slots) / REPORTS_A_SECOND),
             "left_out": tuple(self._queue.nodes.left_out),
         }
 

@@ -100,8 +100,11 @@ def run(
         how = {"store": store, "options": _worker_options(options), "sources": _sources(plan)}
         trainable = tune.with_parameters(StageTrainable, **how)
         while plan.left and not stop:
+            # Tune keeps all trials of a run in memory, and looks through them again and again. Between two runs trials
+            # wait for the slowest one; in so many stages that is little.
+            slots = _slots(resources)
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
-            searcher = PlanSearcher(queue, store, progress, gauges, stop, _stages_at_a_time(resources))
+            searcher = PlanSearcher(queue, store, progress, gauges, stop, max(1000, 100 * slots), slots)
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
@@ -144,15 +147,10 @@ def _workers(resources: Mapping[str, float]) -> set[str]:
     }
 
 
-def _stages_at_a_time(resources: Mapping[str, float]) -> int:
-    """How many stages one run of Tune carries out.
-
-    Tune keeps all trials of a run in memory, and looks through them again and again. Between two runs trials wait for
-    the slowest one; in so many stages that is little.
-    """
+def _slots(resources: Mapping[str, float]) -> int:
+    """For how many trials there is room now."""
     have = ray.cluster_resources()
-    slots = min(have.get(kind.upper(), 0) / need for kind, need in resources.items() if need)
-    return max(1000, 100 * int(slots))
+    return int(min(have.get(kind.upper(), 0) / need for kind, need in resources.items() if need))
 
 
 def _sources(plan: Plan) -> dict[str, Source]:

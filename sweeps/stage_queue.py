@@ -86,8 +86,11 @@ class StageQueue:
         return True
 
     def no_node_is_left(self) -> bool:
-        """Whether all nodes that are there are left out."""
-        return bool(self.nodes.left_out) and not self._able()
+        """Whether all nodes that are there are left out; not if there are none, for then some are still to come."""
+        if not self.nodes.left_out:
+            return False
+        workers = set(self._workers())
+        return bool(workers) and workers <= self.nodes.left_out.keys()
 
     def _able(self) -> set[str]:
         return set(self._workers()) - self.nodes.left_out.keys()

@@ -73,10 +73,10 @@ def signals(monkeypatch):
 
 @pytest.fixture
 def searcher():
-    def make(plan, store=None, nodes=("node",), max_failures=2):
+    def make(plan, store=None, nodes=("node",), max_failures=2, slots=2):
         stop = []
         queue = StageQueue(plan, max_failures, lambda: nodes)
-        return PlanSearcher(queue, store or Silent(), Silent(), Silent(), stop, 1000), stop
+        return PlanSearcher(queue, store or Silent(), Silent(), Silent(), stop, 1000, slots), stop
 
     return make
 
@@ -120,6 +120,8 @@ def test_trials_report_the_more_rarely_the_more_of_them_run(searcher):
     seconds = [searching.suggest(str(index))["report_seconds"] for index in range(1000)]
     assert seconds[:125] == [1.0] * 125
     assert seconds[-1] == 8.0
+    searching, _ = searcher(GridPlan(GRID, {}, set()), slots=1000)
+    assert searching.suggest("first of many")["report_seconds"] == 8.0
 
 
 def test_a_stage_is_tried_elsewhere_and_the_node_left_out_and_named(searcher, signals, capsys):
