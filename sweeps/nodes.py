@@ -43,6 +43,11 @@ class Nodes:
         self.leave_out(node, why)
         return True
 
+    def forgive(self, stage: Hashable) -> None:
+        """A stage turned out to be at fault itself: that it failed says nothing of any node."""
+        for faults in self._faults.values():
+            faults[:] = [other for other in faults if other != stage]
+
     def leave_out(self, node: str, why: str) -> None:
         """Give this node no more stages."""
         self.left_out[node] = why

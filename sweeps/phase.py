@@ -80,7 +80,8 @@ def is_left_out(row: Mapping[str, Any]) -> bool:
     return bool(diverged > 0 and diverged >= MOST_DIVERGED * (diverged + row["n_runs"]))
 
 
-def _left_out(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def left_out(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether so many siblings of each cell diverged that nothing chooses it."""
     return np.array([is_left_out(row) for row in rows_of(table)], dtype=bool)
 
 
@@ -94,8 +95,8 @@ def diverged_note(table: pd.DataFrame) -> str:
         for row in rows[:MOST_NAMED]
     )
     more = f" and {len(rows) - MOST_NAMED} other cells" if len(rows) > MOST_NAMED else ""
-    left_out = sum(map(is_left_out, rows))
-    said = f"; {left_out} of these cells, a third or more of whose siblings did, are never chosen" if left_out else ""
+    never = sum(map(is_left_out, rows))
+    said = f"; never chosen, since a third or more did: {never} of these cells" if never else ""
     return f"Note: siblings diverged and are in no mean: {cells}{more}{said}."
 
 
@@ -109,7 +110,7 @@ def normalized_error(table: pd.DataFrame) -> "pd.Series[float]":
 
     NaN where too many siblings diverged, and these are not looked at for the smallest.
     """
-    errors = table["test_error"].mask(_left_out(table))
+    errors = table["test_error"].mask(left_out(table))
     return errors - errors.groupby(table["load"]).transform("min")
 
 
@@ -119,7 +120,7 @@ def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
     None where it is undefined, and where too many siblings diverged: these cells' CKA is no best of their load either.
     """
     regimes = np.full(len(table), None, dtype=object)
-    lmcs, ckas = (table[name].mask(_left_out(table)).to_numpy() for name in ("lmc", "cka"))
+    lmcs, ckas = (table[name].mask(left_out(table)).to_numpy() for name in ("lmc", "cka"))
     for cells in table.groupby("load").indices.values():
         regimes[cells] = regimes_at_load(lmcs[cells].tolist(), ckas[cells].tolist(), thresholds)
     return table.assign(regime=pd.Series(regimes, index=table.index, dtype=object))

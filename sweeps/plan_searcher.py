@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ DEATH = re.compile(
 )
 """Where a traceback, or Ray, says what a trial died of."""
 
+NO_DENSE_MODEL = "the training of its dense model failed"
+
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
 
 
@@ -43,14 +45,29 @@ class TrialEvents(tune.Callback):
 
     def __init__(self, progress: SweepProgress, searcher: "PlanSearcher") -> None:
         self._progress, self._searcher = progress, searcher
+        self._workers: dict[str, Any] = {}
+        self._places: dict[Any, tuple[str, str]] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Show that a stage runs."""
+        """Show that a stage runs, and note which worker has it."""
         self._progress.running(trial.config["stage"], 0.0)
+        self._workers[trial.trial_id] = getattr(trial.temporary_state.ray_actor, "_actor_id", None)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Note where a worker is."""
+        if result.get("node"):
+            self._places[self._workers.get(trial.trial_id)] = result["node"], result["host"]
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Forget a trial."""
+        self._workers.pop(trial.trial_id, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tell the searcher."""
-        self._searcher.died(trial.trial_id, _why_it_died(trial))
+        """Tell the searcher which node a worker died on, if it ever said where it was."""
+        node, host = self._places.get(self._workers.pop(trial.trial_id, None), ("", ""))
+        self._searcher.died(trial.trial_id, _why_it_died(trial), node, host)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as of the searcher."""
@@ -78,6 +95,7 @@ class PlanSearcher(Searcher):
         stop: Why the sweep ends before its end; empty until it does.
         stages_to_give: So many, and no more.
         slots: For how many trials there is room.
+        find_unable: Gives those nodes, other than these, on which no worker can start, with the reason; says so.
     """
 
     def __init__(
@@ -89,10 +107,13 @@ class PlanSearcher(Searcher):
         stop: list[Exception],
         stages_to_give: int,
         slots: int,
+        find_unable: Callable[[Set[str]], Mapping[str, str]],
     ) -> None:
         super().__init__()
         self._queue, self._store, self._progress, self._gauges = queue, store, progress, gauges
         self._stop, self._stages_to_give, self._slots = stop, stages_to_give, slots
+        self._find_unable = find_unable
+        self._seen: set[str] = set()
         self._stages: dict[str, Stage] = {}
         self._said = -float("inf")
         self._told: set[tuple[str, str]] = set()
@@ -128,6 +149,8 @@ class PlanSearcher(Searcher):
             for epoch in result["kept"]:
                 assert isinstance(stage, DenseStage)
                 self._queue.plan.passed(stage, epoch)
+        elif outcome == "begun":
+            self._seen.add(result["node"])
         elif outcome in ("declined", "storage", "machine"):
             del self._stages[trial_id]
             self._progress.waits(stage)
@@ -141,29 +164,45 @@ class PlanSearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take an outcome. A trial that died is told to :meth:`died` right after this."""
         if not error:
-            self._ended(trial_id, result, NO_RESULT)
+            self._ended(trial_id, result or {})
 
-    def died(self, trial_id: str, why: str) -> None:
-        """Take a trial that died."""
-        self._ended(trial_id, None, why)
+    def died(self, trial_id: str, why: str, node: str = "", host: str = "") -> None:
+        """Take a trial that died; where, is empty if its worker did not begin."""
+        stage = self._stages.pop(trial_id, None)
+        if stage is None:
+            return
+        self._progress.waits(stage)
+        with self._ending():
+            if not node and self._has_unable_node():
+                self._queue.give_back(stage)
+            else:
+                self._failed(stage, node, host, why)
 
     def is_over(self) -> bool:
         """Whether nothing runs any more but workers that wait for the end."""
         return not self._stages and bool(self._stop or not self._stages_to_give or not self._queue.plan.left)
 
-    def _ended(self, trial_id: str, result: dict[str, Any] | None, otherwise: str) -> None:
-        """Take a result, once; without one the trial could not say what went wrong, for that other reason."""
-        stage = self._stages.pop(trial_id, None)
+    def _ended(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take a result, once."""
+        stage, outcome = self._stages.pop(trial_id, None), result.get("outcome")
         if stage is None:
             return
         with self._ending():
-            if result and result.get("outcome") in ("ok", "diverged", "failed"):
+            if outcome in ("ok", "diverged"):
                 self._gauges.reported(stage, result)
                 self._queue.worked(stage, result["node"])
-                self._tell(stage, result["outcome"], result["message"])
+                self._tell(stage, outcome, result["message"])
             else:
                 self._progress.waits(stage)
-                self._failed(stage, "", "", otherwise)
+                what = result.get("node", ""), result.get("host", ""), result.get("message", NO_RESULT)
+                self._failed(stage, *what, own=outcome == "stage")
+
+    def _has_unable_node(self) -> bool:
+        """Whether a worker may have died before it began since a node cannot start any; new such nodes are left out."""
+        for node, why in self._find_unable(self._seen | self._queue.nodes.left_out.keys()).items():
+            self._queue.nodes.leave_out(node, why)
+        self._check_nodes()
+        return not self._queue.nodes.left_out.keys() <= self._seen
 
     @contextmanager
     def _ending(self) -> Iterator[None]:
@@ -173,10 +212,10 @@ class PlanSearcher(Searcher):
         except (OSError, ValueError, UsageError) as reason:
             self._end(reason)
 
-    def _failed(self, stage: Stage, node: str, host: str, why: str) -> None:
+    def _failed(self, stage: Stage, node: str, host: str, why: str, own: bool = False) -> None:
         """Have a stage tried again, or give it up; say which node is left out, and end where none is left."""
         before = len(self._queue.nodes.left_out)
-        again = self._queue.failed(stage, node, why)
+        again = self._queue.failed(stage, node, why, own)
         if again and (node, why) not in self._told and len(self._told) < MOST_TOLD:
             self._told.add((node, why))
             print(f"Tried again: {stage}{f', on {host}' * bool(host)} ({why}).", flush=True)
@@ -189,12 +228,15 @@ class PlanSearcher(Searcher):
 
     def _tell(self, stage: Stage, outcome: Outcome, message: str) -> None:
         self._progress.ended(stage, outcome)
+        if outcome == "failed" and isinstance(stage, DenseStage):
+            self._queue.lost[stage.run.key] = f"{stage}: {message}"
         lost = self._queue.plan.tell(stage, outcome)
         if lost:
+            why = {point.run.key: self._queue.lost.get(point.run.key, NO_DENSE_MODEL) for point in lost}
             try:
-                self._store.record_lost(lost, f"{stage}: {message}")
+                self._store.record_lost(lost, why)
             except (OSError, UsageError) as error:
-                print(f"{len(lost)} points cannot run ({message}), which cannot be stored: {error}", file=sys.stderr)
+                print(f"{len(lost)} points cannot run, which cannot be stored: {error}", file=sys.stderr)
         for point in lost:
             self._progress.ended(point, "failed")
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
@@ -104,7 +104,9 @@ def run(
             # wait for the slowest one; in so many stages that is little.
             slots = _slots(resources)
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
-            searcher = PlanSearcher(queue, store, progress, gauges, stop, max(1000, 100 * slots), slots)
+            searcher = PlanSearcher(
+                queue, store, progress, gauges, stop, max(1000, 100 * slots), slots, lambda known: _unable(store, known)
+            )
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
@@ -208,7 +210,16 @@ def unable_nodes(store: Store) -> dict[str, str]:
     Raises:
         UsageError: If no node but this process's own does, though there are others: then it is not the nodes' fault.
     """
-    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
+    unable = _unable(store, frozenset())
+    others = {node for node in _nodes_with_cores() if node != ray.get_runtime_context().get_node_id()}
+    if others and others <= unable.keys():
+        raise UsageError(f"{next(iter(unable.values()))}; no other node can work, either.")
+    return unable
+
+
+def _unable(store: Store, known: Set[str]) -> dict[str, str]:
+    """Nodes but those known that do not see what this process wrote, or lack this package; a person is told."""
+    nodes = {name: node for name, node in _nodes_with_cores().items() if name not in known}
     asked = {
         node: ray.remote(num_cpus=0, max_retries=0)(Store.is_shared)
         .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
@@ -217,15 +228,15 @@ def unable_nodes(store: Store) -> dict[str, str]:
     }
     unable = {}
     for node, answer in asked.items():
-        name = nodes[node]["NodeManagerHostname"]
-        if said := _why_unable(answer, f"node {name} ({nodes[node]['NodeManagerAddress']})", store):
+        name = f"node {nodes[node]['NodeManagerHostname']} ({nodes[node]['NodeManagerAddress']})"
+        if said := _why_unable(answer, name, store):
             unable[node] = said
-    others = nodes.keys() - {ray.get_runtime_context().get_node_id()}
-    if others and others <= unable.keys():
-        raise UsageError(f"{next(iter(unable.values()))}; no other node can work, either.")
-    for said in unable.values():
-        print(f"Left out: {said}.", flush=True)
+            print(f"Left out: {said}.", flush=True)
     return unable
+
+
+def _nodes_with_cores() -> dict[str, Any]:
+    return {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
 
 
 def _why_unable(answer: Any, node: str, store: Store) -> str:

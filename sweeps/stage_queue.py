@@ -36,6 +36,10 @@ class StageQueue:
         plan: Where stages come from.
         max_failures: How often a stage may fail without getting further before it is given up.
         workers: Gives the nodes that are there and large enough for a stage.
+
+    Attributes:
+        nodes: What is known of them.
+        lost: Why trainings of dense models failed, by their keys.
     """
 
     def __init__(self, plan: Plan, max_failures: int, workers: Callable[[], Collection[str]]) -> None:
@@ -43,6 +47,7 @@ class StageQueue:
         self._max_failures, self._workers = max_failures, workers
         self._again: deque[Stage] = deque()
         self._tries: dict[Stage, _Tries] = {}
+        self.lost: dict[str, str] = {}
 
     def ask(self) -> Stage | None:
         """Give a stage that can run now."""
@@ -62,16 +67,17 @@ class StageQueue:
         self._tries.pop(stage, None)
         self.nodes.worked(node)
 
-    def failed(self, stage: Stage, node: str, why: str) -> bool:
+    def failed(self, stage: Stage, node: str, why: str, own: bool = False) -> bool:
         """Take back a stage that ended without a result; False if it is given up.
 
         Args:
             stage: The stage.
             node: Where it ran; empty if that is not known.
             why: What went wrong.
+            own: Whether that seems to be the stage's own fault: then one other try is enough, elsewhere.
         """
         others = self._able() - {node}
-        if node:
+        if node and (others or not own):
             self.nodes.failed(node, stage, why, is_only=not others)
         tries = self._tries.setdefault(stage, _Tries())
         if tries.reached > tries.before:
@@ -79,8 +85,11 @@ class StageQueue:
         tries.before = tries.reached
         tries.failures.append((node, self.nodes.times_worked(node)))
         elsewhere = not node or not others or len(set(tries.failures)) > 1
-        if len(tries.failures) > self._max_failures and elsewhere:
+        most = min(bool(others), self._max_failures) if own else self._max_failures
+        if len(tries.failures) > most and elsewhere:
             del self._tries[stage]
+            if own:
+                self.nodes.forgive(stage)
             return False
         self._again.append(stage)
         return True

@@ -202,22 +202,29 @@ class Store:
         ]
         self._write("runs", stage.point.key, kept_rows + failed_rows, device)
 
-    def record_lost(self, points: Sequence[PointStage], message: str) -> None:
+    def record_lost(self, points: Sequence[PointStage], why: Mapping[str, str]) -> None:
         """Store that points cannot run, those of one training in one file, which goes when that is trained on.
 
-        Siblings that are stored stay.
+        Siblings that are stored stay, and so do points that are in the file already.
+
+        Args:
+            points: The points.
+            why: What went wrong with their trainings, by these trainings' keys.
         """
-        known = self.table("runs", ["point", "retrain_seed"], [stage.point.key for stage in points]).to_pylist()
+        columns = ["point", "retrain_seed"]
+        known = self.table("runs", columns, [stage.point.key for stage in points]).to_pylist()
         stored = {(row["point"], row["retrain_seed"]) for row in known}
         rows: dict[str, list[Row]] = {}
         for stage in points:
             rows.setdefault(lost_part(stage.run), []).extend(
-                _point_columns(stage) | _failure(message) | {"point": stage.point.key, "retrain_seed": seed}
+                _point_columns(stage) | _failure(why[stage.run.key]) | {"point": stage.point.key, "retrain_seed": seed}
                 for seed in stage.seeds
                 if (stage.point.key, seed) not in stored
             )
+        keys = {stage.point.key for stage in points}
         for part, own in rows.items():
-            self._write("runs", part, own, "")
+            before = [row for row in self._tables["runs"].rows(part) if row["point"] not in keys]
+            self._write("runs", part, [*before, *own], "")
 
     def stored(self) -> dict[str, set[int]]:
         """Retrain seeds that have a result, by key of the point."""

@@ -14,10 +14,13 @@ from metrics.regimes import Thresholds
 from sweeps.axes import TEMPERATURES
 from sweeps.errors import UsageError
 from sweeps.output import checked_file
-from sweeps.phase import normalized_error, with_regimes
+from sweeps.phase import left_out, normalized_error, with_regimes
 from sweeps.schema import PHASE
 
 NEEDED = ("temperature", "density", "lmc", "test_error")
+COUNTS = {"n_runs", "n_diverged", "n_pairs", "n_dense_seeds"}
+"""Columns of which the rows of a cell are added, not averaged."""
+
 MOST_CELLS = 100_000
 """Temperatures times densities of a table."""
 
@@ -108,6 +111,8 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     numeric = rows.select_dtypes("number").drop(columns=["load"], errors="ignore")
     cells = numeric.groupby(["temperature", "density"])
     table, counts = cells.mean(), cells.size()
+    for name in COUNTS & set(table):
+        table[name] = cells[name].sum()
     for name in ("lmc", "cka", "test_error", "validation_error"):
         if name in table and f"{name}_se" not in table:
             table[f"{name}_se"] = cells[name].std() / np.sqrt(counts)
@@ -124,7 +129,8 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     table = table.reindex(columns=[*PHASE.names, *(name for name in table if name not in PHASE.names)])
     table = with_regimes(table, thresholds)
     if "cka" not in rows:  # then there is no telling II-A from II-B
-        table["regime"] = table["regime"].where(~(table["lmc"] >= thresholds.lmc), "II")
+        connected = (table["lmc"] >= thresholds.lmc) & ~left_out(table)
+        table["regime"] = table["regime"].where(~connected, "II")
     return table
 
 

@@ -524,7 +524,7 @@ def test_a_point_that_fails_is_stored_tried_again_and_does_not_stop_the_others(u
     failed = grid(out)
     assert failed.returncode == 1, failed.stdout + failed.stderr
     assert "1 of 4 points failed" in failed.stderr
-    assert f"epochs 2, density 0.05, dense seed 1: ValueError: {planted} is damaged" in failed.stderr
+    assert f"epochs 2, density 0.05, dense seed 1: ArtifactError: {planted} is damaged" in failed.stderr
     assert len(Store(out).stored()) == 3
     assert sorted(pd.read_csv(out / "phase.csv")["status"]) == ["failed", "ok", "ok", "ok"]
     planted.unlink()

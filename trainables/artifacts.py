@@ -6,6 +6,10 @@ from typing import Any
 from trainables.folders import Folder
 
 
+class ArtifactError(ValueError):
+    """A file that a stage needs is damaged, or not there."""
+
+
 def save(folder: Folder, name: str, content: Any) -> None:
     """Write tensors, and numbers, texts, lists and dictionaries of them, as a torch file."""
     import torch
@@ -19,7 +23,7 @@ def load(folder: Folder, name: str) -> Any | None:
     """Read what :func:`save` wrote, onto the CPU, or None if there is no such file. Never executes code in the file.
 
     Raises:
-        ValueError: If the file is damaged, or holds anything but tensors and plain data.
+        ArtifactError: If the file is damaged, or holds anything but tensors and plain data.
     """
     content = folder.read(name)
     if content is None:
@@ -27,7 +31,7 @@ def load(folder: Folder, name: str) -> Any | None:
     try:
         return decoded(content)
     except Exception as error:  # torch raises many kinds, by what it finds in the file
-        raise ValueError(f"{folder.at(name)} is damaged or not of this service; delete it and run again") from error
+        raise ArtifactError(f"{folder.at(name)} is damaged or not of this service; delete it and run again") from error
 
 
 def decoded(content: bytes) -> Any:

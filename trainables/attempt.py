@@ -15,7 +15,7 @@ from torch import nn
 from trainables import artifacts, memory
 from trainables.batches import Split, TrainingBatches
 from trainables.data import CACHE, SPLIT_SEED, DataSet, load
-from trainables.folders import Folder
+from trainables.folders import OF_STORAGE, Folder
 from trainables.measurement import errors
 from trainables.models import build
 from trainables.stack import GroupedStack, SerialStack, Stack
@@ -229,7 +229,12 @@ class Attempt:
 
     def _save(self) -> None:
         started = time.perf_counter()
-        artifacts.save(self._machine.folder, self._name, self.state_dict())
+        try:
+            artifacts.save(self._machine.folder, self._name, self.state_dict())
+        except OSError as error:
+            if not getattr(error, OF_STORAGE, False):
+                raise
+            return  # the training need not end for it: there will be another checkpoint
         self._saving = time.perf_counter() - started
 
     def finished(self) -> None:

@@ -137,7 +137,7 @@ def _execute_point(stage: PointStage, machine: Machine) -> Execution:
 def _needed(folder: Folder, name: str, what: str) -> Any:
     content = artifacts.load(folder, name)
     if content is None:
-        raise FileNotFoundError(f"{what} is not there")
+        raise artifacts.ArtifactError(f"{what} is not there")
     return content
 
 

@@ -1,7 +1,8 @@
 """What a fault means: the one place that decides who pays for it.
 
-- ``stage``: what the stage itself decides, that it does not fit into memory. A result, ``failed``. (A loss that is not
-  finite is no fault: that is a result, too, ``diverged``.)
+- ``stage``: what the stage itself decides: it does not fit into memory, or what it begins with is damaged. Tried once
+  on another node, if there is one, since memory may be taken there; then ``failed``. (A loss that is not finite is no
+  fault: that is a result, ``diverged``.)
 - ``storage``: storage that does not answer. Waited for; the stage is tried again.
 - ``machine``: everything else, such as no data, no model, a broken GPU, a full disk, a bug. The stage is tried again,
   elsewhere if possible, and ``failed`` if that happens too often; a node on which stage after stage fails is left out
@@ -12,7 +13,8 @@ What the user did wrong is told before anything trains (:mod:`sweeps.preflight`)
 
 from typing import Literal
 
-from trainables.folders import passes
+from trainables.artifacts import ArtifactError
+from trainables.folders import OF_STORAGE
 from trainables.memory import is_out_of_memory
 
 Fault = Literal["stage", "storage", "machine"]
@@ -20,9 +22,9 @@ Fault = Literal["stage", "storage", "machine"]
 
 def fault_of(error: BaseException) -> Fault:
     """Whose fault an exception in a stage is."""
-    if is_out_of_memory(error):
+    if is_out_of_memory(error) or isinstance(error, ArtifactError):
         return "stage"
-    if isinstance(error, OSError) and passes(error):
+    if getattr(error, OF_STORAGE, False):
         return "storage"
     return "machine"
 

@@ -49,6 +49,9 @@ MOST_READS = 5
 PARALLEL_READS = 16
 """Files that are fetched from other machines at the same time."""
 
+OF_STORAGE = "of_storage"
+"""Attribute of errors that a folder's storage may get over by itself, and did not in time."""
+
 T = TypeVar("T")
 
 
@@ -73,6 +76,7 @@ class Folder(ABC):
             except Exception as error:
                 pause = next(pauses, None)
                 if pause is None or not passes(error):
+                    setattr(error, OF_STORAGE, passes(error))
                     raise
             time.sleep(pause)
 

@@ -1,5 +1,6 @@
 """How much of a model fits into memory at once when it is measured."""
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -8,11 +9,15 @@ from torch import Tensor, nn
 LARGEST_BATCH = 512
 """Images in an evaluation batch at most; more are not faster."""
 
-ROOM_ON_CPU = 2**29
+ROOM_ON_CPU = 2**28
 """Bytes for the largest activation of a batch in measuring, on a CPU. Several are alive at a time."""
 
 SHARE_ON_GPU = 16
 """On a GPU it may take this part of what a trial may use of it."""
+
+
+NO_MEMORY = re.compile("can't allocate memory|not enough memory|bad_alloc|_STATUS_ALLOC_FAILED|out of memory")
+"""In messages of errors that have no class of their own."""
 
 
 def room(device: torch.device, gpu_share: float = 1.0) -> int:
@@ -68,5 +73,5 @@ def models_at_once(models: int, room: int, model_bytes: int) -> int:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether something did not fit into memory, on a GPU or on a CPU."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
     )

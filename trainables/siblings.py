@@ -3,14 +3,13 @@
 import math
 import time
 from collections.abc import Generator, Sequence
-from functools import cache
 from itertools import combinations
 from typing import Any
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.sparsity import density, density_by_layer
 from trainables.attempt import Machine, Progress, splits_of
-from trainables.measurement import errors, path_errors, similarities
+from trainables.measurement import PathStacks, errors, path_errors, similarities
 from trainables.stages import PointStage, Rows
 
 NOT_FINITE = "loss or weights not finite in epoch {} of {}"
@@ -34,15 +33,15 @@ def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) ->
     ckas = similarities(stack, places, splits.train, measurement)
     common_seconds = (time.perf_counter() - started) / len(places)
     model = point.dense.model
-    path = cache(lambda models: splits.stack(model, models))
     at_once = splits.models_at_once(model, measurement.path_points, measurement.batch_norm_batch_size)
+    path = PathStacks(lambda models: splits.stack(model, models), at_once)
     pairs = []
     for (first, second), cka in zip(places, ckas, strict=True):
         started = time.perf_counter()
         ends = siblings[first], siblings[second]
         failed = _message(*ends)
         states = ends[0]["model"], ends[1]["model"]
-        curve = [] if failed else path_errors(path, at_once, *states, splits.train, measurement)
+        curve = [] if failed else path_errors(path, *states, splits.train, measurement)
         if any(map(math.isnan, curve)):
             failed = "outputs not finite on the path"
         pairs.append(

@@ -1,6 +1,7 @@
 """Which kind of stack suits a model, found by trying."""
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -8,6 +9,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+from trainables.memory import is_out_of_memory
 from trainables.stack import GroupedStack, SerialStack, Stack
 
 LARGEST_GROUPED_ON_CPU = 2000
@@ -67,8 +69,21 @@ def stack_kind(model: nn.Module, shape: Sequence[int], device: torch.device, lay
     if device.type != "cuda":
         return GroupedStack
     kinds: tuple[Kind, Kind] = GroupedStack, SerialStack
-    grouped, serial = (step_seconds(kind(model, TIMED_MODELS, layout), shape, device) for kind in kinds)
-    return SerialStack if serial < CLEARLY_FASTER * grouped else GroupedStack
+    grouped, serial = (_seconds(kind, model, shape, device, layout) for kind in kinds)
+    return GroupedStack if math.isfinite(grouped) and serial >= CLEARLY_FASTER * grouped else SerialStack
+
+
+def _seconds(
+    kind: Kind, model: nn.Module, shape: Sequence[int], device: torch.device, layout: torch.memory_format
+) -> float:
+    """Time of a step, infinite if it does not fit into memory; that of a training may, with its own batch size."""
+    try:
+        return step_seconds(kind(model, TIMED_MODELS, layout), shape, device)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    torch.cuda.empty_cache()
+    return math.inf
 
 
 def step_seconds(stack: Stack, shape: Sequence[int], device: torch.device) -> float:

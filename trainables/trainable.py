@@ -5,7 +5,7 @@ import math
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ GPU_MEMORY = 0.9
 """Of its share of a GPU's memory a trial takes so much at most; the rest is for what CUDA takes for each process."""
 
 NAP_SECONDS = 1.0
-"""A worker that pauses says so as often."""
+"""A worker that pauses says so as often, or as rarely as it is to report."""
 
 
 class Store(Protocol):
@@ -41,9 +41,6 @@ class Store(Protocol):
 
     def record(self, stage: Stage, rows: Mapping[str, Sequence[dict[str, Any]]], device: str) -> None:
         """Keep the results of a stage."""
-
-    def record_failure(self, stage: Stage, message: str, device: str) -> None:
-        """Keep that a stage failed, and why."""
 
 
 class NotSharedError(OSError):
@@ -74,16 +71,16 @@ class WorkerOptions:
 class StageTrainable(tune.Trainable):
     """Carries out ``config["stage"]`` and stores its results itself.
 
-    Tune is told, at most every ``config["report_seconds"]``, progress (``outcome`` is ``running``; ``epochs`` done
-    ``of`` all, ``images`` trained on and ``busy_seconds`` and ``idle_seconds`` since it was told last, ``test_error``
-    where it was evaluated, and, at once, ``kept``, the epochs of a dense model that can be pruned now); at the end the
-    ``outcome`` with its ``message``, ``test_error`` and ``lmc``.
+    A worker first says where it is (``begun``, with its ``node`` and ``host``). Then Tune is told, at most every
+    ``config["report_seconds"]``, progress (``outcome`` is ``running``; ``epochs`` done ``of`` all, ``images`` trained
+    on and ``busy_seconds`` and ``idle_seconds`` since it was told last, ``test_error`` where it was evaluated, and, at
+    once, ``kept``, the epochs of a dense model that can be pruned now); at the end the ``outcome`` with its
+    ``message``, ``test_error`` and ``lmc``.
 
-    After a fault that is not the stage's own (:mod:`trainables.faults`) the ``outcome`` is that kind of fault, with
-    its ``message``, ``node`` and ``host``; the stage is to be given to another worker. This one then pauses, which
-    keeps a machine that cannot work from taking one stage after the other: the outcome is ``pausing`` until it is
-    done, after some seconds. On a node of ``config["left_out"]`` it is ``declined``, nothing is begun, and the pause
-    has no end.
+    After a fault the ``outcome`` is its kind (:mod:`trainables.faults`), with its ``message``, ``node`` and ``host``;
+    the stage is to be given to another worker. Unless it was the stage's own, this one then pauses, which keeps a
+    machine that cannot work from taking one stage after the other: the outcome is ``pausing`` until it is done, after
+    some seconds. On a node of ``config["left_out"]`` it is ``declined``, nothing is begun, and the pause has no end.
     """
 
     def setup(  # type: ignore[override]  # Tune passes on what tune.with_parameters was given
@@ -97,6 +94,7 @@ class StageTrainable(tune.Trainable):
         self._machine: Machine | None = None
         self._faults = 0
         self._broken: Exception | None = None
+        self._introduced = False
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -108,6 +106,9 @@ class StageTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Work until there is something to report, or to the end of the stage."""
+        if not self._introduced:
+            self._introduced = True
+            return {"outcome": "begun", **_here()}
         if self._pauses_until is not None:
             return self._pause()
         with self._timed():
@@ -140,23 +141,23 @@ class StageTrainable(tune.Trainable):
             fault = fault_of(error)
             if isinstance(error, torch.AcceleratorError):
                 self._broken = error
+            result = {"outcome": fault, "message": told(error), **_here()}
             if fault == "stage":
-                message = told(error)
-                self._store.record_failure(self._stage, message, self._device)
-                return {"outcome": "failed", "message": message, "node": _node(), tune.result.DONE: True}
+                return result | {tune.result.DONE: True}
             self._pauses_until = time.monotonic() + PAUSES[min(self._faults, len(PAUSES) - 1)]
             self._faults += 1
-            return {"outcome": fault, "message": told(error), "node": _node(), "host": socket.gethostname()}
+            return result
         self._faults = 0
         return result
 
     def _pause(self) -> dict[str, Any]:
         assert self._pauses_until is not None
         left = self._pauses_until - time.monotonic()
-        time.sleep(max(0.0, min(left, NAP_SECONDS)))
-        if self._broken and left <= NAP_SECONDS:
+        nap = max(NAP_SECONDS, self._report_seconds)
+        time.sleep(max(0.0, min(left, nap)))
+        if self._broken and left <= nap:
             raise self._broken  # this process can use its GPU no more: it ends, and another one takes its place
-        return {"outcome": "pausing", tune.result.DONE: left <= NAP_SECONDS}
+        return {"outcome": "pausing", tune.result.DONE: left <= nap}
 
     def _prepared(self) -> Execution:
         """The stage, begun; before a worker's first of its data and model whether these and the storage are there."""
@@ -222,7 +223,8 @@ class StageTrainable(tune.Trainable):
             rows: Rows = end.value
         self._record(rows)
         assert self._machine is not None
-        discard(self._stage, rows, self._machine)
+        with suppress(OSError):  # what is left does no harm
+            discard(self._stage, rows, self._machine)
         diverged = any(row["status"] == "diverged" for table in rows.values() for row in table)
         return {
             "outcome": "diverged" if diverged else "ok",
@@ -230,7 +232,7 @@ class StageTrainable(tune.Trainable):
             "images": self._new_images(),
             "test_error": _mean(row["test_error"] for row in rows.get("runs", ())),
             "lmc": _mean(row["lmc"] for row in rows.get("pairs", ())),
-            "node": _node(),
+            **_here(),
             tune.result.DONE: True,
         }
 
@@ -246,6 +248,11 @@ class StageTrainable(tune.Trainable):
         """Images since it was asked last."""
         new, self._told = self._images - self._told, self._images
         return new
+
+
+def _here() -> dict[str, str]:
+    """This node, for the driver and for a person."""
+    return {"node": _node(), "host": socket.gethostname()}
 
 
 def _node() -> str:

@@ -8,7 +8,6 @@ regime and connectivity are those of the end is printed.
 import statistics
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,7 +24,7 @@ from trainables import artifacts
 from trainables.attempt import Machine, splits_of
 from trainables.execution import dense_file, retraining
 from trainables.folders import LocalFolder
-from trainables.measurement import errors, path_errors, similarities
+from trainables.measurement import PathStacks, errors, path_errors, similarities
 from trainables.stages import PointStage
 
 SHARES = (0.1, 0.25, 0.5)
@@ -41,7 +40,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     assert dense is not None
     training, _ = retraining(point, stage.seeds, dense["model"], splits)
-    path = cache(lambda models: splits.stack(point.dense.model, models))
+    path = PathStacks(lambda models: splits.stack(point.dense.model, models), point.measurement.path_points)
     pairs = list(combinations(range(len(stage.seeds)), 2))
     rows: list[dict[str, object]] = []
     for share in SHARES:
@@ -51,7 +50,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
         validation = statistics.fmean(errors(training.stack, splits.validation))
         ckas = similarities(training.stack, pairs, splits.train, point.measurement)
         for (first, second), cka in zip(pairs, ckas, strict=True):
-            curve = path_errors(path, 11, states[first], states[second], splits.train, point.measurement)
+            curve = path_errors(path, states[first], states[second], splits.train, point.measurement)
             rows.append(
                 {
                     "point": point.key,

@@ -189,7 +189,7 @@ def test_diverged_siblings_are_told(diverging):
     table = table_of(SPEC, diverging)
     assert diverged_note(table) == (
         "Note: siblings diverged and are in no mean: epochs 3 at density 0.1 (2 of 6), epochs 10 at density 0.2 "
-        "(1 of 6); 1 of these cells, a third or more of whose siblings did, are never chosen."
+        "(1 of 6); never chosen, since a third or more did: 1 of these cells."
     )
     diagram = phase_diagram(table, hot_is_low=True)
     assert diagram.marks == [["×", "II-B"], ["II-B", "II-B×"]]

@@ -98,7 +98,7 @@ def test_commands_say_that_siblings_diverged(tmp_path):
     for name, *option in ("tune_temperature", "--replay"), ("report",), ("select_model", "--replay"):
         done = run(name, *option, "measured.csv", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert "Note: siblings diverged and are in no mean: epochs 1 at density 0.1 (2 of 6); 1 of" in done.stdout
+        assert "Note: siblings diverged and are in no mean: epochs 1 at density 0.1 (2 of 6); never" in done.stdout
 
 
 def test_which_error_of_dense_models_chose_is_said(tmp_path):

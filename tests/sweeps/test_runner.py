@@ -73,10 +73,11 @@ def signals(monkeypatch):
 
 @pytest.fixture
 def searcher():
-    def make(plan, store=None, nodes=("node",), max_failures=2, slots=2):
+    def make(plan, store=None, nodes=("node",), max_failures=2, slots=2, unable={}):  # noqa: B006
         stop = []
         queue = StageQueue(plan, max_failures, lambda: nodes)
-        return PlanSearcher(queue, store or Silent(), Silent(), Silent(), stop, 1000, slots), stop
+        how = store or Silent(), Silent(), Silent(), stop, 1000, slots, lambda known: unable
+        return PlanSearcher(queue, *how), stop
 
     return make
 
@@ -168,8 +169,7 @@ def test_storage_that_does_not_answer_is_waited_for_and_said_now_and_then(search
 def test_points_that_cannot_run_are_stored_together(searcher, store):
     searching, _ = searcher(GridPlan(GRID, {}, set()), store)
     dense = searching.suggest("dense")["stage"]
-    failed = {"outcome": "failed", "message": "OutOfMemoryError: too large", "node": "node"}
-    searching.on_trial_complete("dense", failed)
+    searching.on_trial_complete("dense", fault("stage", message="OutOfMemoryError: too large"))
     assert store.folder.names("runs", ".parquet") == [f"lost-{dense.run.key}"]
     rows = store.rows("runs")
     assert len(rows) == 4 * 3
@@ -205,3 +205,40 @@ def test_workers_that_wait_are_stopped_when_nothing_else_runs(searcher):
     assert at_the_end("waits", {"outcome": "pausing"})
     assert not at_the_end("works", {"outcome": "running"})
     assert not at_the_end.stop_all()
+
+
+def test_what_only_the_stage_decides_is_tried_once_elsewhere(searcher, store):
+    """Memory may be taken on one node; then it is the stage's failure, and says nothing of a node."""
+    searching, _ = searcher(GridPlan(GRID, {}, set()), store, nodes=("a", "b"))
+    stage = searching.suggest("0")["stage"]
+    full = "OutOfMemoryError: CUDA out of memory"
+    for trial, node in enumerate("aaab"):
+        assert not store.rows("dense")
+        searching.on_trial_complete(str(trial), fault("stage", node, full))
+        following = searching.suggest(str(trial + 1))["stage"]
+        assert (following == stage) == (node == "a")
+    assert {row["message"] for row in store.rows("dense")} == {full}
+    assert not searching._queue.nodes.left_out
+
+
+def test_a_node_whose_workers_die_is_left_out_too(searcher, store, capsys):
+    searching, _ = searcher(GridPlan(GRID, {}, set()), store, nodes=("bad", "good"))
+    for trial in range(5):
+        searching.suggest(str(trial))
+        searching.on_trial_result(str(trial), {"outcome": "begun", "node": "bad", "host": "host of bad"})
+        searching.died(str(trial), "the trial died: killed", "bad", "host of bad")
+    assert "Node host of bad is left out" in capsys.readouterr().out
+    assert not store.rows("dense")
+
+
+def test_a_node_on_which_no_worker_can_start_costs_no_stage_a_try(searcher, store):
+    searching, stop = searcher(
+        GridPlan(GRID, {}, set()), store, nodes=("bad", "good"), max_failures=0, unable={"bad": "no such package"}
+    )
+    stage = searching.suggest("0")["stage"]
+    for trial in range(20):
+        searching.died(str(trial), "the trial died: ModuleNotFoundError")
+        assert searching.suggest(str(trial + 1))["stage"] == stage
+    assert searching._queue.nodes.left_out == {"bad": "no such package"}
+    assert not stop
+    assert not store.rows("dense")

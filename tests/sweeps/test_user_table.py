@@ -124,3 +124,19 @@ def test_siblings_that_diverged_count_if_the_table_says_so(written):
         read_table(written(GOOD.replace("lmc,", "lmc,n_diverged,").replace("-0.2,", "-0.2,1,")))
     with pytest.raises(UsageError, match="row 1: n_diverged is -2; a number of siblings is 0 or more"):
         read_table(written(counted.replace("4,2", "4,-2").replace("0.2\n", "0.2,5,1\n")))
+
+
+DIVERGED = "temperature,density,lmc,test_error,n_runs,n_diverged\n"
+
+
+def test_cells_of_which_too_many_diverged_have_no_regime_without_cka_either(written):
+    text = DIVERGED + "2,0.1,-0.2,0.3,2,1\n4,0.1,0.0,0.2,3,0\n8,0.1,-0.01,0.1,1,2\n"
+    table = phase_of(read_table(written(text)), "epochs", Thresholds(-0.05, 0.98))
+    assert table["regime"].fillna("none").tolist() == ["none", "II", "none"]
+
+
+def test_siblings_of_several_rows_of_a_cell_are_added(written):
+    text = DIVERGED + "2,0.1,0.0,0.3,2,1\n2,0.1,0.0,0.2,2,0\n"
+    (row,) = phase_of(read_table(written(text)), "epochs", Thresholds(-0.05, 0.98)).to_dict("records")
+    assert (row["n_runs"], row["n_diverged"]) == (4, 1)
+    assert row["test_error"] == pytest.approx(0.25)

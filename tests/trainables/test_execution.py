@@ -386,5 +386,5 @@ def test_a_retraining_that_diverges_is_a_result(machine):
 
 
 def test_a_point_without_its_dense_model_says_so(machine):
-    with pytest.raises(FileNotFoundError, match="dense model of seed 1 after epoch 4"):
+    with pytest.raises(artifacts.ArtifactError, match="dense model of seed 1 after epoch 4"):
         finish(execute(STAGE, machine))

@@ -1,11 +1,17 @@
+import inspect
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.similarity import linear_cka
+from trainables import memory
 from trainables.batches import Split
-from trainables.measurement import errors, path_errors, similarities
+from trainables.measurement import PathStacks, errors, path_errors, similarities
 from trainables.models import build
 from trainables.stack import GroupedStack, SerialStack
 from trainables.stages import Measurement
@@ -32,8 +38,8 @@ class Given(Split):
 
 
 def grouped(model):
-    """Makes stacks of a model."""
-    return lambda models: GroupedStack(model, models)
+    """Stacks of a model for a path."""
+    return PathStacks(lambda models: GroupedStack(model, models), 11)
 
 
 @pytest.fixture
@@ -43,14 +49,14 @@ def signs():
 
 def test_swapped_hidden_units_make_a_barrier_of_one_half(signs):
     """Both ends are the same function without error; half way the hidden units vanish and all images look alike."""
-    curve = path_errors(grouped(Signs(1)), 11, Signs(1).state_dict(), Signs(-1).state_dict(), signs, Measurement())
+    curve = path_errors(grouped(Signs(1)), Signs(1).state_dict(), Signs(-1).state_dict(), signs, Measurement())
     assert curve == [0, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]
     assert linear_mode_connectivity(curve) == -0.5
 
 
 def test_a_model_is_connected_with_itself(signs):
     state = Signs(1).state_dict()
-    assert path_errors(grouped(Signs(1)), 11, state, state, signs, Measurement()) == [0] * 11
+    assert path_errors(grouped(Signs(1)), state, state, signs, Measurement()) == [0] * 11
 
 
 def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
@@ -70,7 +76,7 @@ def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
     stack.load([spoilt])
     assert errors(stack, data)[0] > 0.2
     how = Measurement(path_points=3, batch_norm_batch_size=40)
-    curve = path_errors(grouped(model), 3, spoilt, spoilt, data, how)
+    curve = path_errors(grouped(model), spoilt, spoilt, data, how)
     assert curve == pytest.approx([curve[0]] * 3, abs=0.03)
     assert max(curve) < 0.1
 
@@ -81,7 +87,9 @@ def test_a_model_with_dropout_is_measured_the_same_each_time():
     start, end = ({name: torch.rand_like(t.float()) for name, t in model.state_dict().items()} for _ in range(2))
     data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
     curves = [
-        path_errors(lambda models: SerialStack(model, models), 5, start, end, data, Measurement(path_points=5))
+        path_errors(
+            PathStacks(lambda models: SerialStack(model, models), 5), start, end, data, Measurement(path_points=5)
+        )
         for _ in range(2)
     ]
     assert curves[0] == curves[1]
@@ -144,11 +152,14 @@ def test_what_does_not_fit_is_measured_in_smaller_parts_with_the_same_result(ful
     start, end = build("preresnet8-w0.5", 1, 3).state_dict(), build("preresnet8-w0.5", 1, 3).state_dict()
     data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
     how = Measurement(path_points=11, batch_norm_batch_size=40)
-    expected = path_errors(grouped(model), 11, start, end, data, how)
+    expected = path_errors(grouped(model), start, end, data, how)
     stack, tried = cramped(model, 130, full)
-    assert path_errors(stack, 11, start, end, data, how) == pytest.approx(expected, abs=1 / 200)
-    assert (3, 40) in tried
-    assert max(count * images for count, images in tried if (count, images) != (11, 40)) <= 3 * 200
+    stacks = PathStacks(stack, 11)
+    assert path_errors(stacks, start, end, data, how) == pytest.approx(expected, abs=1 / 200)
+    assert stacks.at_once == 3
+    tried.clear()
+    path_errors(stacks, start, end, data, how)  # of the next pair: that is known now
+    assert max(count for count, _ in tried) == 3
     stack, tried = cramped(model, 3 * 64)
     three = stack(3)
     three.load([start, end, start])
@@ -166,7 +177,7 @@ def test_what_does_not_fit_at_all_is_said(cramped):
         errors(stack(2), data)
     state = Signs(1).state_dict()
     with pytest.raises(torch.OutOfMemoryError):
-        path_errors(stack, 11, state, state, data, Measurement())
+        path_errors(PathStacks(stack, 11), state, state, data, Measurement())
 
 
 def test_other_mistakes_are_not_tried_again(cramped):
@@ -176,23 +187,66 @@ def test_other_mistakes_are_not_tried_again(cramped):
     assert len(tried) == 1
 
 
-def test_a_setting_of_the_whole_process_does_not_round_what_is_measured():
-    """In training scripts one often sees torch.set_float32_matmul_precision; on this CPU "medium" is bfloat16."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
-    states = [nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10)).state_dict() for _ in "ab"]
-    data = Given(torch.randn(500, 1, 8, 8), torch.arange(500) % 10)
-    stack = GroupedStack(model, 2)
-    stack.load(states)
-    exact = similarities(stack, [(0, 1)], data, Measurement())
-    places = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv, torch.backends.cuda.matmul
-    before, precision = [place.fp32_precision for place in places], torch.get_float32_matmul_precision()
-    try:
-        torch.set_float32_matmul_precision("medium")
-        set_by_user = [place.fp32_precision for place in places]
-        assert similarities(stack, [(0, 1)], data, Measurement()) == exact
-        assert [place.fp32_precision for place in places] == set_by_user
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        for place, value in zip(places, before, strict=True):
-            place.fp32_precision = value
+SETTINGS = {
+    "old names": lambda: torch.set_float32_matmul_precision("medium"),
+    "new names": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    "of products": lambda: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
+    "of convolutions": lambda: setattr(torch.backends.mkldnn.conv, "fp32_precision", "bf16"),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_setting_of_the_whole_process_does_not_round_what_is_measured(setting):
+    """In training scripts one often sees them; on this kind of CPU some are bfloat16, on a GPU TensorFloat-32."""
+    code = """
+import torch
+from trainables.measurement import _float32
+from tests_setting import SETTING
+backends = torch.backends
+places = [backends.mkldnn.matmul, backends.mkldnn.conv, backends.cuda.matmul, backends.cudnn.conv]
+torch.manual_seed(0)
+x, layer = torch.randn(64, 512), torch.randn(512, 512)
+image, conv = torch.randn(8, 16, 16, 16), torch.randn(16, 16, 3, 3)
+exact = [x @ layer, torch.conv2d(image, conv)]
+SETTING()
+before = [place.fp32_precision for place in places]
+with _float32():
+    assert all(torch.equal(a, b) for a, b in zip([x @ layer, torch.conv2d(image, conv)], exact))
+    assert {place.fp32_precision for place in places} <= {"ieee", "none"}, [place.fp32_precision for place in places]
+    assert backends.cuda.matmul.fp32_precision == "ieee"
+after = [place.fp32_precision for place in places]
+assert all(a == b or (a, b) == ("ieee", "none") for a, b in zip(after, before)), (before, after)  # the same
+"""
+    body = inspect.getsource(SETTINGS[setting]).partition("lambda: ")[2].rstrip().rstrip(",")
+    code = code.replace("from tests_setting import SETTING", f"SETTING = lambda: {body}")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+class Old(nn.Module):
+    """Sets and reads what torch calls legacy, as published models do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, images):
+        with torch.backends.cudnn.flags(benchmark=True):
+            assert torch.backends.cudnn.allow_tf32 in (True, False)
+            return self.conv(images).mean((2, 3))
+
+
+def test_models_may_use_the_old_names_while_they_are_measured():
+    data = Given(torch.randn(20, 1, 8, 8), torch.arange(20) % 2)
+    assert 0 <= errors(GroupedStack(Old(), 1), data)[0] <= 1
+
+
+def test_room_on_a_gpu_is_what_a_trial_may_use_of_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=16 * 2**30))
+    cuda = torch.device("cuda")
+    assert memory.room(cuda) == 2**30
+    assert memory.room(cuda, 0.25) == 2**28
+    assert memory.images_at_once(2**28, 2**20) == 256
+    assert memory.images_at_once(2**28, 300_000) == 512
+    assert memory.images_at_once(1, 300_000) == 1
+    assert [memory.models_at_once(11, 100, size) for size in (5, 20, 34, 1000)] == [11, 4, 2, 1]
