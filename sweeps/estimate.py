@@ -1,14 +1,20 @@
 """What a plan will cost on this machine, measured before it is carried out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sweeps.errors import UsageError
 from sweeps.options import RunOptions, machine_cores
-from trainables.stages import DenseStage, Stage
+from trainables.stages import DenseStage, PointStage, Stage
 
 
-def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
+def estimate(stages: Sequence[Stage], stored: Mapping[str, Collection[int]], options: RunOptions) -> str:
     """Measure some steps, and say what these stages will cost.
+
+    Args:
+        stages: To be carried out.
+        stored: Retrain seeds whose results are stored, by key of the point: their siblings are kept with ``--keep
+            siblings``, and need no training.
+        options: How they are carried out.
 
     Raises:
         UsageError: If trials want a GPU and this machine has none.
@@ -22,13 +28,14 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
         raise UsageError(f"--gpus-per-trial {gpus:g}: this machine has no GPU to measure a step on.")
     torch.set_num_threads(max(1, int(cores)))
     costs = StageCosts(torch.device("cuda" if gpus else "cpu"))
-    seconds = {stage: costs.seconds(stage) for stage in stages}
+    kept = {stage: _kept(stage, stored) if options.keep == "siblings" else 0 for stage in stages}
+    seconds = {stage: costs.seconds(stage, already) for stage, already in kept.items()}
     dense = sum(taken for stage, taken in seconds.items() if isinstance(stage, DenseStage))
     everything = sum(seconds.values())
     each, unit = (gpus, "GPU") if gpus else (cores, "core")
     at_once = machine_cores() / cores if not gpus else min(machine_cores() / cores, torch.cuda.device_count() / gpus)
     at_once = max(1, int(at_once))
-    disk = kept_bytes(stages, options.keep)
+    disk = kept_bytes(kept, options.keep)
     while_running = at_once * max(map(training_bytes, stages), default=0)
     return (
         f"estimate: {_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense "
@@ -36,6 +43,10 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
         f"running (from steps measured just now); {_size(disk)} of disk for models, with --keep {options.keep}, and "
         f"{_size(while_running)} for checkpoints while it runs"
     )
+
+
+def _kept(stage: Stage, stored: Mapping[str, Collection[int]]) -> int:
+    return len(set(stage.seeds) & set(stored.get(stage.point.key, ()))) if isinstance(stage, PointStage) else 0
 
 
 def _duration(seconds: float) -> str:

@@ -40,8 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     store = options.store
     store.check()
     points = spec.points()
-    kept = store.dense_models()
-    plan = GridPlan(points, store.stored(), kept)
+    kept, results = store.dense_models(), store.stored()
+    plan = GridPlan(points, results, kept)
     stored = len(points) - len(plan.points)
     if options.dry_run or options.estimate:
         dense = {(stage.point.dense.key, stage.point.epoch) for stage in points}
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"points: {len(points)} wanted, {stored} stored, {len(plan.points)} to do")
         if options.estimate:
             check_models(plan.points)
-            print(estimate(plan.left, options.run))
+            print(estimate(plan.left, results, options.run))
         return OK
     if plan.points:
         check_models(plan.points)

@@ -2,12 +2,14 @@
 
 import gc
 import logging
+import math
 import os
 import signal
 import socket
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
@@ -53,6 +55,9 @@ with suppress(ImportError, AttributeError):  # another Ray may not do it
 NODE_SECONDS = 60
 """A node that does not start a process in this time is left out."""
 
+NODES_SECONDS = 3.0
+"""Which nodes there are is asked so often at most."""
+
 REMEMBERED_TASKS = 5000
 """A trial's step is a task. Ray's server would remember the latest 100,000 of them, which took 16 KB for each point."""
 
@@ -92,7 +97,7 @@ def run(
     gauges = SweepGauges()
     heartbeat.show = gauges.show
     resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
-    queue = StageQueue(plan, options.max_failures, lambda: _workers(resources))
+    queue = StageQueue(plan, options.max_failures, _remembered(lambda: _workers(resources)))
     for node, why in left_out.items():
         queue.nodes.leave_out(node, why)
     own = tempfile.TemporaryDirectory(prefix="three-regime-sweeps-", ignore_cleanup_errors=True)
@@ -137,6 +142,19 @@ def _worker_options(options: RunOptions) -> WorkerOptions:
         _everywhere(options.data_folder),
         options.keep,
     )
+
+
+def _remembered(ask: Callable[[], set[str]]) -> Callable[[], set[str]]:
+    """The same answer for some seconds: of a thousand workers that pause each one's sign asks."""
+    at, answer = -math.inf, set[str]()
+
+    def asked() -> set[str]:
+        nonlocal at, answer
+        if time.monotonic() - at > NODES_SECONDS:
+            answer, at = ask(), time.monotonic()
+        return answer
+
+    return asked
 
 
 def _workers(resources: Mapping[str, float]) -> set[str]:

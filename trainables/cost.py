@@ -1,7 +1,7 @@
 """What stages will cost: time, from steps measured here on images that only look like the data, and disk."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from math import comb
@@ -36,19 +36,24 @@ class StageCosts:
         self._device = device
         self._steps: dict[tuple[object, ...], float] = {}
 
-    def seconds(self, stage: Stage) -> float:
-        """Estimate one stage."""
+    def seconds(self, stage: Stage, kept: int = 0) -> float:
+        """Estimate one stage.
+
+        Args:
+            stage: The stage.
+            kept: So many of a point's siblings are kept, and only measured again.
+        """
         if isinstance(stage, DenseStage):
             run, sizes = stage.run, _sizes(stage.run)
-            kept = len(stage.epochs) * (sizes.train + sizes.validation + sizes.test) * self._evaluation(run, 1)
-            return _steps(run.recipe, stage.epochs[-1], sizes.train) * self._step(run, run.recipe, 1) + kept
+            measured = len(stage.epochs) * (sizes.train + sizes.validation + sizes.test) * self._evaluation(run, 1)
+            return _steps(run.recipe, stage.epochs[-1], sizes.train) * self._step(run, run.recipe, 1) + measured
         point, siblings = stage.point, len(stage.seeds)
         run, sizes, measurement = point.dense, _sizes(point.dense), point.measurement
         steps = _steps(point.retrain, point.retrain.epochs, sizes.train)
         evaluated = TEST_EPOCHS * (sizes.validation + sizes.test) + sizes.train + measurement.cka_images
         on_paths = 2 * sizes.train * comb(siblings, 2)  # statistics, then errors
         return (
-            steps * self._step(run, point.retrain, siblings)
+            (steps * self._step(run, point.retrain, siblings - kept) if siblings > kept else 0.0)
             + evaluated * self._evaluation(run, siblings)
             + on_paths * self._evaluation(run, measurement.path_points)
         )
@@ -91,14 +96,14 @@ class StageCosts:
         return min(turns[1:])
 
 
-def kept_bytes(stages: Iterable[Stage], keep: Keep) -> int:
+def kept_bytes(stages: Mapping[Stage, int], keep: Keep) -> int:
     """Disk that the models of these stages take once they are done; tables and pictures are small beside it.
 
     Args:
-        stages: To be carried out.
+        stages: To be carried out, with the number of siblings of each that are kept already.
         keep: Which siblings are kept.
     """
-    return sum(_kept_bytes(stage, keep) for stage in stages)
+    return sum(_kept_bytes(stage, keep, kept) for stage, kept in stages.items())
 
 
 def training_bytes(stage: Stage) -> int:
@@ -107,12 +112,12 @@ def training_bytes(stage: Stage) -> int:
     return (size.everything + size.parameters) * (len(stage.seeds) if isinstance(stage, PointStage) else 1)
 
 
-def _kept_bytes(stage: Stage, keep: Keep) -> int:
+def _kept_bytes(stage: Stage, keep: Keep, kept: int) -> int:
     size = _model_bytes(stage.run.model, stage.run.data)
     if isinstance(stage, DenseStage):
         going_on = sum(epoch < stage.run.recipe.epochs for epoch in stage.epochs)  # with their momentum
         return len(stage.epochs) * size.everything + going_on * size.parameters
-    siblings = {"siblings": len(stage.seeds), "best": 1, "nothing": 0}[keep]
+    siblings = {"siblings": len(stage.seeds) - kept, "best": 1, "nothing": 0}[keep]
     masks = size.prunable // 32  # a bit for each number of 32
     of_each = size.everything - size.prunable + round(stage.point.density * size.prunable)
     return siblings * of_each + masks * (siblings > 0)

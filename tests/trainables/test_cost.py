@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainables.attempt import Machine
-from trainables.cost import kept_bytes, training_bytes
+from trainables.cost import StageCosts, kept_bytes, training_bytes
 from trainables.execution import discard, execute, finish
 from trainables.folders import LocalFolder
 from trainables.recipe import Recipe
@@ -22,7 +22,19 @@ def test_disk_is_what_the_files_take(keep, tmp_path):
     for stage in STAGES:
         discard(stage, finish(execute(stage, machine)), machine)
     taken = sum(size for size, _ in machine.folder.files("").values())
-    assert kept_bytes(STAGES, keep) == pytest.approx(taken, rel=0.2)  # files have heads, too
+    assert kept_bytes(dict.fromkeys(STAGES, 0), keep) == pytest.approx(taken, rel=0.2)  # files have heads, too
+
+
+def test_siblings_that_are_kept_cost_no_training_and_no_disk_again():
+    costs = StageCosts(torch.device("cpu"))
+    costs._step = lambda run, recipe, models: 100.0 * models
+    costs._evaluation = lambda run, models: 0.0
+    point = replace(STAGES[1], seeds=(1, 2, 3))
+    seconds = [costs.seconds(point, kept) for kept in (0, 2, 3)]
+    assert seconds == pytest.approx([seconds[0], seconds[0] / 3, 0])
+    one, three = kept_bytes({point: 2}, "siblings"), kept_bytes({point: 0}, "siblings")
+    assert 3 * one > three > 2 * one
+    assert kept_bytes({point: 2}, "nothing") == 0
 
 
 def test_disk_while_training_is_weights_and_momentum(tmp_path):
