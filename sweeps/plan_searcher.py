@@ -35,6 +35,9 @@ DEATH = re.compile(
 )
 """Where a traceback, or Ray, says what a trial died of."""
 
+MOST_UNBEGUN = 50
+"""So many workers in a row may die before they begin, without one that does: then it is not a single node's fault."""
+
 NO_DENSE_MODEL = "the training of its dense model failed"
 
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
@@ -114,6 +117,7 @@ class PlanSearcher(Searcher):
         self._stop, self._stages_to_give, self._slots = stop, stages_to_give, slots
         self._find_unable = find_unable
         self._seen: set[str] = set()
+        self._unbegun = 0
         self._stages: dict[str, Stage] = {}
         self._said = -float("inf")
         self._told: set[tuple[str, str]] = set()
@@ -151,6 +155,7 @@ class PlanSearcher(Searcher):
                 self._queue.plan.passed(stage, epoch)
         elif outcome == "begun":
             self._seen.add(result["node"])
+            self._unbegun = 0
         elif outcome in ("declined", "storage", "machine"):
             del self._stages[trial_id]
             self._progress.waits(stage)
@@ -173,7 +178,8 @@ class PlanSearcher(Searcher):
             return
         self._progress.waits(stage)
         with self._ending():
-            if not node and self._has_unable_node():
+            self._unbegun += not node
+            if not node and self._unbegun <= MOST_UNBEGUN and self._has_unable_node():
                 self._queue.give_back(stage)
             else:
                 self._failed(stage, node, host, why)

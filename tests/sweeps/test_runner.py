@@ -242,3 +242,7 @@ def test_a_node_on_which_no_worker_can_start_costs_no_stage_a_try(searcher, stor
     assert searching._queue.nodes.left_out == {"bad": "no such package"}
     assert not stop
     assert not store.rows("dense")
+    for trial in range(20, 51):  # and not for ever, if none begins anywhere
+        searching.died(str(trial), "the trial died: ModuleNotFoundError")
+        searching.suggest(str(trial + 1))
+    assert {row["message"] for row in store.rows("dense")} == {"the trial died: ModuleNotFoundError"}
