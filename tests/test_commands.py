@@ -534,13 +534,14 @@ def test_a_point_that_fails_is_stored_tried_again_and_does_not_stop_the_others(u
 
 
 MORTAL = """
+import os
 import sys
 import torch
 
 class Mortal(torch.nn.Flatten):
     def forward(self, images):
         if "ray" in sys.modules:
-            raise torch.AcceleratorError("made up")
+            {}
         return super().forward(images)
 
 def mortal():
@@ -548,13 +549,20 @@ def mortal():
 """
 
 
-def test_why_a_trial_died_is_said(tmp_path):
-    """A worker whose GPU is broken ends; here in each of its attempts."""
-    (tmp_path / "mortals.py").write_text(MORTAL)
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ('raise torch.AcceleratorError("made up")', ": AcceleratorError: made up"),  # and then the worker ends
+        ("os.kill(os.getpid(), 9)", ": the trial died: "),
+    ],
+)
+def test_why_a_trial_died_is_said(end, said, tmp_path):
+    (tmp_path / "mortals.py").write_text(MORTAL.format(end))
     one = ["--densities", "0.4", "--temperatures", "2", "--dense-seeds", "1", "--max-failures", "1"]
     done = grid(tmp_path / "results", *one, "--model", "mortals:mortal", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "the trial died: torch.AcceleratorError: made up" in done.stderr
+    assert said in done.stderr
+    assert "Tried again: " in done.stdout
 
 
 def test_a_selection_can_be_watched(tmp_path):
