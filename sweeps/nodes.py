@@ -27,8 +27,8 @@ class Nodes:
         """How many stages had results there."""
         return self._worked.get(node, 0)
 
-    def failed(self, node: str, stage: Hashable, why: str, is_only: bool) -> bool:
-        """A stage failed there, by no fault of its own as far as is known; whether the node is now left out.
+    def failed(self, node: str, stage: Hashable, why: str, is_only: bool) -> None:
+        """A stage failed there, by no fault of its own as far as is known; after some in a row the node is left out.
 
         Args:
             node: The node.
@@ -38,10 +38,8 @@ class Nodes:
         """
         faults = self._faults.setdefault(node, [])
         faults.append(stage)
-        if node in self.left_out or len(set(faults) if is_only else faults) < FAULTS_IN_A_ROW:
-            return False
-        self.leave_out(node, why)
-        return True
+        if node not in self.left_out and len(set(faults) if is_only else faults) >= FAULTS_IN_A_ROW:
+            self.leave_out(node, why)
 
     def forgive(self, stage: Hashable) -> None:
         """A stage turned out to be at fault itself: that it failed says nothing of any node."""

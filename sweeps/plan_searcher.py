@@ -266,7 +266,7 @@ class PlanSearcher(Searcher):
     def _record_failure(self, stage: Stage, message: str) -> None:
         """Store a failure; if even that fails, say so and go on: the point stays missing."""
         try:
-            self._store.record_failure(stage, message, "")
+            self._store.record_failure(stage, message)
         except (OSError, UsageError) as error:
             print(f"{stage} failed ({message}), which cannot be stored: {error}", file=sys.stderr)
 

@@ -184,7 +184,7 @@ class Store:
             for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
                 self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
 
-    def record_failure(self, stage: Stage, message: str, device: str) -> None:
+    def record_failure(self, stage: Stage, message: str) -> None:
         """Store that a stage failed; results that are stored stay."""
         failure = _failure(message)
         if isinstance(stage, DenseStage):
@@ -193,14 +193,14 @@ class Store:
                 for epoch in stage.epochs
                 if not self._results("dense", dense_part(stage.run, epoch))
             ]
-            self.record(stage, {"dense": failures}, device)
+            self.record(stage, {"dense": failures}, "")
             return
         kept_rows = self._results("runs", stage.point.key)
         seeds = set(stage.seeds) - {row["retrain_seed"] for row in kept_rows}
         failed_rows = [
             _point_columns(stage) | failure | {"point": stage.point.key, "retrain_seed": seed} for seed in sorted(seeds)
         ]
-        self._write("runs", stage.point.key, kept_rows + failed_rows, device)
+        self._write("runs", stage.point.key, kept_rows + failed_rows, "")
 
     def record_lost(self, points: Sequence[PointStage], why: Mapping[str, str]) -> None:
         """Store that points cannot run, those of one training in one file, which goes when that is trained on.

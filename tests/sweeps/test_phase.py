@@ -141,7 +141,7 @@ def test_regimes_and_statuses(filled, store):
     assert list(table["regime"]) == ["I", "II-B", "II-A", None]
     assert list(table["status"]) == ["ok", "incomplete", "ok", "diverged"]
     wider = replace(SPEC, densities=(0.1, 0.2, 0.4))
-    store.record_failure(wider.points()[2], "died", "")
+    store.record_failure(wider.points()[2], "died")
     table = table_of(wider, filled)
     assert cell(table, 3, 0.4)["status"] == "failed"
     assert cell(table, 10, 0.4)["status"] == "missing"

@@ -28,7 +28,7 @@ def started(store, made_up):
     store.set_spec(SPEC)
     store.record(POINTS[0], made_up(POINTS[0]), "cpu")
     store.record(POINTS[1], made_up(POINTS[1], status="diverged"), "cpu")
-    store.record_failure(POINTS[2], "RuntimeError: no memory", "cpu")
+    store.record_failure(POINTS[2], "RuntimeError: no memory")
     progress = SweepProgress(4, 2, POINTS[2:])
     progress.running(POINTS[3], 0.25)
     progress.ended(POINTS[2], "failed")

@@ -75,7 +75,7 @@ def test_two_writers_of_one_point_leave_one_whole_result(store, made_up):
 
 
 def test_a_failure_is_stored_and_replaced_by_a_result(store, made_up):
-    store.record_failure(STAGE, "RuntimeError: no memory", "cpu")
+    store.record_failure(STAGE, "RuntimeError: no memory")
     assert store.stored() == {}
     assert {(row["status"], row["message"]) for row in store.rows("runs")} == {("failed", "RuntimeError: no memory")}
     store.record(STAGE, made_up(STAGE), "cpu")
@@ -84,7 +84,7 @@ def test_a_failure_is_stored_and_replaced_by_a_result(store, made_up):
 
 def test_a_failure_does_not_touch_siblings_that_are_stored(store, made_up):
     store.record(STAGE, made_up(STAGE, error=0.3), "cpu")
-    store.record_failure(replace(STAGE, seeds=(1, 2, 3, 4)), "OSError: disk full", "cpu")
+    store.record_failure(replace(STAGE, seeds=(1, 2, 3, 4)), "OSError: disk full")
     assert {row["retrain_seed"]: row["status"] for row in store.rows("runs")} == {
         1: "ok",
         2: "ok",
@@ -102,7 +102,7 @@ def test_dense_models_need_their_row_and_their_file(store):
     store.artifacts.write(f"dense/{run.key}/epoch-00003.pt", b"")
     store.artifacts.write(f"dense/{run.key}/epoch-00009.pt", b"")
     assert store.dense_models() == {(run.key, 3)}
-    store.record_failure(DenseStage(run, (3, 9)), "died", "")
+    store.record_failure(DenseStage(run, (3, 9)), "died")
     assert {row["epoch"]: row["status"] for row in store.rows("dense")} == {3: "ok", 6: "ok", 9: "failed"}
     assert store.dense_models() == {(run.key, 3)}
 
