@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
-from sweeps.estimate import estimate
-from sweeps.live import carry_out, report_failures
-from sweeps.options import RunOptions, SweepOptions
-from sweeps.plan import GridPlan
-from sweeps.preflight import check_data, check_models, pinned
-from sweeps.presets import PRESETS
-from sweeps.progress import SweepProgress
-from sweeps.report import write_report
+from sweeps.plans.plan import GridPlan
+from sweeps.running.carry_out import carry_out, report_failures
+from sweeps.running.estimate import estimate
+from sweeps.running.options import RunOptions, SweepOptions
+from sweeps.running.preflight import check_data, check_models, pinned
+from sweeps.running.progress import SweepProgress
+from sweeps.spec.command_line import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
+from sweeps.spec.presets import PRESETS
+from sweeps.views.phase_report import write_report
 
 
 @dataclass(frozen=True)

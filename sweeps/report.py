@@ -1,31 +1,23 @@
 """Draw the phase diagram of stored results: ``python sweeps/report.py RESULTS``. No Ray, no training."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import tyro
-from rich.box import SIMPLE
-from rich.table import Table
 
-from metrics.regimes import SimilarityRule, Thresholds
-from sweeps.command import OK, parse, run_command
-from sweeps.errors import UsageError
-from sweeps.live_diagram import LiveDiagram, serve
-from sweeps.output import File, among_results, check_distinct, checked_file, print_table
-from sweeps.phase import diverged_note, phase_table
-from sweeps.phase_diagram import PhaseDiagram, Search, draw, draw_json, phase_diagram
-from sweeps.recorded import open_recorded
-from sweeps.schema import PHASE
-from sweeps.spec import SweepSpec, check_thresholds
-from sweeps.store import Store
-from sweeps.user_table import table_kind, write_table
-
-DIAGRAM = "phase_diagram.html"
+from metrics.regimes import SimilarityRule
+from sweeps.results.phase import phase_table
+from sweeps.results.recorded import open_recorded
+from sweeps.results.store import Store
+from sweeps.results.user_table import table_content, table_kind
+from sweeps.spec.command_line import OK, parse, run_command
+from sweeps.spec.errors import UsageError
+from sweeps.spec.spec import check_thresholds
+from sweeps.views.live_diagram import LiveDiagram, serve
+from sweeps.views.named_files import among_results, check_distinct, checked_file
+from sweeps.views.phase_diagram import draw_json, phase_diagram
+from sweeps.views.phase_report import DIAGRAM, show_report, texts, write_report
 
 
 @dataclass(frozen=True)
@@ -73,77 +65,6 @@ class Report:
     """With --cka-rule relative: Regime II-B reaches so far below the best CKA; the sweep's own if not given."""
 
 
-def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.DataFrame:
-    """Write ``phase.parquet``, ``phase.csv`` and the diagram, and print the regimes and the diagram's path.
-
-    Args:
-        store: Where the results are.
-        spec: Which of them to show, and with which boundaries of the regimes.
-        out: Path of the diagram, ``phase_diagram.html`` in the store's folder if None.
-
-    Returns:
-        The phase table.
-
-    Raises:
-        UsageError: If a file cannot be written.
-    """
-    table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
-    content = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
-    file = checked_file("--out", out) if out else File(store.folder, DIAGRAM)
-    File(store.folder, "phase.parquet").write(content.getvalue())
-    File(store.folder, "phase.csv").write(table.to_csv(index=False).encode())
-    _show(table, spec, file, spec.title)
-    return table
-
-
-def _show(table: pd.DataFrame, spec: SweepSpec, file: File, title: str) -> None:
-    """Draw a phase table, print its regimes, and say where the diagram is."""
-    diagram = phase_diagram(table, spec.hot_is_low)
-    write_diagram(file, diagram, title, spec.thresholds)
-    _print_regimes(diagram)
-    if note := diverged_note(table):
-        print(note)
-    print(f"Phase diagram: {file}")
-
-
-def write_diagram(
-    file: File, diagram: PhaseDiagram, what: str, thresholds: Thresholds, searches: Sequence[Search] = ()
-) -> None:
-    """Draw a diagram into a file.
-
-    Raises:
-        UsageError: If it cannot be written.
-    """
-    file.write(draw(diagram, *_texts(diagram, what, thresholds, bool(searches)), searches).encode())
-
-
-def _texts(diagram: PhaseDiagram, what: str, thresholds: Thresholds, searched: bool) -> tuple[str, str]:
-    """Title and caption of a diagram."""
-    legend = diagram.legend and f"Cells: {diagram.legend}."
-    way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searched else ""
-    return f"Phase diagram: {what}", " ".join(filter(None, (_rules(thresholds), legend, way)))
-
-
-def _rules(thresholds: Thresholds) -> str:
-    similar = f"CKA at least {thresholds.cka:g}"
-    if thresholds.rule == "relative":
-        similar = f"CKA within {thresholds.margin:g} of the load's best"
-    return f"Regime I: LMC below {thresholds.lmc:g}. Regime II-B: connected, {similar}. Regime II-A: connected, less."
-
-
-def _print_regimes(diagram: PhaseDiagram) -> None:
-    print(f"Regimes ({diagram.temperature_axis}, hot at the top, over {diagram.load_axis}):")
-    table = Table(box=SIMPLE, collapse_padding=True)
-    for heading in (diagram.temperature_axis, *diagram.loads):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for temperature, marks in zip(diagram.temperatures, diagram.marks, strict=True):
-        table.add_row(temperature, *marks)
-    print_table(table)
-    if diagram.legend:
-        print(diagram.legend)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Report, arguments)
@@ -163,20 +84,20 @@ def main(arguments: Sequence[str]) -> int:
         _serve(past.store, options)
         return OK
     if past.store is not None and options.tensorboard is not None:
-        from sweeps.tensorboard_events import write_events
+        from sweeps.views.tensorboard_events import write_events
 
         print(f"Event files of {write_events(past.store, spec, options.tensorboard)} trainings: {options.tensorboard}")
     if past.store is not None:
         table = write_report(past.store, spec, options.out)
     else:
         cells = past.table(spec.thresholds)
-        _show(cells, spec, checked_file("--out", options.out or among_results(past.path, DIAGRAM)), past.title)
+        show_report(cells, spec, checked_file("--out", options.out or among_results(past.path, DIAGRAM)), past.title)
         regimes = cells.set_index(["temperature", "load"])["regime"]
         rows = past.rows
         of_rows = zip(rows["temperature"], rows["density"], strict=True)
         table = rows.assign(regime=[regimes[cell] for cell in of_rows])
     if options.table:
-        write_table(table, options.table)
+        checked_file("--table", options.table).write(table_content(table, options.table))
     return OK
 
 
@@ -187,7 +108,7 @@ def _serve(store: Store, options: Report) -> None:
         spec = replace(store.spec(), **_changed(options))
         table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
         diagram = phase_diagram(table, spec.hot_is_low)
-        return draw_json(diagram, *_texts(diagram, spec.title, spec.thresholds, searched=False))
+        return draw_json(diagram, *texts(diagram, spec.title, spec.thresholds, searched=False))
 
     serve(LiveDiagram(store, figure), options.port)
 

@@ -12,18 +12,18 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from sweeps.case_studies.model_selection import DenseError, Selection, select
-from sweeps.command import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
-from sweeps.errors import UsageError
-from sweeps.live import carry_out, report_failures
-from sweeps.options import RunOptions, SweepOptions
-from sweeps.output import check_distinct, checked_file, print_table, write_json
-from sweeps.phase import diverged_note, phase_table, rows_of
-from sweeps.plan import GridPlan
-from sweeps.preflight import check_data, check_models, pinned, told
-from sweeps.presets import PRESETS
-from sweeps.progress import SweepProgress
-from sweeps.recorded import check_recorded, lacking_cells, replayed
-from sweeps.store import Store
+from sweeps.plans.plan import GridPlan
+from sweeps.results.phase import diverged_note, phase_table, rows_of
+from sweeps.results.recorded import check_recorded, lacking_cells, replayed
+from sweeps.results.store import Store
+from sweeps.running.carry_out import carry_out, report_failures
+from sweeps.running.options import RunOptions, SweepOptions
+from sweeps.running.preflight import as_usage_errors, check_data, check_models, pinned
+from sweeps.running.progress import SweepProgress
+from sweeps.spec.command_line import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
+from sweeps.views.named_files import check_distinct, checked_file, print_table, write_json
 from trainables.stages import DenseRun, Label, PointStage
 
 WIDE = 150
@@ -114,9 +114,9 @@ def _train(options: SelectModel, store: Store) -> int:
 
 def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStage]:
     """Points whose dense models are the user's; in place of the temperature there is the number of the file."""
-    from trainables.checkpoints import keep_checkpoint
     from trainables.data import outline
     from trainables.models import build
+    from trainables.storage.checkpoints import keep_checkpoint
 
     spec = options.spec
     shape = outline(spec.data)
@@ -125,7 +125,7 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     points: list[PointStage] = []
     names: dict[str, str] = {}
     for number, path in enumerate(options.checkpoints or (), start=1):
-        with told():
+        with as_usage_errors():
             models = [build(model, shape.channels, shape.classes) for model in runs]
             checkpoint = keep_checkpoint(path, models, store.artifacts)
         if checkpoint in names:

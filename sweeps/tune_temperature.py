@@ -10,22 +10,22 @@ from rich.table import Table
 
 from sweeps.case_studies.boundary import Strategy
 from sweeps.case_studies.temperature_tuning import Answer, Choice, TemperatureTuning, Tuning
-from sweeps.command import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, preset_of, run_command
-from sweeps.errors import UsageError
-from sweeps.live import carry_out, report_failures
-from sweeps.options import RunOptions, SweepOptions
-from sweeps.output import File, among_results, check_distinct, checked_file, print_table, write_json
-from sweeps.phase import diverged_note, phase_table, rows_of
-from sweeps.phase_diagram import Search, phase_diagram
-from sweeps.preflight import check_data, check_models, pinned
-from sweeps.presets import PRESETS
-from sweeps.progress import SweepProgress
-from sweeps.recorded import Recorded, check_recorded, replayed
-from sweeps.replay import replay
-from sweeps.report import write_diagram
-from sweeps.schema import PHASE
-from sweeps.search_plan import SearchPlan
-from sweeps.store import Store
+from sweeps.plans.replay import replay
+from sweeps.plans.search_plan import SearchPlan
+from sweeps.results.phase import diverged_note, phase_table, rows_of
+from sweeps.results.recorded import Recorded, check_recorded, replayed
+from sweeps.results.schema import PHASE
+from sweeps.results.store import Store
+from sweeps.running.carry_out import carry_out, report_failures
+from sweeps.running.options import RunOptions, SweepOptions
+from sweeps.running.preflight import check_data, check_models, pinned
+from sweeps.running.progress import SweepProgress
+from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, preset_of, run_command
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
+from sweeps.views.named_files import File, among_results, check_distinct, checked_file, print_table, write_json
+from sweeps.views.phase_diagram import Search, phase_diagram
+from sweeps.views.phase_report import write_diagram
 
 PICTURE = "temperature_tuning.html"
 SELECT_BY = Tuning.select_by

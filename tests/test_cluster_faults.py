@@ -16,8 +16,8 @@ import psutil
 import pytest
 from support import PATIENCE, ROOT, assert_same, command, free_port, until
 
-from trainables.artifacts import load
-from trainables.folders import LocalFolder
+from trainables.storage.artifacts import load
+from trainables.storage.local_folder import LocalFolder
 
 NODES = """
 import json, sys

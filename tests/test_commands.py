@@ -21,8 +21,8 @@ import pytest
 import torch
 from support import PATIENCE, assert_same, command, grid, run, start_grid, tables, until, workers
 
-from sweeps.presets import PRESETS
-from sweeps.store import Store
+from sweeps.results.store import Store
+from sweeps.spec.presets import PRESETS
 from trainables.data import CACHE, load
 from trainables.models import build
 

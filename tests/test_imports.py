@@ -10,15 +10,25 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = [file for folder in ("metrics", "trainables", "sweeps") for file in sorted((ROOT / folder).rglob("*.py"))]
-ONLY_IN = {
-    "ray": {"trainables/trainable.py", "sweeps/runner.py", "sweeps/plan_searcher.py", "sweeps/gauges.py"},
-    "plotly": {"sweeps/phase_diagram.py"},
-    "torchvision": set(),
+PACKAGES = ["metrics", "trainables", "sweeps"]
+ROOMS = {
+    "metrics": [],
+    "trainables": ["storage", "data", "models", "stacks", "tasks", "pruning", "training", "measuring"],
+    "sweeps": ["spec", "results", "case_studies", "plans", "running", "views"],
 }
-MAY_IMPORT = {
-    "metrics": {"metrics"},
-    "trainables": {"metrics", "trainables"},
-    "sweeps": {"metrics", "trainables", "sweeps"},
+"""Folders of a package in the order of imports; what lies beside them comes after all of them."""
+
+ONLY_IN = {
+    "ray": {
+        "trainables/trainable.py",
+        "sweeps/running/cluster.py",
+        "sweeps/running/gauges.py",
+        "sweeps/running/node_checks.py",
+        "sweeps/running/plan_searcher.py",
+        "sweeps/running/tune_run.py",
+    },
+    "plotly": {"sweeps/views/phase_diagram.py"},
+    "torchvision": set(),
 }
 
 
@@ -28,18 +38,40 @@ def imported(file):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def floor(*place):
+    """Where a file or a module stands: its package, and its room in that."""
+    package, rooms = place[0], ROOMS[place[0]]
+    is_in_room = len(place) > 1 and place[1] in rooms
+    return PACKAGES.index(package), rooms.index(place[1]) if is_in_room else len(rooms)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_imports_point_one_way(file):
-    place = str(file.relative_to(ROOT))
+    place = file.relative_to(ROOT)
     for module in imported(file):
         package = module.split(".")[0]
-        if package in MAY_IMPORT:
-            assert package in MAY_IMPORT[place.split("/")[0]], f"{place} imports {module}"
+        if package in PACKAGES:
+            assert floor(*module.split(".")) <= floor(*place.parts), f"{place} imports {module}"
         if package in ONLY_IN:
-            assert place in ONLY_IN[package], f"{place} imports {module}"
+            assert str(place) in ONLY_IN[package], f"{place} imports {module}"
+
+
+def test_every_folder_is_a_room():
+    for package, rooms in ROOMS.items():
+        assert {file.parent.name for file in (ROOT / package).glob("*/*.py")} == set(rooms)
+
+
+def test_only_commands_lie_on_top_of_sweeps():
+    for file in (ROOT / "sweeps").glob("[!_]*.py"):
+        assert "run_command(main)" in file.read_text(), f"sweeps/{file.name} is no command"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_are_short(file):
+    assert len(file.read_text().splitlines()) <= 300
 
 
 @pytest.mark.parametrize(
@@ -51,7 +83,7 @@ def test_imports_point_one_way(file):
         ("sweeps.tune_temperature", {"ray", "torch", "plotly"}),
         ("sweeps.select_model", {"ray", "torch", "plotly"}),
         ("sweeps.case_studies.temperature_tuning", {"ray", "torch"}),
-        ("sweeps.plan", {"ray", "torch", "pandas"}),
+        ("sweeps.plans.plan", {"ray", "torch", "pandas"}),
         ("trainables.execution", {"ray"}),
         ("metrics.connectivity", {"ray", "pandas"}),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import assert_same, grid, run, start_grid, until, workers
 
-from trainables.folders import open_folder
+from trainables.storage.location import open_folder
 
 RESULTS = {"artifacts", "dense", "pairs", "runs", "phase.csv", "phase.parquet", "phase_diagram.html"} | {
     "sweep.json",

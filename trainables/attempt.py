@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables import artifacts, memory
 from trainables.batches import Split, TrainingBatches
 from trainables.data import CACHE, SPLIT_SEED, DataSet, load
-from trainables.folders import OF_STORAGE, Folder
-from trainables.measurement import errors
+from trainables.measuring.measurement import errors
 from trainables.models import build
-from trainables.stack import GroupedStack, SerialStack, Stack
-from trainables.stack_choice import layout_of, stack_kind
+from trainables.stacks import memory
+from trainables.stacks.choice import layout_of, stack_kind
+from trainables.stacks.stack import GroupedStack, SerialStack, Stack
 from trainables.stages import DenseRun, Keep, Rows
-from trainables.training import Training
+from trainables.storage import artifacts
+from trainables.storage.folder import OF_STORAGE, Folder
+from trainables.training.training import Training
 
 SAVING_SHARE = 1 / 20
 """Of the time of a training, checkpoints take so much at most; those of large models are written more rarely."""
@@ -95,7 +96,7 @@ class Splits:
     Args:
         data: The data set.
         device: Where it is to be.
-        room: Bytes for the largest activation of a batch in measuring (:func:`trainables.memory.room`).
+        room: Bytes for the largest activation of a batch in measuring (:func:`trainables.stacks.memory.room`).
     """
 
     def __init__(self, data: DataSet, device: torch.device, room: int = memory.ROOM_ON_CPU) -> None:

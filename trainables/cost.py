@@ -13,13 +13,13 @@ from trainables.attempt import Splits
 from trainables.batches import Split
 from trainables.data import DataSet, Images, outline, training_images
 from trainables.execution import TEST_EPOCHS
-from trainables.measurement import errors
-from trainables.memory import LARGEST_BATCH
+from trainables.measuring.measurement import errors
 from trainables.models import build
 from trainables.pruning.magnitude import prunable_weights
-from trainables.recipe import Recipe
+from trainables.stacks.memory import LARGEST_BATCH
 from trainables.stages import DenseRun, DenseStage, Keep, PointStage, Stage
-from trainables.training import Training
+from trainables.training.recipe import Recipe
+from trainables.training.training import Training
 
 STEPS, TURNS = 2, 3
 """A training step is timed over so many steps, and the fastest of so many turns counts, after one to warm up."""

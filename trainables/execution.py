@@ -6,16 +6,16 @@ from typing import Any
 
 import torch
 
-from trainables import artifacts
 from trainables.attempt import Attempt, Machine, Progress, Splits, splits_of
-from trainables.checkpoints import checkpoint_file
-from trainables.folders import Folder
-from trainables.measurement import errors
+from trainables.measuring.measurement import errors
+from trainables.measuring.siblings import NOT_FINITE, Execution, Sibling, diverged_point, measure
 from trainables.pruning.kept import pack_masks, pack_weights, unpack_masks, unpack_weights
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
-from trainables.siblings import NOT_FINITE, Execution, Sibling, diverged_point, measure
 from trainables.stages import DenseRun, DenseStage, Point, PointStage, Rows, Stage, dense_epoch, dense_name
-from trainables.training import Training
+from trainables.storage import artifacts
+from trainables.storage.checkpoints import checkpoint_file
+from trainables.storage.folder import Folder
+from trainables.training.training import Training
 
 TEST_EPOCHS = 5
 """Test and validation error are means over the last epochs of retraining (Zhou et al. 2023, section 4.1)."""

@@ -6,16 +6,16 @@
 - ``storage``: storage that does not answer. Waited for; the stage is tried again.
 - ``machine``: everything else, such as no data, no model, a broken GPU, a full disk, a bug. The stage is tried again,
   elsewhere if possible, and ``failed`` if that happens too often; a node on which stage after stage fails is left out
-  (:mod:`sweeps.stage_queue`).
+  (:mod:`sweeps.running.stage_queue`).
 
-What the user did wrong is told before anything trains (:mod:`sweeps.preflight`).
+What the user did wrong is told before anything trains (:mod:`sweeps.running.preflight`).
 """
 
 from typing import Literal
 
-from trainables.artifacts import ArtifactError
-from trainables.folders import OF_STORAGE
-from trainables.memory import is_out_of_memory
+from trainables.stacks.memory import is_out_of_memory
+from trainables.storage.artifacts import ArtifactError
+from trainables.storage.folder import OF_STORAGE
 
 Fault = Literal["stage", "storage", "machine"]
 
@@ -29,6 +29,6 @@ def fault_of(error: BaseException) -> Fault:
     return "machine"
 
 
-def told(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """An exception in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from trainables.data import content_name
-from trainables.recipe import Recipe
+from trainables.training.recipe import Recipe
 
 Pruner = Literal["magnitude-uniform", "magnitude-global"]
 
@@ -48,7 +48,7 @@ class DenseRun:
     @cached_property
     def key(self) -> str:
         """Name of its artifacts."""
-        return digest(self)
+        return configuration_key(self)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Point:
     @cached_property
     def key(self) -> str:
         """Name of its results and artifacts."""
-        return digest(self)
+        return configuration_key(self)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def dense_epoch(name: str) -> int:
     return int(name.removeprefix("epoch-"))
 
 
-def digest(config: DenseRun | Point) -> str:
+def configuration_key(config: DenseRun | Point) -> str:
     """Twenty hexadecimal digits that name a configuration: equal exactly if every field is.
 
     Whole floats and integers are the same number, so the same key: 1 and 1.0.

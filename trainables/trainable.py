@@ -15,11 +15,11 @@ from ray import tune
 
 from trainables.attempt import Machine
 from trainables.execution import discard, execute, prepare
-from trainables.faults import fault_of, told
-from trainables.folders import Folder
+from trainables.faults import fault_of, in_one_line
+from trainables.measuring.siblings import Execution
 from trainables.models.sources import Source, install
-from trainables.siblings import Execution
 from trainables.stages import Keep, Rows, Stage
+from trainables.storage.folder import Folder
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds for which a worker takes no other stage after its first, second, ... fault in a row."""
@@ -141,7 +141,7 @@ class StageTrainable(tune.Trainable):
             fault = fault_of(error)
             if isinstance(error, torch.AcceleratorError):
                 self._broken = error
-            result = {"outcome": fault, "message": told(error), **_here()}
+            result = {"outcome": fault, "message": in_one_line(error), **_here()}
             if fault == "stage":
                 return result | {tune.result.DONE: True}
             self._pauses_until = time.monotonic() + PAUSES[min(self._faults, len(PAUSES) - 1)]

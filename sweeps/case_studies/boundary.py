@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sweeps.phase import diverged_of, is_left_out
+from sweeps.results.phase import diverged_of, is_left_out
 
 Strategy = Literal["bisect", "step"]
 Decision = Literal["hotter", "colder", "stop"]
@@ -66,8 +66,8 @@ class BoundarySearch:
     none, it goes on as ``step`` and may need more.
 
     Both ends of the list are answers, too; if none is connected, the hottest is. A temperature whose LMC is undefined,
-    or where too many siblings diverged (:data:`sweeps.phase.MOST_DIVERGED`), is left out of the list; at one that
-    failed the search ends without an answer.
+    or where too many siblings diverged (:data:`sweeps.results.phase.MOST_DIVERGED`), is left out of the list; at one
+    that failed the search ends without an answer.
 
     Args:
         temperatures: From hot to cold, at least one.

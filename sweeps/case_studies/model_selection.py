@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sweeps.case_studies.boundary import Row
-from sweeps.phase import is_left_out, none_if_nan
+from sweeps.results.phase import is_left_out, none_if_nan
 
 DenseError = Literal["dense_validation_error", "dense_test_error"]
 """Columns by which dense models can be compared. The paper takes test images, which then choose what they judge."""
@@ -110,7 +110,8 @@ def select(candidates: Sequence[Row], lmc_threshold: float, select_by: DenseErro
     Args:
         candidates: Of one load, in columns of the phase table: ``dense_validation_error``, ``dense_test_error``, and
             ``lmc``, ``cka`` and ``test_error`` of the siblings pruned from them, and their ``regime``. NaN is not
-            known. Those of whose siblings too many diverged (:data:`sweeps.phase.MOST_DIVERGED`) are no candidates.
+            known. Those of whose siblings too many diverged (:data:`sweeps.results.phase.MOST_DIVERGED`) are no
+            candidates.
         lmc_threshold: Regime I is where LMC lies below.
         select_by: The error of the dense models; if None the validation error, where it is known of all candidates,
             otherwise the test error, which is the paper's.

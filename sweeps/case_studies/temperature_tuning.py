@@ -9,7 +9,7 @@ import pandas as pd
 
 from metrics.regimes import Thresholds
 from sweeps.case_studies.boundary import BoundarySearch, Row, Strategy, Visit
-from sweeps.phase import is_left_out, none_if_nan, rows_of
+from sweeps.results.phase import is_left_out, none_if_nan, rows_of
 
 Choice = Literal["best-visited", "boundary"]
 

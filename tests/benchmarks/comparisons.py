@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sweeps.presets import PRESETS
-from sweeps.recorded import open_recorded
-from sweeps.spec import SweepSpec
+from sweeps.results.recorded import open_recorded
+from sweeps.spec.presets import PRESETS
+from sweeps.spec.spec import SweepSpec
 
 RESAMPLES = 10_000
 

@@ -17,15 +17,15 @@ import torch
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.regimes import Thresholds
-from sweeps.options import machine_cores
-from sweeps.phase import phase_table, with_regimes
-from sweeps.store import Store
-from trainables import artifacts
+from sweeps.results.phase import phase_table, with_regimes
+from sweeps.results.store import Store
+from sweeps.running.options import machine_cores
 from trainables.attempt import Machine, splits_of
 from trainables.execution import dense_file, retraining
-from trainables.folders import LocalFolder
-from trainables.measurement import PathStacks, errors, path_errors, similarities
+from trainables.measuring.measurement import PathStacks, errors, path_errors, similarities
 from trainables.stages import PointStage
+from trainables.storage import artifacts
+from trainables.storage.local_folder import LocalFolder
 
 SHARES = (0.1, 0.25, 0.5)
 CELL = ["temperature", "load"]

@@ -21,15 +21,15 @@ from typing import Any
 
 import psutil
 
-from sweeps import runner
-from sweeps.heartbeat import Heartbeat
-from sweeps.options import RunOptions
-from sweeps.parts import MERGE_AT
-from sweeps.plan import GridPlan
-from sweeps.presets import PRESETS
-from sweeps.progress import SweepProgress
-from sweeps.spec import SweepSpec
-from sweeps.store import Store
+from sweeps.plans.plan import GridPlan
+from sweeps.results.part_files import MERGE_AT
+from sweeps.results.store import Store
+from sweeps.running import tune_run as runner
+from sweeps.running.heartbeat import Heartbeat
+from sweeps.running.options import RunOptions
+from sweeps.running.progress import SweepProgress
+from sweeps.spec.presets import PRESETS
+from sweeps.spec.spec import SweepSpec
 from trainables.stages import DenseStage, PointStage, Stage
 from trainables.trainable import StageTrainable
 

@@ -17,8 +17,8 @@ import pandas as pd
 from comparisons import complete_grid, said
 
 from sweeps.case_studies.model_selection import DenseError, select
-from sweeps.phase import rows_of
-from sweeps.spec import SweepSpec
+from sweeps.results.phase import rows_of
+from sweeps.spec.spec import SweepSpec
 
 ERRORS: tuple[DenseError, ...] = get_args(DenseError)
 AGAIN = "dense_again.csv"

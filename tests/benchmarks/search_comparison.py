@@ -27,9 +27,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
-from sweeps.phase import rows_of
-from sweeps.replay import replay
-from sweeps.spec import SweepSpec
+from sweeps.plans.replay import replay
+from sweeps.results.phase import rows_of
+from sweeps.spec.spec import SweepSpec
 
 RESULTS = Path("results")
 """Where its table and picture go: git ignores it."""

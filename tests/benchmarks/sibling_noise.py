@@ -1,9 +1,10 @@
 """How much of LMC's and CKA's noise is the pairs' own: ``python tests/benchmarks/sibling_noise.py RESULTS ...``.
 
 Wants results with at least 4 siblings of each dense model (``sweeps/grid.py --retrain-seeds 1 2 3 4 5 6``); it is where
-``sweeps/pair_noise.py`` has its numbers from. Pairs of the n siblings of a model are taken for mu + a_i + a_j + e_ij.
-Fitted by least squares, the siblings' mean square (n - 2) sum a_i^2 / (n - 1) has the expectation E + (n - 2) A, the
-residuals' E, with n - 1 and n (n - 3) / 2 degrees of freedom. The scale of the noise differs by orders of magnitude
+``sweeps/results/pair_noise.py`` has its numbers from. Pairs of the n siblings of a model are taken for
+mu + a_i + a_j + e_ij. Fitted by least squares, the siblings' mean square (n - 2) sum a_i^2 / (n - 1) has the
+expectation E + (n - 2) A, the residuals' E, with n - 1 and n (n - 3) / 2 degrees of freedom. The scale of the noise
+differs by orders of magnitude
 between cells, their quotient F does not depend on it: so E / A is told from the median of F over all models, by how
 many times it is that of Fisher's F without siblings' noise. Intervals: bootstrap over the models, 95 %.
 """
@@ -16,8 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import f as fisher
 
-from sweeps.pair_noise import PAIR_NOISE
-from sweeps.store import Store
+from sweeps.results.pair_noise import PAIR_NOISE
+from sweeps.results.store import Store
 
 RESAMPLES = 10_000
 SIMULATED = 10_000

@@ -2,7 +2,7 @@
 
 Steps of three siblings on random images on one core, both kinds of stack in turn, so that a noisy machine disturbs both
 alike. The ratio within each turn is what counts. Prints, asserts nothing. This is what
-``trainables.stack_choice.LARGEST_GROUPED_ON_CPU`` was chosen by.
+``trainables.stacks.choice.LARGEST_GROUPED_ON_CPU`` was chosen by.
 """
 
 import platform
@@ -16,10 +16,10 @@ import torch
 from trainables.batches import TrainingBatches
 from trainables.data import DataSet, Images
 from trainables.models import build
-from trainables.recipe import Recipe
-from trainables.stack import GroupedStack, SerialStack
-from trainables.stack_choice import layout_of, stack_kind
-from trainables.training import Training
+from trainables.stacks.choice import layout_of, stack_kind
+from trainables.stacks.stack import GroupedStack, SerialStack
+from trainables.training.recipe import Recipe
+from trainables.training.training import Training
 
 CASES = (
     ("preresnet8-w0.5", 8, 1),

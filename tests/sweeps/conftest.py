@@ -3,7 +3,7 @@ from itertools import combinations
 
 import pytest
 
-from sweeps.store import Store
+from sweeps.results.store import Store
 
 
 @pytest.fixture

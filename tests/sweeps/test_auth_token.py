@@ -1,6 +1,6 @@
 import pytest
 
-from sweeps.auth_token import keep_token_private
+from sweeps.running.auth_token import keep_token_private
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.axes import TEMPERATURES
-from sweeps.presets import PRESETS
-from sweeps.spec import SweepSpec
-from trainables.recipe import Recipe
+from sweeps.spec.axes import TEMPERATURES
+from sweeps.spec.presets import PRESETS
+from sweeps.spec.spec import SweepSpec
+from trainables.training.recipe import Recipe
 
 PAPER = PRESETS["paper-epochs"]
 DIGITS = PRESETS["digits"]

@@ -1,8 +1,8 @@
 import threading
 
-from sweeps import heartbeat
-from sweeps.heartbeat import Heartbeat
-from sweeps.parts import MERGE_AT
+from sweeps.results.part_files import MERGE_AT
+from sweeps.running import heartbeat
+from sweeps.running.heartbeat import Heartbeat
 
 
 class Progress:

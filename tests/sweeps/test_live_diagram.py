@@ -3,12 +3,12 @@ import socket
 
 import pytest
 
-from sweeps import live_diagram
-from sweeps.errors import UsageError
-from sweeps.live_diagram import LiveDiagram, serve
-from sweeps.phase import phase_table
-from sweeps.phase_diagram import draw, draw_json, phase_diagram
-from sweeps.presets import PRESETS
+from sweeps.results.phase import phase_table
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
+from sweeps.views import live_diagram
+from sweeps.views.live_diagram import LiveDiagram, serve
+from sweeps.views.phase_diagram import draw, draw_json, phase_diagram
 
 SPEC = PRESETS["digits"]
 POINTS = SPEC.points()

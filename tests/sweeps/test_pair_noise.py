@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sweeps.case_studies.boundary import CLEAR_ERRORS, UNDECIDED_ERRORS, noise
-from sweeps.pair_noise import PAIR_NOISE, standard_error
+from sweeps.results.pair_noise import PAIR_NOISE, standard_error
 
 CELLS, DENSE_SEEDS = 2000, 2
 ASSUMED = math.sqrt(PAIR_NOISE["lmc"])

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps import parts
-from sweeps.errors import UsageError
-from sweeps.presets import PRESETS
-from sweeps.store import Store
+from sweeps.results import part_files as parts
+from sweeps.results.store import Store
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
 
 STAGES = replace(PRESETS["digits"], retrain_seeds=(1, 2)).points()
 

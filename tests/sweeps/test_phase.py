@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.errors import UsageError
-from sweeps.phase import diverged_note, phase_table
-from sweeps.phase_diagram import boundaries, draw, phase_diagram
-from sweeps.presets import PRESETS
-from sweeps.schema import PHASE
+from sweeps.results.phase import diverged_note, phase_table
+from sweeps.results.schema import PHASE
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
+from sweeps.views.phase_diagram import boundaries, draw, phase_diagram
 from trainables.stages import DenseStage
 
 SPEC = replace(

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.plan import GridPlan
-from sweeps.presets import PRESETS
+from sweeps.plans.plan import GridPlan
+from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage, PointStage
 
 SPEC = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2))

@@ -10,10 +10,10 @@ from urllib.request import urlopen
 import pytest
 from support import PATIENCE, ROOT, command, free_port, run
 
-from sweeps.presets import PRESETS
-from sweeps.store import Store
-from trainables.folders import LocalFolder
+from sweeps.results.store import Store
+from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage, dense_name
+from trainables.storage.local_folder import LocalFolder
 
 EVIL = "from pathlib import Path\n\nPath('imported').touch()\n\n\ndef make(channels, classes): ...\n"
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.plan import GridPlan
-from sweeps.plan_searcher import AtTheEnd, PlanSearcher
-from sweeps.presets import PRESETS
-from sweeps.runner import Interrupted, _stop_on_signal
-from sweeps.stage_queue import StageQueue
+from sweeps.plans.plan import GridPlan
+from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher
+from sweeps.running.stage_queue import StageQueue
+from sweeps.running.tune_run import Interrupted, _stop_on_signal
+from sweeps.spec.presets import PRESETS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

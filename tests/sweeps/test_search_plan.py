@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
-from sweeps.phase import phase_table, rows_of
-from sweeps.presets import PRESETS
-from sweeps.search_plan import SearchPlan
+from sweeps.plans.search_plan import SearchPlan
+from sweeps.results.phase import phase_table, rows_of
+from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage
 
 SPEC = replace(PRESETS["digits"], temperatures=(2, 4, 7, 10), densities=(0.1, 0.2), epochs=10, dense_seeds=(1, 2))

@@ -13,15 +13,15 @@ from contextlib import suppress
 import pytest
 from support import PATIENCE, ROOT
 
-from sweeps import signs
-from sweeps.errors import UsageError
-from sweeps.store import Store
-from trainables.folders import LocalFolder
+from sweeps.results import leases as signs
+from sweeps.results.store import Store
+from sweeps.spec.errors import UsageError
+from trainables.storage.local_folder import LocalFolder
 
 OTHER = "0" * 32
 IN_ANOTHER_PROCESS = """
 import sys, time
-from sweeps.store import Store
+from sweeps.results.store import Store
 
 with Store(*sys.argv[1:]).shared():
     print("at work", flush=True)
@@ -46,7 +46,7 @@ def quick(monkeypatch):
 
 
 def left(store):
-    return store.folder.below(".driver").names("", "")
+    return store.folder.subfolder(".driver").names("", "")
 
 
 def sign_with(store, **changes):

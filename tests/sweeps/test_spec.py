@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.errors import UsageError
-from sweeps.options import RunOptions
-from sweeps.presets import PRESETS
-from sweeps.spec import SweepSpec
+from sweeps.running.options import RunOptions
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
+from sweeps.spec.spec import SweepSpec
 
 DIGITS = PRESETS["digits"]
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.nodes import FAULTS_IN_A_ROW
-from sweeps.plan import GridPlan
-from sweeps.presets import PRESETS
-from sweeps.stage_queue import StageQueue
+from sweeps.plans.plan import GridPlan
+from sweeps.running.nodes import FAULTS_IN_A_ROW
+from sweeps.running.stage_queue import StageQueue
+from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage
 
 POINTS = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1,), dense_seeds=tuple(range(1, 9))).points()

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sweeps.errors import UsageError
-from sweeps.presets import PRESETS
-from sweeps.progress import SweepProgress
-from sweeps.status import sweep_status
+from sweeps.running.progress import SweepProgress
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
+from sweeps.views.sweep_status import sweep_status
 
 SPEC = replace(PRESETS["digits"], densities=(0.1, 0.2), dense_seeds=(1,), temperatures=(10, 20), retrain_seeds=(1, 2))
 POINTS = SPEC.points()

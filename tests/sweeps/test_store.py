@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sweeps.errors import UsageError
-from sweeps.phase import phase_table
-from sweeps.presets import PRESETS
-from sweeps.schema import TABLES
-from sweeps.store import Store
+from sweeps.results.phase import phase_table
+from sweeps.results.schema import TABLES
+from sweeps.results.store import Store
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage
 
 SPEC = PRESETS["digits"]

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from metrics.regimes import Thresholds
-from sweeps.errors import UsageError
-from sweeps.user_table import axis_of, phase_of, read_table, write_table
+from sweeps.results.user_table import axis_of, phase_of, read_table, table_content
+from sweeps.spec.errors import UsageError
 
 THRESHOLDS = Thresholds(-0.05, 0.98)
 GOOD = "temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n"
@@ -24,7 +24,7 @@ def test_rows_of_a_cell_are_averaged(tmp_path, kind):
             "loss": [2.0, 4.0, 1.0],
         }
     )
-    write_table(rows, str(tmp_path / f"table.{kind}"))
+    (tmp_path / f"table.{kind}").write_bytes(table_content(rows, f"table.{kind}"))
     table = phase_of(read_table(str(tmp_path / f"table.{kind}")), "epochs", THRESHOLDS)
     assert list(table["lmc"]) == pytest.approx([-0.15, 0.0])
     assert table["lmc_se"][0] == pytest.approx(0.05)

@@ -4,8 +4,8 @@ import pickle
 import pytest
 import torch
 
-from trainables.artifacts import load, save
-from trainables.folders import LocalFolder
+from trainables.storage.artifacts import load, save
+from trainables.storage.local_folder import LocalFolder
 
 
 def test_loading_never_runs_code(tmp_path):

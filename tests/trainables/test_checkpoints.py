@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from trainables.attempt import Machine, splits_of
-from trainables.checkpoints import checkpoint_file, keep_checkpoint
 from trainables.execution import execute, finish
-from trainables.folders import LocalFolder
-from trainables.measurement import errors
+from trainables.measuring.measurement import errors
 from trainables.models import build
-from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+from trainables.storage.checkpoints import checkpoint_file, keep_checkpoint
+from trainables.storage.local_folder import LocalFolder
+from trainables.training.recipe import Recipe
 
 NAME = "preresnet8-w0.5"
 RECIPE = Recipe(epochs=1, batch_size=64, lr=0.05)

@@ -6,9 +6,9 @@ import torch
 from trainables.attempt import Machine
 from trainables.cost import StageCosts, kept_bytes, training_bytes
 from trainables.execution import discard, execute, finish
-from trainables.folders import LocalFolder
-from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+from trainables.storage.local_folder import LocalFolder
+from trainables.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=64)
 DENSE = DenseRun("digits", 0.9, "preresnet14", RECIPE, 1)

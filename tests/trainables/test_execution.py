@@ -5,16 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainables import artifacts, attempt, execution, measurement, siblings
+from trainables import attempt, execution
 from trainables.attempt import Machine
 from trainables.batches import TrainingBatches
 from trainables.data import load
 from trainables.execution import dense_file, discard, execute, finish, kept_siblings
-from trainables.folders import LocalFolder
+from trainables.measuring import measurement, siblings
 from trainables.models import build
-from trainables.recipe import Recipe
-from trainables.stack import SerialStack
+from trainables.stacks.stack import SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+from trainables.storage import artifacts
+from trainables.storage.local_folder import LocalFolder
+from trainables.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=6, batch_size=64, lr=0.05)
 DENSE = DenseRun("digits", 0.7, "preresnet8-w0.5", RECIPE, 1)
@@ -347,7 +349,7 @@ def test_a_sweep_is_extended_from_a_kept_model_in_another_layout(saved, here, ma
     monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)
     losses = []
     for layouts in ((saved, saved), (saved, here)):
-        folder = replace(machine, folder=machine.folder.below(str(len(losses))))
+        folder = replace(machine, folder=machine.folder.subfolder(str(len(losses))))
         for layout, epochs in zip(layouts, [(1, 2), (3,)], strict=True):
             monkeypatch.setattr(attempt, "layout_of", lambda *arguments, layout=layout: layout)
             rows = finish(execute(DenseStage(DENSE, epochs), folder))["dense"]

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from trainables.data import outline
-from trainables.fit import check_fit
 from trainables.models import build, check_name, pin, with_width
+from trainables.suitability import check_fit
 
 DIGITS = outline("digits")
 SOURCE = """

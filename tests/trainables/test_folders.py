@@ -9,7 +9,10 @@ from typing import ClassVar
 
 import pytest
 
-from trainables.folders import RETRY_SECONDS, LocalFolder, RemoteFolder, open_folder, passes
+from trainables.storage.folder import RETRY_SECONDS, is_transient
+from trainables.storage.local_folder import LocalFolder
+from trainables.storage.location import open_folder
+from trainables.storage.remote_folder import RemoteFolder
 
 
 @pytest.fixture(params=["local", "s3", "other"])
@@ -48,7 +51,7 @@ def test_listing_sees_whole_files_alone(folder):
     assert folder.names("a", ".bin") == ["b"]
     assert folder.names("nowhere", ".bin") == []
     assert sorted(name for name in folder.contents() if name[0] != ".") == ["a"]
-    assert folder.below("a").read("c/d.bin") == b"three"
+    assert folder.subfolder("a").read("c/d.bin") == b"three"
     assert folder.at("a/b.bin") == f"{folder}/a/b.bin"
 
 
@@ -184,7 +187,7 @@ def slept(monkeypatch):
 
 CALLS = [
     (io, "open", lambda folder: folder.write("a", b"new")),
-    (os, "mkdir", lambda folder: folder.below("new").write("a", b"new")),
+    (os, "mkdir", lambda folder: folder.subfolder("new").write("a", b"new")),
     (os, "fsync", lambda folder: folder.write("a", b"new")),
     (os, "replace", lambda folder: folder.write("a", b"new")),
     (io, "open", lambda folder: folder.read("a")),
@@ -278,9 +281,9 @@ def test_files_that_this_process_has_open_are_waited_for(tmp_path, monkeypatch):
 
 
 def test_a_message_counts_only_where_there_is_no_number():
-    assert passes(OSError("AWS Error SLOW_DOWN during PutObject"))
-    assert not passes(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/results/UNAVAILABLE"))
-    assert not passes(FileNotFoundError(errno.ENOENT, "AWS Error UNKNOWN (HTTP status 503)"))
+    assert is_transient(OSError("AWS Error SLOW_DOWN during PutObject"))
+    assert not is_transient(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/results/UNAVAILABLE"))
+    assert not is_transient(FileNotFoundError(errno.ENOENT, "AWS Error UNKNOWN (HTTP status 503)"))
 
 
 def test_what_object_storage_says_is_the_error_alone(s3):
@@ -288,7 +291,7 @@ def test_what_object_storage_says_is_the_error_alone(s3):
     folder = open_folder("s3://no-such-bucket/path", s3[1])
     with pytest.raises(OSError, match=r"^When uploading object") as caught:
         folder.write("a", b"")
-    assert not passes(caught.value)
+    assert not is_transient(caught.value)
     assert "NO_SUCH_BUCKET" in caught.value.strerror
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 

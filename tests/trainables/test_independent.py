@@ -11,10 +11,10 @@ import torch
 from trainables.attempt import Machine
 from trainables.data import ARRAYS, CACHE, load, pin
 from trainables.execution import execute, finish, kept_siblings
-from trainables.folders import LocalFolder
 from trainables.models import build
-from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+from trainables.storage.local_folder import LocalFolder
+from trainables.training.recipe import Recipe
 
 CIFAR = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser() / "cifar10.npz"
 RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05)

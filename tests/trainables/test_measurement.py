@@ -9,11 +9,11 @@ from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.similarity import linear_cka
-from trainables import memory
 from trainables.batches import Split
-from trainables.measurement import PathStacks, errors, path_errors, similarities
+from trainables.measuring.measurement import PathStacks, errors, path_errors, similarities
 from trainables.models import build
-from trainables.stack import GroupedStack, SerialStack
+from trainables.stacks import memory
+from trainables.stacks.stack import GroupedStack, SerialStack
 from trainables.stages import Measurement
 
 
@@ -200,7 +200,7 @@ def test_a_setting_of_the_whole_process_does_not_round_what_is_measured(setting)
     """In training scripts one often sees them; on this kind of CPU some are bfloat16, on a GPU TensorFloat-32."""
     code = """
 import torch
-from trainables.measurement import _float32
+from trainables.measuring.measurement import _float32
 from tests_setting import SETTING
 backends = torch.backends
 places = [backends.mkldnn.matmul, backends.mkldnn.conv, backends.cuda.matmul, backends.cudnn.conv]

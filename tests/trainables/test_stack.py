@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import stack_choice
 from trainables.models import build
-from trainables.stack import GroupedStack, SerialStack
-from trainables.stack_choice import can_be_grouped, layout_of, stack_kind
+from trainables.stacks import choice as stack_choice
+from trainables.stacks.choice import can_be_grouped, layout_of, stack_kind
+from trainables.stacks.stack import GroupedStack, SerialStack
 
 CPU = torch.device("cpu")
 LAYOUT = torch.channels_last
@@ -136,8 +136,8 @@ import sys, torch
 import numpy as np
 from trainables.attempt import Splits
 from trainables.data import DataSet, Images
-from trainables.recipe import Recipe
-from trainables.training import Training
+from trainables.training.recipe import Recipe
+from trainables.training.training import Training
 
 torch.set_num_threads(2)
 random = np.random.default_rng(0)

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.presets import PRESETS
-from trainables.recipe import Recipe
+from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseRun, Measurement, Point
+from trainables.training.recipe import Recipe
 
 DENSE = DenseRun("digits", 0.1, "preresnet20", Recipe(), 1)
 POINT = Point(DENSE, 160, 0.05, "magnitude-uniform", Recipe(), Measurement())

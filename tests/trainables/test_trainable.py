@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from trainables import attempt, trainable
-from trainables.artifacts import ArtifactError
-from trainables.folders import OF_STORAGE, LocalFolder, StorageError
-from trainables.recipe import Recipe
 from trainables.stages import DenseRun, DenseStage
+from trainables.storage.artifacts import ArtifactError
+from trainables.storage.folder import OF_STORAGE, StorageError
+from trainables.storage.local_folder import LocalFolder
 from trainables.trainable import StageTrainable, WorkerOptions
+from trainables.training.recipe import Recipe
 
 STAGE = DenseStage(DenseRun("digits", 0.7, "preresnet8-w0.5", Recipe(epochs=3), 1), (1, 3))
 CONFIG = {"stage": STAGE, "report_seconds": 60.0, "left_out": ()}

@@ -6,11 +6,11 @@ import torch
 from trainables.batches import TrainingBatches, random_stream
 from trainables.data import load
 from trainables.models import build
-from trainables.optimizers import remember, remembered
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
-from trainables.recipe import Recipe
-from trainables.stack import GroupedStack, SerialStack
-from trainables.training import Training
+from trainables.stacks.stack import GroupedStack, SerialStack
+from trainables.training.optimizers import remember, remembered
+from trainables.training.recipe import Recipe
+from trainables.training.training import Training
 
 RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3)
 

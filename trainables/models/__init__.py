@@ -1,4 +1,4 @@
-"""The models, by the names people write. Plain ``torch.nn`` modules; ``trainables.stack`` makes stacks of them."""
+"""The models, by the names people write. Plain ``torch.nn`` modules; ``trainables.stacks`` makes stacks of them."""
 
 import re
 from collections.abc import Callable

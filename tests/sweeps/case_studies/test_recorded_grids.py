@@ -11,10 +11,10 @@ from model_selection import regrets
 
 from sweeps.case_studies.model_selection import select
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
-from sweeps.phase import rows_of
-from sweeps.presets import PRESETS
-from sweeps.recorded import open_recorded
-from sweeps.replay import replay
+from sweeps.plans.replay import replay
+from sweeps.results.phase import rows_of
+from sweeps.results.recorded import open_recorded
+from sweeps.spec.presets import PRESETS
 
 FOLDER = Path(__file__).parents[1] / "recorded"
 GRIDS = ["digits", "fashion-epochs", "fashion-batch-size", "fashion-sam"]

@@ -5,8 +5,8 @@ import pytest
 
 from metrics.regimes import Thresholds
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
-from sweeps.replay import replay
-from sweeps.user_table import phase_of
+from sweeps.plans.replay import replay
+from sweeps.results.user_table import phase_of
 
 THRESHOLDS = Thresholds(-0.05, 0.98)
 TEMPERATURES = [1, 2, 4, 8]  # hot first, as epochs

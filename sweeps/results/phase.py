@@ -1,0 +1,191 @@
+"""The phase table: one row for each temperature and load, with the regime found there."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from metrics.regimes import Thresholds, regimes_at_load
+from sweeps.spec.errors import UsageError
+from sweeps.results.pair_noise import standard_error
+from sweeps.results.schema import PHASE
+from sweeps.results.store import Store, dense_part, lost_part
+from trainables.stages import PointStage
+
+MOST_NAMED = 5
+"""Cells in a note."""
+
+_OF_RUNS = ["test_error", "validation_error", "train_error", "density"]
+_OF_PAIRS = ["lmc", "cka"]
+_MODEL = ["cell", "dense_seed"]
+"""What siblings of one pruned model have in common."""
+
+MOST_DIVERGED = 1 / 3
+"""Of a cell of which such a share of the siblings that have a result diverged, or more, no regime is told, and nothing
+chooses it: its means are of the survivors alone, and who trains there may well get none. The paper does not say what
+becomes of trainings that diverge; this is our interpretation."""
+
+
+def phase_table(points: Sequence[PointStage], store: Store, thresholds: Thresholds) -> pd.DataFrame:
+    """Summarise the stored results of these points and of the siblings named there; nothing else is read.
+
+    Returns:
+        One row for each cell of the grid, missing ones included, by temperature, then load; columns as in
+        :data:`sweeps.results.schema.PHASE`, which also says what they mean.
+
+    Raises:
+        UsageError: If a table is damaged, or siblings in ``runs`` are not in ``pairs``.
+    """
+    stages = _stages(points)
+    siblings = stages[["cell", "point", "seed", "lost"]].explode("seed").astype({"seed": "int64"})
+    runs = _read(store, "runs", _OF_RUNS, siblings, "retrain_seed")
+    pairs = _read(store, "pairs", _OF_PAIRS, siblings, "first_seed", "second_seed")
+    pairs = pairs[pairs["point"].isin(runs["point"])]
+    _check_pairs(runs, pairs, store)
+    table = stages.drop_duplicates("cell").set_index("cell").sort_index()
+    table["status"] = _statuses(runs, _counts(siblings, len(table)))
+    seconds = pd.concat([rows.set_index("cell")["seconds"] for rows in (runs, pairs)])
+    table["seconds"] = seconds.groupby("cell").sum().reindex(table.index, fill_value=0)
+    table["n_diverged"] = _counts(runs[runs["status"] == "diverged"], len(table))
+    runs, pairs = (rows[rows["status"] == "ok"] for rows in (runs, pairs))
+    table["n_runs"], table["n_pairs"] = _counts(runs, len(table)), _counts(pairs, len(table))
+    table["n_dense_seeds"] = _counts(runs.drop_duplicates(_MODEL), len(table))
+    errors = {f"{name}_se": standard_error(pairs, name) for name in _OF_PAIRS}
+    table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**errors)])
+    table = table.join(_dense_errors(points, stages, store)).reset_index(drop=True)
+    table["normalized_test_error"] = normalized_error(table)
+    return with_regimes(table, thresholds)[PHASE.names]
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table, by the names of its columns."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def none_if_nan(value: float) -> float | None:
+    """The value for JSON, which has no NaN."""
+    return None if math.isnan(value) else value
+
+
+def is_left_out(row: Mapping[str, Any]) -> bool:
+    """Whether so many siblings of a cell diverged (:data:`MOST_DIVERGED`) that nothing chooses it.
+
+    Args:
+        row: In columns of the phase table; without ``n_diverged`` none did.
+    """
+    diverged = row.get("n_diverged", 0)
+    return bool(diverged > 0 and diverged >= MOST_DIVERGED * (diverged + row["n_runs"]))
+
+
+def left_out(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether so many siblings of each cell diverged that nothing chooses it."""
+    return np.array([is_left_out(row) for row in rows_of(table)], dtype=bool)
+
+
+def diverged_note(table: pd.DataFrame) -> str:
+    """What there is to say to a person about siblings that diverged; empty if none did."""
+    rows = [row for row in rows_of(table) if row["n_diverged"] > 0]
+    if not rows:
+        return ""
+    cells = ", ".join(
+        f"{row['temperature_axis']} {row['temperature']:g} at {row['load_axis']} {row['load']:g} ({diverged_of(row)})"
+        for row in rows[:MOST_NAMED]
+    )
+    more = f" and {len(rows) - MOST_NAMED} other cells" if len(rows) > MOST_NAMED else ""
+    never = sum(map(is_left_out, rows))
+    said = f"; never chosen, since a third or more did: {never} of these cells" if never else ""
+    return f"Note: siblings diverged and are in no mean: {cells}{more}{said}."
+
+
+def diverged_of(row: Mapping[str, Any]) -> str:
+    """How many siblings of a cell diverged, of those that have results."""
+    return f"{row['n_diverged']:g} of {row['n_diverged'] + row['n_runs']:g}"
+
+
+def normalized_error(table: pd.DataFrame) -> "pd.Series[float]":
+    """Test error minus the smallest of any temperature at the same load (Zhou et al. 2023, section 4.1).
+
+    NaN where too many siblings diverged, and these are not looked at for the smallest.
+    """
+    errors = table["test_error"].mask(left_out(table))
+    return errors - errors.groupby(table["load"]).transform("min")
+
+
+def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+    """Add the column ``regime`` to a table with columns ``load``, ``lmc`` and ``cka``.
+
+    None where it is undefined, and where too many siblings diverged: these cells' CKA is no best of their load either.
+    """
+    regimes = np.full(len(table), None, dtype=object)
+    lmcs, ckas = (table[name].mask(left_out(table)).to_numpy() for name in ("lmc", "cka"))
+    for cells in table.groupby("load").indices.values():
+        regimes[cells] = regimes_at_load(lmcs[cells].tolist(), ckas[cells].tolist(), thresholds)
+    return table.assign(regime=pd.Series(regimes, index=table.index, dtype=object))
+
+
+def _stages(points: Sequence[PointStage]) -> pd.DataFrame:
+    """A row for each point, with the number of its cell: by temperature, then load."""
+    rows = [
+        vars(stage.label)
+        | {"point": stage.point.key, "seed": stage.seeds, "dense": stage.run.key, "epoch": stage.point.epoch}
+        | {"lost": lost_part(stage.run)}
+        for stage in points
+    ]
+    stages = pd.DataFrame(rows)
+    return stages.assign(cell=stages.groupby(["temperature", "load"]).ngroup())
+
+
+def _read(store: Store, name: str, values: Sequence[str], siblings: pd.DataFrame, *seeds: str) -> pd.DataFrame:
+    """Rows of a table whose point and seeds are among the siblings, with the number of the cell."""
+    columns = ["point", "dense_seed", "status", "seconds", *seeds, *values]
+    table = store.table(name, columns, [*siblings["point"], *siblings["lost"]]).to_pandas()
+    for seed in seeds:
+        table = table.merge(siblings.rename(columns={"seed": seed}))
+    return table
+
+
+def _check_pairs(runs: pd.DataFrame, pairs: pd.DataFrame, store: Store) -> None:
+    """Raise UsageError if siblings are stored and what compares them is not: a file was deleted, or not copied."""
+    siblings = runs[runs["status"] != "failed"].groupby("point").size()
+    lost = sorted(set(siblings[siblings > 1].index) - set(pairs["point"]))
+    if lost:
+        pairs_file, runs_file = (store.folder.at(f"{table}/{lost[0]}.parquet") for table in ("pairs", "runs"))
+        others = f", and so it is with {len(lost) - 1} other points" if len(lost) > 1 else ""
+        said = f"{pairs_file} lacks siblings that {runs_file} has{others}"
+        raise UsageError(f"{said}; delete the latter, and run the sweep again.")
+
+
+def _counts(rows: pd.DataFrame, cells: int) -> npt.NDArray[np.int64]:
+    """How many rows each cell has."""
+    return np.bincount(rows["cell"].to_numpy(), minlength=cells)
+
+
+def _statuses(runs: pd.DataFrame, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+    """Status of each cell, of which so many runs are wanted."""
+    found = _counts(runs, len(wanted))
+    failed, diverged = (_counts(runs[runs["status"] == bad], len(wanted)) > 0 for bad in ("failed", "diverged"))
+    cases = {"failed": failed, "diverged": diverged, "missing": found == 0, "incomplete": found < wanted}
+    return np.select(list(cases.values()), list(cases), "ok")
+
+
+def _means(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Means over the defined values, their standard errors over them, and over the means of the dense seeds.
+
+    NaN without any value; a standard error also with one.
+    """
+    cells = rows.groupby("cell")[columns]
+    dense = rows.groupby(_MODEL)[columns].mean().groupby("cell")
+    return cells.mean().join([cells.sem().add_suffix("_se"), dense.sem().add_suffix("_se_dense")])
+
+
+def _dense_errors(points: Sequence[PointStage], stages: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Mean errors of the dense models of each cell that did not diverge; NaN unless known of all of these."""
+    names = {dense_part(stage.point.dense, stage.point.epoch) for stage in points}
+    errors = ["validation_error", "test_error"]
+    dense = store.table("dense", ["dense", "epoch", "status", *errors], sorted(names)).to_pandas()
+    models = stages[["cell", "dense", "epoch"]].merge(dense, how="left")
+    cells = models[models["status"] != "diverged"].groupby("cell")[errors]
+    return cells.mean().where(cells.count().eq(cells.size(), axis=0)).add_prefix("dense_")

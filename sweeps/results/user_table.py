@@ -1,0 +1,202 @@
+"""Tables of any origin, made with whatever tool: a row for each measurement at a temperature and a density."""
+
+import io
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metrics.regimes import Thresholds
+from sweeps.spec.axes import TEMPERATURES
+from sweeps.spec.errors import UsageError
+from sweeps.results.phase import left_out, normalized_error, with_regimes
+from sweeps.results.schema import PHASE
+
+NEEDED = ("temperature", "density", "lmc", "test_error")
+COUNTS = {"n_runs", "n_diverged", "n_pairs", "n_dense_seeds"}
+"""Columns of which the rows of a cell are added, not averaged."""
+
+MOST_CELLS = 100_000
+"""Temperatures times densities of a table."""
+
+CLEARLY_POSITIVE = 0.05
+"""No LMC but that of a barrier with the other sign."""
+
+
+class _Range(NamedTuple):
+    least: float
+    most: float
+    words: str
+
+
+_ERROR = _Range(0, 1, "an error is a fraction in [0, 1]")
+RANGES = {
+    "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
+    "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
+    "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
+    **dict.fromkeys(("n_runs", "n_diverged"), _Range(0, math.inf, "a number of siblings is 0 or more")),
+    **dict.fromkeys(("test_error", "validation_error", "train_error"), _ERROR),
+    **dict.fromkeys(("dense_validation_error", "dense_test_error"), _ERROR),
+}
+
+
+def read_table(path: str) -> pd.DataFrame:
+    """Read a Parquet or CSV file with the columns :data:`NEEDED`, and optionally others, such as ``cka``.
+
+    Returns:
+        Its rows. A phase table of this project has the load as its ``density``; rows of cells without results go.
+
+    Raises:
+        UsageError: If it cannot be read, or its numbers are none, or out of range.
+    """
+    table = _read(Path(path))
+    ours = {"load_axis", "load", "status"}.issubset(table)
+    if ours:
+        axes = ", ".join(sorted({str(axis) for axis in table["load_axis"]}))
+        if axes != "density":
+            raise UsageError(f"{path} is over {axes}, not density; give its results folder.")
+        table = table.assign(density=table["load"])  # there the column density is what was really kept
+    lacking = [name for name in NEEDED if name not in table]
+    if lacking:
+        there = ", ".join(map(str, table))
+        raise UsageError(f"{path} has no column {' and no column '.join(lacking)}; it has {there}.")
+    if "n_diverged" in table and "n_runs" not in table:
+        raise UsageError(f"{path} has a column n_diverged; give n_runs, the siblings that did not diverge, too.")
+    # NaN is for cells without results; of those the diverged are known not to have any.
+    known = table["lmc"].notna() | (table["status"] == "diverged") if ours else pd.Series(True, index=table.index)
+    if not known.any():
+        raise UsageError(f"{path} has no rows with results.")
+    numbers = {
+        name: _numbers(table[name], path, ours and name not in ("temperature", "density"))
+        for name in (*NEEDED, *RANGES)
+        if name in table
+    }
+    if not (numbers["lmc"] < 0).any() and (numbers["lmc"] > CLEARLY_POSITIVE).any():
+        raise UsageError(
+            f"{path}: lmc is never negative and up to {numbers['lmc'].max():g}; a barrier is negative here."
+        )
+    for name in ("temperature", "density"):  # 0.1 + 0.2 is the density 0.3
+        numbers[name] = numbers[name].map(lambda value: float(f"{value:.12g}"))
+    return table.assign(**numbers).loc[known].reset_index(drop=True)
+
+
+def axis_of(rows: pd.DataFrame, path: str, temperature: str | None) -> str:
+    """Axis of a file's temperatures.
+
+    Raises:
+        UsageError: If the file says something else than what was asked for.
+    """
+    if temperature is not None and temperature not in TEMPERATURES:
+        raise UsageError(f"--temperature {temperature}: the axes are {', '.join(TEMPERATURES)}.")
+    own = {str(axis) for axis in rows.get("temperature_axis", ())} & {*TEMPERATURES}
+    if len(own) > 1:
+        raise UsageError(f"{path} mixes the temperatures {' and '.join(sorted(own))}; give one file for each.")
+    if own and temperature not in (None, *own):
+        raise UsageError(f"--temperature {temperature}: {path} is of {min(own)}; leave it out.")
+    return temperature or min(own, default="epochs")
+
+
+def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) -> pd.DataFrame:
+    """Average the rows of each cell, and tell its regime: without a column ``cka`` only I or II.
+
+    Returns:
+        A row for each temperature and density, also for those that have none, in columns of
+        :data:`sweeps.results.schema.PHASE`, NaN where they are not known; after them the means of other numeric columns.
+    """
+    numeric = rows.select_dtypes("number").drop(columns=["load"], errors="ignore")
+    cells = numeric.groupby(["temperature", "density"])
+    table, counts = cells.mean(), cells.size()
+    for name in COUNTS & set(table):
+        table[name] = cells[name].sum()
+    for name in ("lmc", "cka", "test_error", "validation_error"):
+        if name in table and f"{name}_se" not in table:
+            table[f"{name}_se"] = cells[name].std() / np.sqrt(counts)
+    if rows["temperature"].nunique() * rows["density"].nunique() > MOST_CELLS:
+        raise UsageError(f"the table has more than {MOST_CELLS:,} cells; round its numbers to a grid.")
+    everything = pd.MultiIndex.from_product([sorted(set(rows["temperature"])), sorted(set(rows["density"]))])
+    table = table.reindex(everything.set_names(["temperature", "load"]))
+    table["density"] = table.index.get_level_values("load")
+    table["n_diverged"] = table["n_diverged"].fillna(0) if "n_diverged" in table else 0
+    known = np.where(table["lmc"].isna() | (table["n_diverged"] > 0), "diverged", "ok")
+    table["status"] = np.where(table.index.isin(counts.index), known, "missing")
+    table = table.reset_index().assign(temperature_axis=temperature_axis, load_axis="density")
+    table["normalized_test_error"] = normalized_error(table)
+    table = table.reindex(columns=[*PHASE.names, *(name for name in table if name not in PHASE.names)])
+    table = with_regimes(table, thresholds)
+    if "cka" not in rows:  # then there is no telling II-A from II-B
+        connected = (table["lmc"] >= thresholds.lmc) & ~left_out(table)
+        table["regime"] = table["regime"].where(~connected, "II")
+    return table
+
+
+def table_content(table: pd.DataFrame, path: str) -> bytes:
+    """A table as Parquet or CSV, as the name of its file ends.
+
+    Raises:
+        UsageError: If Parquet cannot hold it.
+    """
+    content = io.BytesIO()
+    try:
+        if table_kind(path) == "csv":
+            table.to_csv(content, index=False)
+        else:
+            table.to_parquet(content, index=False)
+    except pa.ArrowException as error:
+        said = str(error).strip().splitlines()[0]
+        raise UsageError(f"{path} cannot be written ({said}); name a .csv file.") from None
+    return content.getvalue()
+
+
+def table_kind(name: str) -> str:
+    """Kind of a table by the end of its name: csv or parquet.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    kind = Path(name).suffix.lower().removeprefix(".")
+    if kind not in ("csv", "parquet"):
+        raise UsageError(f"{name} is neither a .csv nor a .parquet file; its name has to end so.")
+    return kind
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        if table_kind(str(path)) == "csv":
+            lines = pd.read_csv(path, header=None, dtype=str, skipinitialspace=True, encoding="utf-8-sig")
+            names = [str(name).strip() for name in lines.iloc[0]]
+            table = lines[1:].reset_index(drop=True).set_axis(names, axis=1)
+        else:
+            names = pq.read_schema(path).names
+            table = pd.DataFrame()
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError(f"{path} has two columns {', '.join(twice)}; rename or remove one.")
+        if table_kind(str(path)) == "parquet":
+            return pq.read_table(path).to_pandas(ignore_metadata=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, pa.ArrowException) as error:
+        raise UsageError(f"{path} is not a table that can be read: {str(error).strip().splitlines()[0]}.") from None
+    for name in names:  # a column is of numbers if all that is in it are
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if not (numbers.isna() & table[name].notna()).any():
+            table[name] = numbers
+    return table
+
+
+def _numbers(column: "pd.Series[float]", path: str, gaps: bool) -> "pd.Series[float]":
+    """The column as floats, if all of it are numbers in their range, or NaN where there may be gaps."""
+    name = str(column.name)
+    proper = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    numbers = pd.to_numeric(column if proper else column.astype(str), errors="coerce").astype(float)
+    allowed = RANGES.get(name, _Range(-math.inf, math.inf, "it is a finite number"))
+    bad = ~(numbers.between(allowed.least, allowed.most) & np.isfinite(numbers)) & ~(gaps & column.isna())
+    if bad.any():
+        row = int(np.argmax(bad.to_numpy()))
+        rule = "it has to be a number" if math.isnan(numbers.iloc[row]) else allowed.words
+        raise UsageError(f"{path}, row {row + 1}: {name} is {column.iloc[row]}; {rule}.")
+    return numbers

@@ -1,0 +1,111 @@
+"""Ray for as long as a sweep needs it: one of its own, or a cluster's."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from sweeps.running.auth_token import keep_token_private
+from sweeps.running.options import RunOptions
+from sweeps.spec.errors import UsageError
+
+REMEMBERED_TASKS = 5000
+"""A trial's step is a task. Ray's server would remember the latest 100,000 of them, which took 16 KB for each point."""
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Memory for Ray's objects on this machine: stages are small, and models travel through files."""
+
+
+class Interrupted(Exception):  # noqa: N818  not an error: the person asked for it
+    """The sweep was stopped by a signal, cleanly: what ran was saved."""
+
+
+@contextmanager
+def ray_cluster(options: RunOptions) -> Iterator[None]:
+    """Ray for as long as it is needed: one of our own, or a cluster's.
+
+    Raises:
+        UsageError: If there is no Ray to join, or this machine lacks what a trial needs.
+        Interrupted: If a signal came while Ray started.
+    """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    pressed: list[int] = []
+    # An exception inside ray.init can crash the process, so Ctrl-C waits until Ray has started.
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        _join(options)
+        if pressed:
+            raise Interrupted
+        signal.signal(signal.SIGINT, before)
+        have = ray.cluster_resources()
+        for option, need, kind in (
+            ("--cpus-per-trial", options.cpus_per_trial, "CPU"),
+            ("--gpus-per-trial", options.gpus_per_trial, "GPU"),
+        ):
+            if need > have.get(kind, 0):
+                lack = f"{option} {need:g}: Ray has {have.get(kind, 0):g} {kind}s"
+                if options.address is None:
+                    raise UsageError(f"{lack} on this machine.")
+                print(f"{lack} so far; waiting until the cluster has grown.", flush=True)
+        yield
+    except SystemExit:
+        raise Interrupted from None  # Ray's own answer to SIGTERM
+    finally:
+        signal.signal(signal.SIGINT, before)
+        ray.shutdown()
+
+
+def _join(options: RunOptions) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    keep_token_private(make=options.address is None)  # a cluster has its own, which another one would only hide
+    if options.address is None:
+        if options.metrics_port is not None:
+            _check_port(options.metrics_port)
+            settings["_metrics_export_port"] = options.metrics_port
+        own = ray.init(
+            address="local",
+            include_dashboard=options.dashboard,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _system_config={"task_events_max_num_task_in_gcs": REMEMBERED_TASKS},
+            **settings,
+        )
+        if options.dashboard:
+            print(f"Dashboard: http://{own.dashboard_url} (it asks for Ray's token)", flush=True)
+        return
+    _check_address(options.address)
+    try:
+        ray.init(address=options.address, **settings)
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        said = str(error).strip().splitlines()[0].rstrip(".")
+        raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({said}).") from None
+
+
+def _check_port(port: int) -> None:
+    """Fail at once where Ray would wait for half a minute."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UsageError(f"--metrics-port {port} cannot be used ({error.strerror}); give another one.") from None
+
+
+def _check_address(address: str) -> None:
+    """Fail at once where Ray would try for a minute, and for Ray Client, through which Tune cannot ask a plan."""
+    if "://" in address:
+        said = "a sweep joins no Ray from outside; run it on a machine of the cluster, or with ray job submit"
+        raise UsageError(f"--address {address}: {said}.")
+    if address == "auto":
+        if "://" in (named := os.environ.get("RAY_ADDRESS", "")):
+            raise UsageError(f"--address auto: it would be RAY_ADDRESS={named}, which no sweep can join; unset it.")
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--address {address}: nothing answers there ({error}); write auto, or host:port.") from None

@@ -1,0 +1,106 @@
+"""How and where a sweep runs. Imports no Ray."""
+
+import math
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from sweeps.results.store import Store
+from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import DEFAULT_PRESET
+from sweeps.spec.spec import SweepSpec
+from trainables.data import CACHE
+from trainables.stages import Keep
+
+
+def machine_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how it runs.
+
+    Results are stored under the same key whatever these are. Values are the same to the last bit only on the same kind
+    of CPU, with the same --cpus-per-trial and with all --retrain-seeds asked for from the start: other threads, devices
+    and stacks of siblings round differently, and training amplifies that.
+    """
+
+    address: str | None = None
+    """Ray to join: host:port, or auto for whatever Ray runs on this machine. Left out: a Ray of its own."""
+
+    dashboard: bool = False
+    """Show Ray's dashboard of a Ray of its own, on loopback; needs three-regime-sweeps[cluster]."""
+
+    metrics_port: int | None = None
+    """Port on loopback for Prometheus to read a Ray of its own; needs three-regime-sweeps[cluster]."""
+
+    cpus_per_trial: float = 1
+    """Cores of each trial; as many trials run at once as there are cores for."""
+
+    gpus_per_trial: float = 0
+    """GPUs of each trial; 0.25 lets four trials share one, 0 trains on the CPU."""
+
+    max_failures: int = 2
+    """How often a stage that ended in an error, or whose worker died, is started again without getting further."""
+
+    data_folder: str = os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)
+    """Folder of torchvision's data sets, fetched on first use; THREE_REGIME_SWEEPS_DATA sets the default."""
+
+    checkpoint_seconds: float = 30
+    """A training is saved at the first epoch that ends after so many seconds, large models more rarely."""
+
+    keep: Keep = "siblings"
+    """Retrained models to keep once they are measured: all siblings, the best of each point by error, or nothing."""
+
+    alongside: bool = False
+    """Go on although another sweep is at work in --out: both may compute the same points, and replace each other's."""
+
+    def check(self) -> None:
+        """Raise UsageError for values that can never work."""
+        cores = machine_cores()
+        if not 0.01 <= self.cpus_per_trial < math.inf:
+            raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: a trial needs at least 0.01 of a core.")
+        if self.address is None and self.cpus_per_trial > cores:
+            raise UsageError(f"--cpus-per-trial {self.cpus_per_trial:g}: this machine has {cores} cores.")
+        if self.gpus_per_trial != 0 and not 0.01 <= self.gpus_per_trial < math.inf:
+            raise UsageError(f"--gpus-per-trial {self.gpus_per_trial:g}: it is 0, or at least 0.01.")
+        for option, value in (("--dashboard", self.dashboard), ("--metrics-port", self.metrics_port)):
+            if value and self.address is not None:
+                raise UsageError(f"{option}: the Ray at --address {self.address} has its own; leave it out.")
+            if value and find_spec("aiohttp_cors") is None:
+                raise UsageError(f"{option} needs more of Ray; pip install 'three-regime-sweeps[cluster]'.")
+        if self.metrics_port is not None and not 1024 <= self.metrics_port < 2**16:
+            raise UsageError(f"--metrics-port {self.metrics_port}: it is between 1024 and 65535.")
+        if self.max_failures < 0:
+            raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
+        if not self.checkpoint_seconds > 0:
+            raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds:g}: it is a positive number.")
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What all commands that train have in common."""
+
+    spec: SweepSpec
+
+    run: RunOptions
+
+    preset: str = DEFAULT_PRESET
+    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
+
+    out: str | None = None
+    """Where results go: a folder, or object storage, s3://bucket/path; results/<preset> if not given."""
+
+    storage_endpoint: str | None = None
+    """Server of s3://..., if it is not Amazon's own, as http://host:port."""
+
+    @property
+    def store(self) -> Store:
+        """Where results go.
+
+        Raises:
+            UsageError: If that is no place for them.
+        """
+        return Store(f"results/{self.preset}" if self.out is None else self.out, self.storage_endpoint)

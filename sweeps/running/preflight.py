@@ -1,0 +1,67 @@
+"""What is done before anything trains, so that mistakes are told at once: names tied to contents, models tried."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import trainables.data
+import trainables.models
+from sweeps.spec.errors import UsageError
+from sweeps.spec.spec import SweepSpec
+from trainables.stages import PointStage
+from trainables.training.recipe import Recipe
+
+
+def pinned(spec: SweepSpec) -> SweepSpec:
+    """Tie a user's own data file and model to what they hold now.
+
+    Raises:
+        UsageError: If they are not there.
+    """
+    with as_usage_errors():
+        return replace(spec, data=trainables.data.pin(spec.data), model=trainables.models.pin(spec.model))
+
+
+def check_models(points: Sequence[PointStage]) -> None:
+    """Try every model of these points on images of the data's shape; of named data sets it is known without them.
+
+    Raises:
+        UsageError: If a model does not suit the data.
+    """
+    from trainables.suitability import check_fit  # imports torch
+
+    smallest: dict[tuple[str, str], int] = {}
+    for point in (stage.point for stage in points):
+        run = point.dense
+        images = trainables.data.training_images(run.data, run.validation_fraction)
+        statistics = images % point.measurement.batch_norm_batch_size or point.measurement.batch_norm_batch_size
+        batch = min(statistics, _smallest_batch(run.recipe, images), _smallest_batch(point.retrain, images), images)
+        smallest[run.model, run.data] = min(batch, smallest.get((run.model, run.data), batch))
+    with as_usage_errors():
+        for (model, data), batch in sorted(smallest.items()):
+            check_fit(model, trainables.data.outline(data), batch)
+
+
+def check_data(points: Sequence[PointStage], data_folder: str) -> None:
+    """Fetch the data, if need be.
+
+    Raises:
+        UsageError: If the data cannot be used.
+    """
+    with as_usage_errors():
+        for what in {(stage.point.dense.data, stage.point.dense.validation_fraction) for stage in points}:
+            trainables.data.load(*what, data_folder)
+
+
+def _smallest_batch(recipe: Recipe, images: int) -> int:
+    """Images in the smallest batch of an epoch."""
+    return recipe.batch_size if recipe.iterations is not None else images % recipe.batch_size or recipe.batch_size
+
+
+@contextmanager
+def as_usage_errors() -> Iterator[None]:
+    """Turn what is wrong with a name or a file into a UsageError."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{error}.") from None

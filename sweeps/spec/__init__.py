@@ -1,0 +1,1 @@
+"""What is wanted: a sweep's axes, seeds and recipe, as a user writes them."""

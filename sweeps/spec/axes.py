@@ -1,0 +1,80 @@
+"""The axes of a sweep: what can be the temperature, and what the load."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trainables.models import with_width
+from trainables.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TemperatureAxis:
+    """A hyperparameter of dense training that sets how noisy it is.
+
+    Attributes:
+        hot_is_low: Whether small values are the hot ones.
+        rule: Which values it takes, for a person; a format of ``recipe`` and ``images``.
+        allowed: Whether a value is one of them, given the dense recipe and the number of training images.
+        dense: Recipe of the dense training for a value, and the epochs after which its model is taken; given the
+            sweep's recipe and the number of training images.
+        retrain: Recipe of retraining, the same for all values; given the sweep's own and the number of images.
+    """
+
+    hot_is_low: bool
+    rule: str
+    allowed: Callable[[float, Recipe, int], bool]
+    dense: Callable[[Recipe, float, int], tuple[Recipe, int]]
+    retrain: Callable[[Recipe, int], Recipe] = lambda recipe, images: recipe
+
+
+def _steps(recipe: Recipe, images: int) -> int:
+    """Steps of a schedule of whole batches."""
+    return recipe.epochs * (images // recipe.batch_size)
+
+
+def _with_batch_size(recipe: Recipe, value: float, images: int) -> tuple[Recipe, int]:
+    """Another batch size and the same number of steps: in more epochs if it is larger."""
+    batch_size, steps = int(value), _steps(recipe, images)
+    epochs = math.ceil(steps / (images // batch_size))
+    return replace(recipe, batch_size=batch_size, iterations=steps, epochs=epochs), epochs
+
+
+TEMPERATURES = {
+    # One training passes through all temperatures (Zhou et al. 2023, section 4.1).
+    "epochs": TemperatureAxis(
+        hot_is_low=True,
+        rule="on the epochs axis a temperature is a whole number from 1 to the {recipe.epochs} --epochs",
+        allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= recipe.epochs,
+        dense=lambda recipe, value, images: (recipe, int(value)),
+    ),
+    # Fixed learning rate and number of steps, decay after fixed steps, last partial batch dropped (ibid., appendix A).
+    "batch_size": TemperatureAxis(
+        hot_is_low=True,
+        rule="on the batch_size axis a temperature is a whole number from 1 to the {images} training images",
+        allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= images,
+        dense=_with_batch_size,
+        retrain=lambda recipe, images: replace(recipe, iterations=_steps(recipe, images)),
+    ),
+    # SAM for the dense model only, retraining with SGD (ibid., section 5.3).
+    "rho": TemperatureAxis(
+        hot_is_low=False,
+        rule="on the rho axis a temperature is 0 (plain SGD) or more",
+        allowed=lambda value, recipe, images: 0 <= value < math.inf,
+        dense=lambda recipe, value, images: (replace(recipe, rho=float(value)), recipe.epochs),
+    ),
+    # The dense model's alone; retraining keeps the sweep's.
+    "lr": TemperatureAxis(
+        hot_is_low=False,
+        rule="on the lr axis a temperature is a positive learning rate",
+        allowed=lambda value, recipe, images: 0 < value < math.inf,
+        dense=lambda recipe, value, images: (replace(recipe, lr=float(value)), recipe.epochs),
+    ),
+}
+"""Temperature axes by name."""
+
+LOADS: dict[str, Callable[[str, float, float], tuple[str, float]]] = {
+    "density": lambda model, density, load: (model, load),
+    "width": lambda model, density, load: (with_width(model, load), density),
+}
+"""Load axes by name: model and density for a value, given the sweep's model and its first density."""

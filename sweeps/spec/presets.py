@@ -1,0 +1,114 @@
+"""Sweeps to start from."""
+
+from dataclasses import replace
+
+from sweeps.spec.spec import SweepSpec
+
+DIGITS = SweepSpec(
+    data="digits",
+    model="preresnet8-w0.5",
+    temperature="epochs",
+    temperatures=(2, 4, 7, 10, 15, 20),
+    load="density",
+    densities=(0.03, 0.05, 0.07, 0.1, 0.2, 0.4),
+    dense_seeds=(1, 2),
+    retrain_seeds=(1, 2, 3),
+    epochs=20,
+    batch_size=64,
+    lr=0.1,
+    momentum=0.9,
+    weight_decay=5e-3,
+    pruner="magnitude-uniform",
+    validation_fraction=0.1,
+    lmc_threshold=-0.05,
+    cka_threshold=0.98,
+)
+"""A small real sweep: the handwritten digits on two cores in about two minutes.
+
+Chosen so that the regimes follow the density for every dense seed; the thresholds were set before.
+"""
+
+SMOKE = replace(
+    DIGITS,
+    temperatures=(2, 6),
+    densities=(0.05, 0.4),
+    dense_seeds=(1,),
+    retrain_seeds=(1, 2),
+    epochs=6,
+)
+"""A tiny one, to see that everything runs. Its numbers mean nothing."""
+
+PAPER_EPOCHS = SweepSpec(
+    data="CIFAR10",
+    model="preresnet20",
+    temperature="epochs",
+    temperatures=tuple(range(10, 161, 10)),
+    load="density",
+    densities=(0.05, 0.06, 0.07, 0.08, 0.1, 0.14, 0.2, 0.4, 0.8),
+    dense_seeds=(1, 2, 3),
+    retrain_seeds=(1, 2, 3),
+    epochs=160,
+    batch_size=64,
+    lr=0.1,
+    momentum=0.9,
+    weight_decay=1e-4,
+    pruner="magnitude-uniform",
+    validation_fraction=0.0,
+    lmc_threshold=-0.05,
+    cka_threshold=0.98,
+)
+"""Zhou et al. 2023, section 4.1: the number of training epochs as the temperature.
+
+The grid and the recipe are the paper's; that all training images are trained on, too. The thresholds are ours, as
+everywhere (:class:`metrics.regimes.Thresholds`).
+"""
+
+PAPER_BATCH_SIZE = replace(
+    PAPER_EPOCHS,
+    temperature="batch_size",
+    temperatures=(16, 21, 27, 32, 38, 44, 52, 64, 92, 128, 180, 256, 512),
+    batch_size=128,
+)
+"""Zhou et al. 2023, section 4.1: batch size as the temperature, 62,400 steps for each, retraining with batch 128.
+
+Those steps are 160 epochs of 390 whole batches of 128 out of 50,000 images.
+"""
+
+PAPER_SAM = replace(PAPER_EPOCHS, temperature="rho", temperatures=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8))
+"""Zhou et al. 2023, section 5.3: SAM's rho as the temperature of the dense model, retraining with SGD.
+
+The batch size is that of the epochs axis: our reading, since the paper gives none for this axis.
+"""
+
+FASHION_EPOCHS = replace(
+    PAPER_EPOCHS,
+    data="FashionMNIST-14px-first6000",
+    model="preresnet8-w0.5",
+    temperatures=(5, 10, 20, 30, 40),
+    densities=(0.03, 0.05, 0.07, 0.1, 0.2, 0.4),
+    dense_seeds=(1, 2),
+    epochs=40,
+    weight_decay=1e-3,
+    validation_fraction=0.1,
+)
+"""``paper-epochs`` scaled down for two cores: 6,000 images of 14x14 pixels, a net of 20,000 parameters, 40 epochs."""
+
+FASHION_BATCH_SIZE = replace(FASHION_EPOCHS, temperature="batch_size", temperatures=(8, 16, 32, 64, 128))
+"""``paper-batch-size`` scaled down likewise: 3,360 steps for each batch size, retraining with batch 64."""
+
+FASHION_SAM = replace(FASHION_EPOCHS, temperature="rho", temperatures=(0.05, 0.1, 0.2, 0.4, 0.8))
+"""``paper-sam`` scaled down likewise."""
+
+PRESETS = {
+    "digits": DIGITS,
+    "smoke": SMOKE,
+    "fashion-epochs": FASHION_EPOCHS,
+    "fashion-batch-size": FASHION_BATCH_SIZE,
+    "fashion-sam": FASHION_SAM,
+    "paper-epochs": PAPER_EPOCHS,
+    "paper-batch-size": PAPER_BATCH_SIZE,
+    "paper-sam": PAPER_SAM,
+}
+"""Sweeps by the name that ``--preset`` takes."""
+
+DEFAULT_PRESET = "digits"

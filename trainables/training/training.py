@@ -1,0 +1,135 @@
+"""The training loop, one for dense models and for siblings."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from trainables.batches import TrainingBatches, random_numbers, random_stream
+from trainables.stacks.stack import Stack
+from trainables.training.optimizers import (
+    batch_norm_statistics_kept,
+    make_optimizer,
+    remember,
+    remembered,
+)
+from trainables.training.recipe import Recipe
+
+
+class Training:
+    """A stack of models in training; what each becomes does not depend on the others, but for dropout and the like.
+
+    Args:
+        stack: The models, on their device.
+        recipe: How they are trained.
+        batches: What they are trained on.
+        seeds: Names of each model's own random stream of batches.
+        masks: Weights to keep, by parameter name of a plain model; the others are zero from the start and after
+            every step.
+
+    Attributes:
+        epoch: Epochs done.
+        diverged: For each model the epoch, counted from 1, in which its loss, weights or batch-norm statistics first
+            were not finite; 0 if never.
+        losses: Mean training loss of the last epoch, for each model.
+        images: Images trained on so far by this object, counted for each model.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        recipe: Recipe,
+        batches: TrainingBatches,
+        seeds: Sequence[tuple[str, int]],
+        masks: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.stack, self.recipe, self._batches, self._seeds = stack, recipe, batches, seeds
+        self.epoch = 0
+        self.images = 0
+        self.losses = [0.0] * stack.models
+        self.diverged = [0] * stack.models
+        self._parameters = dict(stack.module.named_parameters())
+        self._masked = [
+            (self._parameters[name], mask.to(self._parameters[name]))
+            for name, mask in stack.stack_states([masks or {}] * stack.models).items()
+        ]
+        self._apply_masks()
+        if recipe.rho and stack.models > 1:
+            raise ValueError(f"SAM perturbs one model at a time, not a stack of {stack.models}")
+        self._optimizer = make_optimizer(self._parameters.values(), recipe)
+
+    def run_epoch(self) -> None:
+        """Train for one epoch."""
+        recipe = self.recipe
+        streams = [random_stream(*seed, self.epoch) for seed in self._seeds]
+        batches = self._batches.epoch(streams, recipe.batch_size, drop_last=recipe.iterations is not None)
+        if recipe.iterations is not None:
+            steps_before = self.epoch * (len(self._batches) // recipe.batch_size)
+            batches = islice(batches, recipe.iterations - steps_before)
+        steps = 0
+        losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
+        self.stack.train()
+        with random_numbers(streams[0].initial_seed(), losses.device):  # for dropout, in models that have it
+            for step, (images, labels) in enumerate(batches):
+                lr = recipe.lr_at(self.epoch if recipe.iterations is None else steps_before + step)
+                for group in self._optimizer.param_groups:
+                    group["lr"] = lr
+                losses += self._step(images, labels)
+                self.images += labels.numel()
+                steps += 1
+        self.epoch += 1
+        self.losses = (losses / steps).tolist()
+        finite_models = losses.isfinite() & self.stack.finite()
+        for model, finite in enumerate(finite_models.tolist()):
+            if not finite and not self.diverged[model]:
+                self.diverged[model] = self.epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`load_state_dict` needs to go on as if training had never stopped.
+
+        Of plain models, whatever the kind of stack and the layout in memory: another device may have others.
+        """
+        tensors = remembered(self._optimizer, self._parameters)
+        return {
+            "epoch": self.epoch,
+            "diverged": self.diverged,
+            "models": self.stack.states(),
+            "optimizer": {key: self.stack.unstack_state(named) for key, named in tensors.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` gave. One without ``optimizer`` is of a training that is over."""
+        self.epoch, self.diverged = state["epoch"], list(state["diverged"])
+        self.stack.load(state["models"])
+        if "optimizer" in state:
+            tensors = {key: self.stack.stack_states(models) for key, models in state["optimizer"].items()}
+            remember(self._optimizer, self._parameters, tensors)
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        losses = self._gradients(images, labels)
+        if self.recipe.rho:
+            with batch_norm_statistics_kept(self.stack):
+                # A second time, at the perturbed weights.
+                self._optimizer.step(lambda: self._gradients(images, labels))  # type: ignore[arg-type, return-value]
+        else:
+            self._optimizer.step()
+        self._apply_masks()
+        return losses
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Compute gradients afresh, and return the mean loss of every model."""
+        self._optimizer.zero_grad()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            logits = self.stack(images)
+        flat = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
+        means = flat.unflatten(0, labels.shape).mean(1)
+        means.sum().backward()  # a sum: each model's gradient is that of its own mean loss
+        return means.detach()
+
+    @torch.no_grad()
+    def _apply_masks(self) -> None:
+        for parameter, mask in self._masked:
+            parameter.mul_(mask)
