@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.plans.plan import GridPlan
+from sweeps.plans.grid_plan import GridPlan
+from sweeps.results.inventory import Inventory, inventory_of
 from sweeps.running.carry_out import carry_out, report_failures
 from sweeps.running.estimate import estimate
-from sweeps.running.options import RunOptions, SweepOptions
-from sweeps.running.preflight import check_data, check_models, pinned
+from sweeps.running.options import SweepOptions, read_options
+from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
-from sweeps.spec.command_line import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
-from sweeps.spec.presets import PRESETS
+from sweeps.spec.command_line import INTERRUPTED, OK, run_command
 from sweeps.views.phase_report import write_report
+from trainables.stages import PointStage
 
 
 @dataclass(frozen=True)
@@ -31,32 +32,23 @@ class Grid(SweepOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    preset = preset_of(arguments)
-    options = parse(Grid, arguments, Grid(PRESETS[preset], RunOptions(), preset))
-    check_axes(options.spec, PRESETS[preset], arguments)
-    spec = pinned(options.spec)
-    spec.check()
-    options.run.check()
-    store = options.store
+    options = checked(read_options(Grid, arguments))
+    spec, store = options.spec, options.store
     store.check()
     points = spec.points()
-    kept, results = store.dense_models(), store.stored()
-    plan = GridPlan(points, results, kept)
-    stored = len(points) - len(plan.points)
+    inventory = inventory_of(store)
+    plan = GridPlan(points, spec.measurement, inventory, options.run.used_up)
     if options.dry_run or options.estimate:
-        dense = {(stage.point.dense.key, stage.point.epoch) for stage in points}
-        to_do = sum(len(stage.epochs) for stage in plan.dense)
-        trainings = f" in {len(plan.dense)} trainings" if to_do else ""
-        print(f"dense models: {len(dense)} wanted, {len(dense & kept)} stored, {to_do} to do{trainings}")
-        print(f"points: {len(points)} wanted, {stored} stored, {len(plan.points)} to do")
+        print("\n".join(_to_do(points, plan, inventory)))
         if options.estimate:
-            check_models(plan.points)
-            print(estimate(plan.left, results, options.run))
+            check_models(plan.points, spec.measurement)
+            print(estimate(plan.left, options.run))
         return OK
     if plan.points:
-        check_models(plan.points)
+        check_models(plan.points, spec.measurement)
         check_data(plan.points, options.run.data_folder)
     store.check_writable()
+    stored = len(points) - len(plan.points)
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)
@@ -64,9 +56,24 @@ def main(arguments: Sequence[str]) -> int:
         progress = SweepProgress(len(points), stored, plan.left)
         if not carry_out(plan, store, lambda: store.set_spec(spec), options.run, progress):
             return INTERRUPTED
-    code = report_failures(points, store)
+    code = report_failures(points, spec.measurement, store)
     write_report(store, spec)
     return code
+
+
+def _to_do(points: Sequence[PointStage], plan: GridPlan, inventory: Inventory) -> list[str]:
+    """Lines that say what is wanted, stored and to do."""
+    models = {
+        (need.id, part): need.with_parts([part]) for stage in points for need in stage.needs for part in need.parts
+    }
+    there = sum(not inventory.lacking(model) for model in models.values())
+    to_do = sum(len(stage.parts) for stage in plan.dense)
+    trainings = f" in {len(plan.dense)} trainings" if to_do else ""
+    measured = f", {len(plan.trained)} of them only to be measured" if plan.trained else ""
+    return [
+        f"dense models: {len(models)} wanted, {there} stored, {to_do} to do{trainings}",
+        f"points: {len(points)} wanted, {len(points) - len(plan.points)} stored, {len(plan.points)} to do{measured}",
+    ]
 
 
 if __name__ == "__main__":

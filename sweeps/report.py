@@ -106,7 +106,7 @@ def _serve(store: Store, options: Report) -> None:
 
     def figure() -> str:
         spec = replace(store.spec(), **_changed(options))
-        table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
+        table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
         diagram = phase_diagram(table, spec.hot_is_low)
         return draw_json(diagram, *texts(diagram, spec.title, spec.thresholds, searched=False))
 

@@ -12,17 +12,17 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from sweeps.case_studies.model_selection import DenseError, Selection, select
-from sweeps.plans.plan import GridPlan
+from sweeps.plans.grid_plan import GridPlan
+from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table, rows_of
 from sweeps.results.recorded import check_recorded, lacking_cells, replayed
 from sweeps.results.store import Store
 from sweeps.running.carry_out import carry_out, report_failures
-from sweeps.running.options import RunOptions, SweepOptions
-from sweeps.running.preflight import as_usage_errors, check_data, check_models, pinned
+from sweeps.running.options import SweepOptions, read_options
+from sweeps.running.preflight import as_usage_errors, check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
-from sweeps.spec.command_line import INTERRUPTED, OK, check_axes, parse, preset_of, run_command
+from sweeps.spec.command_line import INTERRUPTED, OK, run_command
 from sweeps.spec.errors import UsageError
-from sweeps.spec.presets import PRESETS
 from sweeps.views.named_files import check_distinct, checked_file, print_table, write_json
 from trainables.stages import DenseRun, Label, PointStage
 
@@ -57,11 +57,9 @@ class SelectModel(SweepOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    preset, past = preset_of(arguments), replayed(arguments)
-    start = PRESETS[preset] if past is None else past.spec
-    options = parse(SelectModel, arguments, SelectModel(start, RunOptions(), preset))
+    past = replayed(arguments)
+    options = read_options(SelectModel, arguments, past)
     spec = options.spec
-    check_axes(spec, start, arguments)
     if options.json is not None:
         checked_file("--json", options.json)
         check_distinct({"--replay": options.replay, "--json": options.json})
@@ -76,10 +74,7 @@ def main(arguments: Sequence[str]) -> int:
             raise UsageError(f"--replay: {past.path} has no results of {', '.join(lacking)}; leave them out.")
         _report(options, table)
         return OK
-    spec = pinned(spec)
-    spec.check()
-    options.run.check()
-    return _train(replace(options, spec=spec), options.store)
+    return _train(checked(options), options.store)
 
 
 def _train(options: SelectModel, store: Store) -> int:
@@ -90,10 +85,10 @@ def _train(options: SelectModel, store: Store) -> int:
     if options.checkpoints:
         store.check_writable()
         points = _points_of_checkpoints(options, store)
-    plan = GridPlan(points, store.stored(), store.dense_models())
+    plan = GridPlan(points, spec.measurement, inventory_of(store), options.run.used_up)
     stored = len(points) - len(plan.points)
     if plan.points:
-        check_models(points)
+        check_models(points, spec.measurement)
         check_data(points, options.run.data_folder)
     store.check_writable()
     print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
@@ -107,8 +102,8 @@ def _train(options: SelectModel, store: Store) -> int:
         show()
     elif not carry_out(plan, store, show, options.run, progress):
         return INTERRUPTED
-    code = report_failures(points, store)
-    _report(options, phase_table(store.with_added_siblings(points), store, spec.thresholds))
+    code = report_failures(points, spec.measurement, store)
+    _report(options, phase_table(store.with_added_siblings(points), store, spec.thresholds, spec.measurement))
     return code
 
 

@@ -1,7 +1,7 @@
 """Find the temperature for a density without a grid: ``python sweeps/tune_temperature.py --density 0.1``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
@@ -12,17 +12,17 @@ from sweeps.case_studies.boundary import Strategy
 from sweeps.case_studies.temperature_tuning import Answer, Choice, TemperatureTuning, Tuning
 from sweeps.plans.replay import replay
 from sweeps.plans.search_plan import SearchPlan
+from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table, rows_of
 from sweeps.results.recorded import Recorded, check_recorded, replayed
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
 from sweeps.running.carry_out import carry_out, report_failures
-from sweeps.running.options import RunOptions, SweepOptions
-from sweeps.running.preflight import check_data, check_models, pinned
+from sweeps.running.options import SweepOptions, read_options
+from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
-from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, check_axes, parse, preset_of, run_command
+from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
 from sweeps.spec.errors import UsageError
-from sweeps.spec.presets import PRESETS
 from sweeps.views.named_files import File, among_results, check_distinct, checked_file, print_table, write_json
 from sweeps.views.phase_diagram import Search, phase_diagram
 from sweeps.views.phase_report import write_diagram
@@ -72,11 +72,9 @@ class TuneTemperature(SweepOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    preset, past = preset_of(arguments), replayed(arguments)
-    start = PRESETS[preset] if past is None else past.spec
-    options = parse(TuneTemperature, arguments, TuneTemperature(start, RunOptions(), preset))
+    past = replayed(arguments)
+    options = read_options(TuneTemperature, arguments, past)
     spec = options.spec
-    check_axes(spec, start, arguments)
     _check(options)
     if past is not None:
         table = past.table(spec.thresholds)
@@ -87,11 +85,9 @@ def main(arguments: Sequence[str]) -> int:
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
         _report(options, tuning, shown, _place(past), past.title)
         return OK
-    spec = pinned(spec)
-    spec.check()
-    options.run.check()
+    options = checked(options)
     _check_selection(options, [field.name for field in PHASE if pa.types.is_floating(field.type)])
-    return _search(replace(options, spec=spec), options.store)
+    return _search(options, options.store)
 
 
 def _place(past: Recorded) -> File:
@@ -148,13 +144,14 @@ def _search(options: TuneTemperature, store: Store) -> int:
     plan = SearchPlan(
         tuning,
         candidates,
-        store.stored(),
-        store.dense_models(),
-        lambda stages: rows_of(phase_table(stages, store, spec.thresholds))[0],
+        spec.measurement,
+        inventory_of(store),
+        lambda stages: rows_of(phase_table(stages, store, spec.thresholds, spec.measurement))[0],
         store.add_siblings,
+        options.run.used_up,
     )
     if plan.left:
-        check_models(candidates)
+        check_models(candidates, spec.measurement)
         check_data(candidates, options.run.data_folder)
     store.check_writable()
     print(f"Searching among {len(tuning.temperatures)} temperatures; results in {store.folder}", flush=True)
@@ -162,8 +159,8 @@ def _search(options: TuneTemperature, store: Store) -> int:
         store.show(spec)
     elif not carry_out(plan, store, lambda: store.show(spec), options.run, SweepProgress(None, 0, [])):
         return INTERRUPTED
-    code = report_failures(plan.evaluated, store)
-    table = phase_table(plan.cells, store, spec.thresholds)
+    code = report_failures(plan.evaluated, spec.measurement, store)
+    table = phase_table(plan.cells, store, spec.thresholds, spec.measurement)
     answers = _report(options, tuning, table, File(store.folder, PICTURE), spec.title)
     return SOME_FAILED if any(answer.temperature is None for answer in answers) else code
 

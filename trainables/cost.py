@@ -1,10 +1,9 @@
-"""What stages will cost: time, from steps measured here on images that only look like the data, and disk."""
+"""What models cost: time, from steps measured here on images that only look like the data, and disk."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from math import comb
 
 import numpy as np
 import torch
@@ -12,12 +11,11 @@ import torch
 from trainables.attempt import Splits
 from trainables.batches import Split
 from trainables.data import DataSet, Images, outline, training_images
-from trainables.execution import TEST_EPOCHS
 from trainables.measuring.measurement import errors
 from trainables.models import build
 from trainables.pruning.magnitude import prunable_weights
 from trainables.stacks.memory import LARGEST_BATCH
-from trainables.stages import DenseRun, DenseStage, Keep, PointStage, Stage
+from trainables.stages.dense import DenseRun
 from trainables.training.recipe import Recipe
 from trainables.training.training import Training
 
@@ -25,8 +23,17 @@ STEPS, TURNS = 2, 3
 """A training step is timed over so many steps, and the fastest of so many turns counts, after one to warm up."""
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Images of each split of a data set."""
+
+    train: int
+    validation: int
+    test: int
+
+
 class StageCosts:
-    """Seconds that stages take when nothing else runs; each kind of step is measured once.
+    """Seconds that work takes when nothing else runs; each kind of step is measured once.
 
     Args:
         device: That carries them out, with as many threads as torch uses now.
@@ -36,27 +43,15 @@ class StageCosts:
         self._device = device
         self._steps: dict[tuple[object, ...], float] = {}
 
-    def seconds(self, stage: Stage, kept: int = 0) -> float:
-        """Estimate one stage.
+    def training(self, run: DenseRun, recipe: Recipe, epochs: int, models: int) -> float:
+        """Seconds of training a stack of so many models for so many epochs."""
+        return _steps(recipe, epochs, self.sizes(run).train) * self._step(run, recipe, models)
 
-        Args:
-            stage: The stage.
-            kept: So many of a point's siblings are kept, and only measured again.
-        """
-        if isinstance(stage, DenseStage):
-            run, sizes = stage.run, _sizes(stage.run)
-            measured = len(stage.epochs) * (sizes.train + sizes.validation + sizes.test) * self._evaluation(run, 1)
-            return _steps(run.recipe, stage.epochs[-1], sizes.train) * self._step(run, run.recipe, 1) + measured
-        point, siblings = stage.point, len(stage.seeds)
-        run, sizes, measurement = point.dense, _sizes(point.dense), point.measurement
-        steps = _steps(point.retrain, point.retrain.epochs, sizes.train)
-        evaluated = TEST_EPOCHS * (sizes.validation + sizes.test) + sizes.train + measurement.cka_images
-        on_paths = 2 * sizes.train * comb(siblings, 2)  # statistics, then errors
-        return (
-            (steps * self._step(run, point.retrain, siblings - kept) if siblings > kept else 0.0)
-            + evaluated * self._evaluation(run, siblings)
-            + on_paths * self._evaluation(run, measurement.path_points)
-        )
+    def sizes(self, run: DenseRun) -> Sizes:
+        """Images of each split of a training."""
+        like = outline(run.data)
+        train = training_images(run.data, run.validation_fraction)
+        return Sizes(train, like.train - train, like.test)
 
     def _step(self, run: DenseRun, recipe: Recipe, models: int) -> float:
         """Seconds of a training step of a stack."""
@@ -68,7 +63,7 @@ class StageCosts:
             self._steps[key] = self._fastest(training.run_epoch) / STEPS
         return self._steps[key]
 
-    def _evaluation(self, run: DenseRun, models: int) -> float:
+    def evaluation(self, run: DenseRun, models: int) -> float:
         """Seconds that a stack needs for an image without training."""
         key = ("evaluation", run.model, run.data, models)
         if key not in self._steps:
@@ -96,60 +91,23 @@ class StageCosts:
         return min(turns[1:])
 
 
-def kept_bytes(stages: Mapping[Stage, int], keep: Keep) -> int:
-    """Disk that the models of these stages take once they are done; tables and pictures are small beside it.
-
-    Args:
-        stages: To be carried out, with the number of siblings of each that are kept already.
-        keep: Which siblings are kept.
-    """
-    return sum(_kept_bytes(stage, keep, kept) for stage, kept in stages.items())
-
-
-def training_bytes(stage: Stage) -> int:
-    """Disk that a stage takes while it runs: weights and momentum of its models."""
-    size = _model_bytes(stage.run.model, stage.run.data)
-    return (size.everything + size.parameters) * (len(stage.seeds) if isinstance(stage, PointStage) else 1)
-
-
-def _kept_bytes(stage: Stage, keep: Keep, kept: int) -> int:
-    size = _model_bytes(stage.run.model, stage.run.data)
-    if isinstance(stage, DenseStage):
-        going_on = sum(epoch < stage.run.recipe.epochs for epoch in stage.epochs)  # with their momentum
-        return len(stage.epochs) * size.everything + going_on * size.parameters
-    siblings = {"siblings": len(stage.seeds) - kept, "best": 1, "nothing": 0}[keep]
-    masks = size.prunable // 32  # a bit for each number of 32
-    of_each = size.everything - size.prunable + round(stage.point.density * size.prunable)
-    return siblings * of_each + masks * (siblings > 0)
-
-
 @dataclass(frozen=True)
-class _ModelBytes:
+class ModelBytes:
+    """Bytes of a model's tensors: of all, of the parameters, of the weights that pruning may remove."""
+
     everything: int
     parameters: int
     prunable: int
 
 
 @cache
-def _model_bytes(name: str, data: str) -> _ModelBytes:
+def model_bytes(name: str, data: str) -> ModelBytes:
+    """Bytes of a model for a data set."""
     like = outline(data)
     with torch.random.fork_rng(devices=[]):
         model = build(name, like.channels, like.classes)
     tensors = model.state_dict().values(), model.parameters(), prunable_weights(model).values()
-    return _ModelBytes(*(sum(each.numel() * each.element_size() for each in group) for group in tensors))
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    train: int
-    validation: int
-    test: int
-
-
-def _sizes(run: DenseRun) -> _Sizes:
-    like = outline(run.data)
-    train = training_images(run.data, run.validation_fraction)
-    return _Sizes(train, like.train - train, like.test)
+    return ModelBytes(*(sum(each.numel() * each.element_size() for each in group) for group in tensors))
 
 
 def _steps(recipe: Recipe, epochs: int, images: int) -> int:

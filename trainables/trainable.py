@@ -4,7 +4,7 @@ import ctypes
 import math
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,12 +13,10 @@ import ray
 import torch
 from ray import tune
 
-from trainables.attempt import Machine
-from trainables.execution import discard, execute, prepare
+from trainables.attempt import Machine, splits_of
 from trainables.faults import fault_of, in_one_line
-from trainables.measuring.siblings import Execution
 from trainables.models.sources import Source, install
-from trainables.stages import Keep, Rows, Stage
+from trainables.stages import Execution, Keep, Part, Rows, Stage
 from trainables.storage.folder import Folder
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
@@ -39,7 +37,7 @@ class Store(Protocol):
     def is_shared(self) -> bool:
         """Whether this is the place that the sweep's driver writes to."""
 
-    def record(self, stage: Stage, rows: Mapping[str, Sequence[dict[str, Any]]], device: str) -> None:
+    def record(self, stage: Stage, rows: Rows, device: str) -> None:
         """Keep the results of a stage."""
 
 
@@ -74,7 +72,7 @@ class StageTrainable(tune.Trainable):
     A worker first says where it is (``begun``, with its ``node`` and ``host``). Then Tune is told, at most every
     ``config["report_seconds"]``, progress (``outcome`` is ``running``; ``epochs`` done ``of`` all, ``images`` trained
     on and ``busy_seconds`` and ``idle_seconds`` since it was told last, ``test_error`` where it was evaluated, and, at
-    once, ``kept``, the epochs of a dense model that can be pruned now); at the end the ``outcome`` with its
+    once, ``kept``, parts that others may need and can use now); at the end the ``outcome`` with its
     ``message``, ``test_error`` and ``lmc``.
 
     After a fault the ``outcome`` is its kind (:mod:`trainables.faults`), with its ``message``, ``node`` and ``host``;
@@ -167,9 +165,9 @@ class StageTrainable(tune.Trainable):
             run = self._stage.run
             needs = run.data, run.validation_fraction, run.model
             if needs not in self._checked:
-                prepare(self._stage, self._machine)
+                splits_of(run, self._machine).stack(run.model, 1)  # raises whatever is wrong with them here
                 self._checked.add(needs)
-            self._execution = execute(self._stage, self._machine)
+            self._execution = self._stage.execute(self._machine)
         return self._execution
 
     def _own_machine(self) -> Machine:
@@ -215,7 +213,7 @@ class StageTrainable(tune.Trainable):
                         "outcome": "running",
                         "epochs": progress.epochs,
                         "of": progress.of,
-                        "kept": [row["epoch"] for row in progress.rows.get("dense", ())],
+                        "kept": self._parts_in(progress.rows),
                         "images": self._new_images(),
                         "test_error": progress.test_error,
                     }
@@ -224,14 +222,13 @@ class StageTrainable(tune.Trainable):
         self._record(rows)
         assert self._machine is not None
         with suppress(OSError):  # what is left does no harm
-            discard(self._stage, rows, self._machine)
+            self._stage.discard(self._machine)
         diverged = any(row["status"] == "diverged" for table in rows.values() for row in table)
         return {
             "outcome": "diverged" if diverged else "ok",
             "message": "",
             "images": self._new_images(),
-            "test_error": _mean(row["test_error"] for row in rows.get("runs", ())),
-            "lmc": _mean(row["lmc"] for row in rows.get("pairs", ())),
+            **{name: _mean(rows, name) for name in ("test_error", "lmc")},
             **_here(),
             tune.result.DONE: True,
         }
@@ -243,6 +240,10 @@ class StageTrainable(tune.Trainable):
         if any(new.values()):
             self._store.record(self._stage, new, self._device)
             self._recorded += [row for own in new.values() for row in own]
+
+    def _parts_in(self, rows: Rows) -> list[Part]:
+        """Parts of the stage that these rows hold."""
+        return [part for table, own in rows.items() for row in own for part in self._stage.parts_in(table, row)[1]]
 
     def _new_images(self) -> int:
         """Images since it was asked last."""
@@ -260,8 +261,9 @@ def _node() -> str:
     return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
-def _mean(values: Iterable[float]) -> float:
-    """Mean of those that are defined; NaN without any."""
+def _mean(rows: Rows, column: str) -> float:
+    """Mean of a column where it is defined, in all tables that have it; NaN without any."""
+    values = [row.get(column, math.nan) for own in rows.values() for row in own]
     defined = [value for value in values if not math.isnan(value)]
     return sum(defined) / len(defined) if defined else math.nan
 

@@ -1,11 +1,16 @@
-"""Plans: which stages to run next, given the results so far. No Ray, no training."""
+"""Plans: which stages to run next, given the results so far. No Ray, no training.
+
+As with ``make``: stages that are wanted, without what is stored, each after those that it needs. What kinds of stages
+there are a plan does not know.
+"""
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
-from trainables.stages import DenseStage, PointStage, Stage
+from sweeps.results.inventory import Inventory
+from sweeps.results.store import Lost
+from trainables.stages import Id, Part, Stage
 
 Outcome = Literal["ok", "diverged", "failed"]
 """How a stage ended: with results, with a loss that was not finite (a result, too), or for another reason."""
@@ -17,129 +22,162 @@ class Plan(Protocol):
     def ask(self) -> Stage | None:
         """Give the next stage that can run now, once; None if there is none until an outcome is told."""
 
-    def tell(self, stage: Stage, outcome: Outcome) -> list[PointStage]:
-        """Take the outcome of a stage; give the points that can no longer run because of it."""
+    def tell(self, stage: Stage, outcome: Outcome, message: str = "") -> list[Lost]:
+        """Take the outcome of a stage, and why it failed; give the stages that can no longer run because of it."""
 
-    def passed(self, stage: DenseStage, epoch: int) -> None:
-        """Take that a training that goes on has kept a model: points that need this one can run."""
+    def kept(self, stage: Stage, parts: Collection[Part]) -> None:
+        """Take that a stage that goes on has stored and kept these parts: what needs only them can run."""
 
     @property
     def left(self) -> list[Stage]:
         """Stages whose outcome is not known yet, as far as the plan can tell."""
 
 
-def missing_points(points: Sequence[PointStage], stored: Mapping[str, Collection[int]]) -> list[PointStage]:
-    """Points with a sibling that has no result.
+class StagePlan:
+    """Stages that are wanted and not stored, and what they need; more can be wanted on the way.
 
     Args:
-        points: All points wanted.
-        stored: Retrain seeds whose results are stored, by key of the point.
-    """
-    return [stage for stage in points if not set(stage.seeds).issubset(stored.get(stage.point.key, ()))]
-
-
-class GridPlan:
-    """Points that are not stored, each after the dense model it comes from; more can be added on the way.
-
-    Args:
-        points: All points wanted.
-        stored: Retrain seeds whose results are stored, by key of the point.
-        dense: Dense models that are kept, as pairs of the key of the run and the epoch.
-        candidates: Points that may be wanted later. A training that passes through their dense models keeps them.
-
-    Attributes:
-        points: Of those wanted at first, the ones to be carried out.
-        dense: Trainings that they need.
+        wanted: Stages that are wanted.
+        inventory: What is there.
+        candidates: Stages that may be wanted later. Where a stage comes by what they need, it keeps that.
+        used_up: Kinds of stages whose artifacts are removed when a stage that needs them is done.
     """
 
     def __init__(
         self,
-        points: Sequence[PointStage],
-        stored: Mapping[str, Collection[int]],
-        dense: Collection[tuple[str, int]],
-        candidates: Sequence[PointStage] = (),
+        wanted: Sequence[Stage],
+        inventory: Inventory,
+        candidates: Sequence[Stage] = (),
+        used_up: Collection[str] = (),
     ) -> None:
-        self._stored: dict[str, Collection[int]] = dict(stored)
-        self._kept = set(dense)
-        self._passes: dict[str, set[int]] = {}
-        for stage in candidates:
-            self._passes.setdefault(stage.point.dense.key, set()).add(stage.point.epoch)
-        self._waiting: dict[str, list[PointStage]] = {}
-        self._training: set[str] = set()
-        self._failed: set[str] = set()
+        self._inventory, self._used_up = inventory, used_up
+        self._later: dict[Id, set[Part]] = {}
+        self._note_needs(candidates)
+        self._open: dict[Id, Stage] = {}
+        self._again: dict[Id, list[Stage]] = {}
+        self._lacks: dict[Id, dict[Id, set[Part]]] = {}
+        self._waiting: dict[Id, dict[Id, None]] = {}
+        self._failed: dict[Id, tuple[Stage, str]] = {}
         self._ready: deque[Stage] = deque()
-        self._left: dict[Stage, None] = {}
-        added = self.want(points)
-        self.points = [stage for stage in added if isinstance(stage, PointStage)]
-        self.dense = [stage for stage in added if isinstance(stage, DenseStage)]
+        self.want(wanted)
 
-    def want(self, points: Sequence[PointStage]) -> list[Stage]:
-        """Add points; those stored already do not count. Give what is to be done for them, dense models first."""
-        ready: list[Stage] = []
-        # Siblings that are stored already are measured again together with the new ones.
-        missing = [
-            replace(stage, seeds=tuple(sorted({*stage.seeds, *self._stored.get(stage.point.key, ())})))
-            for stage in missing_points(points, self._stored)
-        ]
-        for stage in missing:
-            known = (stage.point.dense.key, stage.point.epoch) in self._kept
-            (ready if known else self._waiting.setdefault(stage.point.dense.key, [])).append(stage)
-        trainings = [self._train(run) for run in self._waiting if run not in self._training]
-        self._ready.extend([*trainings, *ready])
-        self._left |= dict.fromkeys([*trainings, *missing])
-        return [*trainings, *missing]
+    def want(self, stages: Iterable[Stage]) -> list[Lost]:
+        """Add stages; what is stored of them already does not count. Give those that cannot run any more."""
+        missing = [(stage, self._inventory.missing(stage)) for stage in stages]
+        return self._add([stage.with_parts(parts) for stage, parts in missing if parts])
 
-    def _train(self, run: str) -> DenseStage:
-        """Training that points wait for."""
-        self._training.add(run)
-        needed = {stage.point.epoch for stage in self._waiting[run]}
-        passed = {
-            epoch for epoch in self._passes.get(run, ()) if epoch < max(needed) and (run, epoch) not in self._kept
-        }
-        return DenseStage(self._waiting[run][0].point.dense, tuple(sorted(needed | passed)))
-
-    def is_stored(self, stage: PointStage) -> bool:
-        """Whether all of its siblings have results."""
-        return not missing_points([stage], self._stored)
-
-    def is_hopeless(self, stage: PointStage) -> bool:
-        """Whether the dense model that it needs is not kept, and its training failed."""
-        run = stage.point.dense.key
-        return run in self._failed and (run, stage.point.epoch) not in self._kept
+    def is_stored(self, stage: Stage) -> bool:
+        """Whether all of its parts have results."""
+        return self._inventory.is_stored(stage)
 
     def ask(self) -> Stage | None:
-        """Give a stage that can run now: dense models first."""
+        """Give a stage that can run now."""
         return self._ready.popleft() if self._ready else None
 
-    def tell(self, stage: Stage, outcome: Outcome) -> list[PointStage]:
-        """Take an outcome. Points of a dense model can run once it is kept, and never if it failed."""
-        del self._left[stage]
-        if isinstance(stage, PointStage):
-            if outcome != "failed":
-                self._stored[stage.point.key] = stage.seeds
-            return []
-        points = self._waiting.pop(stage.run.key)
-        self._training.remove(stage.run.key)
+    def tell(self, stage: Stage, outcome: Outcome, message: str = "") -> list[Lost]:
+        """Take an outcome: what needs the stage can run, or never can if it failed."""
+        del self._open[stage.id], self._lacks[stage.id]
         if outcome == "failed":
-            self._failed.add(stage.run.key)
-            for point in points:
-                del self._left[point]
-            return points
-        self._kept.update((stage.run.key, epoch) for epoch in stage.epochs)
-        for point in points:
-            del self._left[point]
-        self.want(points)
-        return []
+            self._failed[stage.id] = stage, message
+            self._again.pop(stage.id, None)
+            return self._lose(stage.id)
+        self._inventory.add(stage, stage.parts)
+        for need in stage.needs:
+            if need.kind in self._used_up:
+                self._inventory.remove_artifacts(need)
+        waiting = self._take_back(stage.id)
+        return self._add(waiting) + self.want(self._again.pop(stage.id, ()))
 
-    def passed(self, stage: DenseStage, epoch: int) -> None:
-        """Take that a training that goes on has kept a model."""
-        run = stage.run.key
-        self._kept.add((run, epoch))
-        waiting = self._waiting.get(run, [])
-        self._ready.extend(point for point in waiting if point.point.epoch == epoch)
-        waiting[:] = [point for point in waiting if point.point.epoch != epoch]
+    def kept(self, stage: Stage, parts: Collection[Part]) -> None:
+        """Take that a stage that goes on has kept these parts."""
+        self._inventory.add(stage, parts)
+        waiting = self._waiting.get(stage.id, {})
+        for id in list(waiting):
+            lacks = self._lacks[id]
+            lacks[stage.id] -= set(parts)
+            if not lacks[stage.id]:
+                del lacks[stage.id], waiting[id]
+            if not lacks:
+                self._begin([self._open[id]])
 
     @property
     def left(self) -> list[Stage]:
         """Stages that were not told of."""
-        return list(self._left)
+        return list(self._open.values())
+
+    def _add(self, stages: Sequence[Stage]) -> list[Lost]:
+        """Begin these stages, or have them wait for others, which are added, too: those first that nothing is before.
+
+        What several need of one work becomes one stage; where that work is being done already, the rest of it waits.
+        """
+        lost: list[Lost] = []
+        added: list[Stage] = []
+        level = list(stages)
+        while level:
+            opened = [stage for stage in level if self._is_opened(stage, lost)]
+            needed: dict[Id, Stage] = {}
+            for stage in opened:
+                for need in stage.needs:
+                    parts = self._lacks[stage.id].get(need.id)
+                    if not parts:
+                        continue
+                    self._waiting.setdefault(need.id, {})[stage.id] = None
+                    if need.id not in self._open:
+                        before = needed[need.id].parts if need.id in needed else ()
+                        needed[need.id] = need.with_parts({*before, *parts})
+            added = opened + added
+            level = [self._with_later(stage) for stage in needed.values()]
+        self._begin([stage for stage in added if self._lacks.get(stage.id) == {}])
+        return lost
+
+    def _is_opened(self, stage: Stage, lost: list[Lost]) -> bool:
+        """Note what a stage lacks; False if it cannot run, or not now since the same work is being done already."""
+        if stage.id in self._open:
+            self._again.setdefault(stage.id, []).append(stage)
+            return False
+        lacking = ((need.id, set(self._inventory.lacking(need))) for need in stage.needs)
+        lacks = {id: parts for id, parts in lacking if parts}
+        for id in lacks.keys() & self._failed.keys():
+            lost += [self._lost(stage, id), *self._lose(stage.id)]
+            return False
+        self._open[stage.id], self._lacks[stage.id] = stage, lacks
+        return True
+
+    def _begin(self, stages: Sequence[Stage]) -> None:
+        """Have them asked for: before all others those that nothing waits for, so that things get finished."""
+        self._ready.extendleft(reversed([stage for stage in stages if not self._waiting.get(stage.id)]))
+        self._ready.extend(stage for stage in stages if self._waiting.get(stage.id))
+
+    def _lose(self, id: Id) -> list[Lost]:
+        """Give up all that waits for a stage that failed, and all that waits for those."""
+        lost: list[Lost] = []
+        for stage in self._take_back(id):
+            lost += [self._lost(stage, id), *self._lose(stage.id)]
+        return lost
+
+    def _lost(self, stage: Stage, need: Id) -> Lost:
+        """Note that a stage cannot run since another failed; the cause is the first that did."""
+        cause, why = self._failed[need]
+        self._failed[stage.id] = cause, why
+        return Lost(stage, cause, why)
+
+    def _take_back(self, id: Id) -> list[Stage]:
+        """Take back the stages that wait for this one."""
+        waiting = [self._open.pop(other) for other in self._waiting.pop(id, ())]
+        for stage in waiting:
+            for need in self._lacks.pop(stage.id):
+                self._waiting.get(need, {}).pop(stage.id, None)
+        return waiting
+
+    def _note_needs(self, candidates: Iterable[Stage]) -> None:
+        """Note what stages need that may be wanted later, and what that needs."""
+        level = list(candidates)
+        while level:
+            level = [need for stage in level for need in stage.needs]
+            for need in level:
+                self._later.setdefault(need.id, set()).update(need.parts)
+
+    def _with_later(self, stage: Stage) -> Stage:
+        """The stage with what it comes by that may be wanted later."""
+        later = stage.with_parts(self._later.get(stage.id, ()))
+        return stage.with_parts({*stage.parts, *filter(stage.passes, self._inventory.lacking(later))})

@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
-from sweeps.plans.plan import GridPlan, Outcome
-from trainables.stages import DenseStage, PointStage, Stage
+from sweeps.plans.plan import Outcome, StagePlan
+from sweeps.results.inventory import Inventory
+from sweeps.results.store import Lost
+from trainables.stages import Measurement, MeasurementStage, Part, PointStage, Stage
+from trainables.stages.measurement import measurements
 
 
 class SearchPlan:
@@ -16,30 +19,31 @@ class SearchPlan:
     Args:
         search: That decides which cells to evaluate.
         candidates: All points that it may come to want.
-        stored: Retrain seeds whose results are stored, by key of the point.
-        dense: Dense models that are kept, as pairs of the key of the run and the epoch.
+        settings: How they are measured.
+        inventory: What is there.
         summary: Reads what is stored of the points of a cell, in the columns of the phase table.
         added: Told of points with all siblings that were wanted, once they have results.
+        used_up: As of :class:`sweeps.plans.plan.StagePlan`.
     """
 
     def __init__(
         self,
         search: TemperatureTuning,
         candidates: Sequence[PointStage],
-        stored: Mapping[str, Collection[int]],
-        dense: Collection[tuple[str, int]],
+        settings: Measurement,
+        inventory: Inventory,
         summary: Callable[[Sequence[PointStage]], Mapping[str, Any]],
         added: Callable[[Sequence[PointStage]], None],
+        used_up: Collection[str] = (),
     ) -> None:
-        self._search, self._summary, self._added = search, summary, added
-        self._points = GridPlan([], stored, dense, candidates)
-        self._settled = {key: set(seeds) for key, seeds in stored.items()}
+        self._search, self._settings, self._summary, self._added = search, settings, summary, added
+        self._stages = StagePlan([], inventory, measurements(candidates, settings), used_up)
         self._siblings = min(len(stage.seeds) for stage in candidates)
         self._cells: dict[tuple[float, float], list[PointStage]] = {}
         for stage in candidates:
             self._cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
         self._asked: set[Request] = set()
-        self._lost: list[PointStage] = []
+        self._lost: list[Lost] = []
         self._failed: set[str] = set()
         self._go_on()
 
@@ -56,31 +60,25 @@ class SearchPlan:
 
     def ask(self) -> Stage | None:
         """Give a stage that can run now."""
-        return self._points.ask()
+        return self._stages.ask()
 
-    def tell(self, stage: Stage, outcome: Outcome) -> list[PointStage]:
+    def tell(self, stage: Stage, outcome: Outcome, message: str = "") -> list[Lost]:
         """Take an outcome; where it completes a cell, the search decides what comes next."""
-        self._lost = self._points.tell(stage, outcome)
-        if isinstance(stage, PointStage):
-            self._settle(stage, outcome == "failed")
-        for point in self._lost:
-            self._settle(point, failed=True)
+        self._lost = []
+        if outcome == "failed":
+            self._failed.add(stage.key)
+        self._lose(self._stages.tell(stage, outcome, message))
         self._go_on()
         return self._lost
 
-    def passed(self, stage: DenseStage, epoch: int) -> None:
-        """Take that a training that goes on has kept a model."""
-        self._points.passed(stage, epoch)
-
-    def _settle(self, stage: PointStage, failed: bool) -> None:
-        if failed:
-            self._failed.add(stage.point.key)
-        self._settled.setdefault(stage.point.key, set()).update(stage.seeds)
+    def kept(self, stage: Stage, parts: Collection[Part]) -> None:
+        """Take that a stage that goes on has kept these parts."""
+        self._stages.kept(stage, parts)
 
     @property
     def left(self) -> list[Stage]:
         """Stages that were not told of; there may come more."""
-        return self._points.left
+        return self._stages.left
 
     def _go_on(self) -> None:
         """Tell the search of every cell that is complete, and begin what it wants."""
@@ -91,7 +89,7 @@ class SearchPlan:
             for request in complete:
                 stages = self._cells[request.temperature, request.load]
                 summary = dict(self._summary(stages))
-                if math.isnan(summary["lmc"]) and any(stage.point.key in self._failed for stage in stages):
+                if math.isnan(summary["lmc"]) and any(map(self._has_failed, stages)):
                     summary["status"] = "failed"  # also where that is not stored yet
                 self._search.tell(request.load, summary)
 
@@ -102,19 +100,26 @@ class SearchPlan:
             self._asked.add(request)
             stages = [replace(stage, seeds=_more_seeds(stage.seeds, request.siblings)) for stage in self._cells[cell]]
             self._cells[cell] = stages
-            hopeless = [stage for stage in stages if self._points.is_hopeless(stage)]
-            self._points.want([stage for stage in stages if stage not in hopeless])
-            for stage in hopeless:
-                if not self._is_settled(stage):
-                    self._lost.append(stage)
-                    self._settle(stage, failed=True)
-        complete = all(map(self._is_settled, self._cells[cell]))
+            self._lose(self._stages.want(measurements(stages, self._settings)))
+        stages = self._cells[cell]
+        wanted = {stage.key: self._measurements(stage) for stage in stages}
+        stored = [stage for stage in stages if all(map(self._stages.is_stored, wanted[stage.key]))]
+        complete = all(stage in stored or self._has_failed(stage) for stage in stages)
         if complete and request.siblings > self._siblings:
-            self._added([stage for stage in self._cells[cell] if self._points.is_stored(stage)])
+            self._added(stored)
         return complete
 
-    def _is_settled(self, stage: PointStage) -> bool:
-        return set(stage.seeds) <= self._settled.get(stage.point.key, set())
+    def _lose(self, lost: Sequence[Lost]) -> None:
+        self._lost += lost
+        self._failed |= {other.stage.key for other in lost}
+
+    def _has_failed(self, point: PointStage) -> bool:
+        """Whether it, or what is measured of it, failed or cannot run."""
+        return not self._failed.isdisjoint({point.key, *(stage.key for stage in self._measurements(point))})
+
+    def _measurements(self, point: PointStage) -> list[MeasurementStage]:
+        """What is measured of the siblings of a point."""
+        return [stage for stage in measurements([point], self._settings) if stage.completes_point]
 
 
 def _more_seeds(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:

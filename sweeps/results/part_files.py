@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sweeps.results.schema import check_schema
 from sweeps.spec.errors import UsageError
-from sweeps.results.schema import TABLES, check_schema
 from trainables.storage.folder import FileState, Folder
 
 MERGE_AT = 250
@@ -39,11 +39,12 @@ class Parts:
 
     Args:
         folder: The results folder.
-        table: Name of the table, of :data:`sweeps.results.schema.TABLES`.
+        table: Name of the table.
+        schema: Of the table.
     """
 
-    def __init__(self, folder: Folder, table: str) -> None:
-        self._folder, self._table, self._schema = folder, table, TABLES[table]
+    def __init__(self, folder: Folder, table: str, schema: pa.Schema) -> None:
+        self._folder, self._table, self._schema = folder, table, schema
 
     def write(self, name: str, rows: Iterable[Row]) -> None:
         """Write a part, or replace it."""

@@ -1,7 +1,7 @@
 """The phase table: one row for each temperature and load, with the regime found there."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from metrics.regimes import Thresholds, regimes_at_load
-from sweeps.spec.errors import UsageError
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.schema import PHASE
-from sweeps.results.store import Store, dense_part, lost_part
-from trainables.stages import PointStage
+from sweeps.results.store import Store, lost_part
+from sweeps.spec.errors import UsageError
+from trainables.stages import Measurement, PointStage
+from trainables.stages.dense import DenseStage, dense_part
+from trainables.stages.measurement import settings_key
 
 MOST_NAMED = 5
 """Cells in a note."""
@@ -29,24 +31,33 @@ chooses it: its means are of the survivors alone, and who trains there may well 
 becomes of trainings that diverge; this is our interpretation."""
 
 
-def phase_table(points: Sequence[PointStage], store: Store, thresholds: Thresholds) -> pd.DataFrame:
+def phase_table(
+    points: Sequence[PointStage], store: Store, thresholds: Thresholds, measurement: Measurement
+) -> pd.DataFrame:
     """Summarise the stored results of these points and of the siblings named there; nothing else is read.
+
+    Args:
+        points: The points.
+        store: Where the results are.
+        thresholds: Boundaries of the regimes.
+        measurement: Of pairs that were measured with other settings nothing is read.
 
     Returns:
         One row for each cell of the grid, missing ones included, by temperature, then load; columns as in
         :data:`sweeps.results.schema.PHASE`, which also says what they mean.
 
     Raises:
-        UsageError: If a table is damaged, or siblings in ``runs`` are not in ``pairs``.
+        UsageError: If a table is damaged.
     """
     stages = _stages(points)
-    siblings = stages[["cell", "point", "seed", "lost"]].explode("seed").astype({"seed": "int64"})
-    runs = _read(store, "runs", _OF_RUNS, siblings, "retrain_seed")
-    pairs = _read(store, "pairs", _OF_PAIRS, siblings, "first_seed", "second_seed")
+    siblings = stages[["cell", "point", "seed"]].explode("seed").astype({"seed": "int64"})
+    runs = _read(store, "runs", [*stages["point"], *stages["lost"]], _OF_RUNS, siblings, "retrain_seed")
+    measured = stages["point"] + f"-{settings_key(measurement)}"
+    pairs = _read(store, "pairs", measured, _OF_PAIRS, siblings, "first_seed", "second_seed")
     pairs = pairs[pairs["point"].isin(runs["point"])]
-    _check_pairs(runs, pairs, store)
     table = stages.drop_duplicates("cell").set_index("cell").sort_index()
-    table["status"] = _statuses(runs, _counts(siblings, len(table)))
+    wanted = siblings.groupby(["cell", "point"]).size()
+    table["status"] = _statuses(runs, pairs, wanted.groupby("cell").sum(), (wanted * (wanted - 1) // 2).groupby("cell").sum())
     seconds = pd.concat([rows.set_index("cell")["seconds"] for rows in (runs, pairs)])
     table["seconds"] = seconds.groupby("cell").sum().reindex(table.index, fill_value=0)
     table["n_diverged"] = _counts(runs[runs["status"] == "diverged"], len(table))
@@ -131,31 +142,22 @@ def _stages(points: Sequence[PointStage]) -> pd.DataFrame:
     rows = [
         vars(stage.label)
         | {"point": stage.point.key, "seed": stage.seeds, "dense": stage.run.key, "epoch": stage.point.epoch}
-        | {"lost": lost_part(stage.run)}
+        | {"lost": lost_part(DenseStage(stage.run, (stage.point.epoch,)))}
         for stage in points
     ]
     stages = pd.DataFrame(rows)
     return stages.assign(cell=stages.groupby(["temperature", "load"]).ngroup())
 
 
-def _read(store: Store, name: str, values: Sequence[str], siblings: pd.DataFrame, *seeds: str) -> pd.DataFrame:
-    """Rows of a table whose point and seeds are among the siblings, with the number of the cell."""
+def _read(
+    store: Store, name: str, files: Iterable[str], values: Sequence[str], siblings: pd.DataFrame, *seeds: str
+) -> pd.DataFrame:
+    """Rows of these files of a table whose point and seeds are among the siblings, with the number of the cell."""
     columns = ["point", "dense_seed", "status", "seconds", *seeds, *values]
-    table = store.table(name, columns, [*siblings["point"], *siblings["lost"]]).to_pandas()
+    table = store.table(name, columns, files).to_pandas()
     for seed in seeds:
         table = table.merge(siblings.rename(columns={"seed": seed}))
     return table
-
-
-def _check_pairs(runs: pd.DataFrame, pairs: pd.DataFrame, store: Store) -> None:
-    """Raise UsageError if siblings are stored and what compares them is not: a file was deleted, or not copied."""
-    siblings = runs[runs["status"] != "failed"].groupby("point").size()
-    lost = sorted(set(siblings[siblings > 1].index) - set(pairs["point"]))
-    if lost:
-        pairs_file, runs_file = (store.folder.at(f"{table}/{lost[0]}.parquet") for table in ("pairs", "runs"))
-        others = f", and so it is with {len(lost) - 1} other points" if len(lost) > 1 else ""
-        said = f"{pairs_file} lacks siblings that {runs_file} has{others}"
-        raise UsageError(f"{said}; delete the latter, and run the sweep again.")
 
 
 def _counts(rows: pd.DataFrame, cells: int) -> npt.NDArray[np.int64]:
@@ -163,11 +165,16 @@ def _counts(rows: pd.DataFrame, cells: int) -> npt.NDArray[np.int64]:
     return np.bincount(rows["cell"].to_numpy(), minlength=cells)
 
 
-def _statuses(runs: pd.DataFrame, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
-    """Status of each cell, of which so many runs are wanted."""
-    found = _counts(runs, len(wanted))
-    failed, diverged = (_counts(runs[runs["status"] == bad], len(wanted)) > 0 for bad in ("failed", "diverged"))
-    cases = {"failed": failed, "diverged": diverged, "missing": found == 0, "incomplete": found < wanted}
+def _statuses(
+    runs: pd.DataFrame, pairs: pd.DataFrame, siblings: "pd.Series[int]", wanted: "pd.Series[int]"
+) -> npt.NDArray[np.str_]:
+    """Status of each cell, of which so many siblings and pairs are wanted."""
+    cells = len(siblings)
+    found, measured = _counts(runs, cells), _counts(pairs, cells)
+    failed = sum(_counts(rows[rows["status"] == "failed"], cells) for rows in (runs, pairs)) > 0
+    diverged = _counts(runs[runs["status"] == "diverged"], cells) > 0
+    incomplete = (found < siblings) | (measured < wanted)
+    cases = {"failed": failed, "diverged": diverged, "missing": found == 0, "incomplete": incomplete}
     return np.select(list(cases.values()), list(cases), "ok")
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from metrics.regimes import Thresholds
+from sweeps.results.phase import phase_table
+from sweeps.results.store import Store
+from sweeps.results.user_table import axis_of, phase_of, read_table
 from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.command_line import value_of
 from sweeps.spec.errors import UsageError
-from sweeps.results.phase import phase_table
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.spec.spec import SweepSpec, check_list, check_thresholds
-from sweeps.results.store import Store
-from sweeps.results.user_table import axis_of, phase_of, read_table
 
 MOST_NAMED = 20
 """Values in a message."""
@@ -41,7 +41,7 @@ class Recorded:
         """Phase table of all of it."""
         if self.store is None:
             return phase_of(self.rows, self.spec.temperature, thresholds)
-        return phase_table(self.store.with_added_siblings(self.spec.points()), self.store, thresholds)
+        return phase_table(self.store.with_added_siblings(self.spec.points()), self.store, thresholds, self.spec.measurement)
 
     @property
     def title(self) -> str:

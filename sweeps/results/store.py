@@ -2,27 +2,22 @@
 
 import json
 import os
-import platform
-import socket
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from sweeps.spec.errors import UsageError
-from sweeps.results.part_files import Parts, Row
-from sweeps.results.schema import TABLES
 from sweeps.results.leases import another_sweep, sign_of_life
+from sweeps.results.part_files import Parts, Row
+from sweeps.results.provenance import provenance
+from sweeps.results.schema import identity, table_schemas
+from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
+from trainables.stages import Part, PointStage, Rows, Stage
 from trainables.storage.location import open_folder
-from trainables.stages import DenseRun, DenseStage, Point, PointStage, Stage, dense_name
 
 SPEC = "sweep.json"
 ADDED_SIBLINGS = "added_siblings"
@@ -30,15 +25,28 @@ PROGRESS = "progress.json"
 SIGNS = ".driver"
 
 
+class Lost(NamedTuple):
+    """A stage that cannot run.
+
+    Attributes:
+        stage: The stage.
+        cause: The one that failed, without which it cannot.
+        why: What went wrong with that.
+    """
+
+    stage: Stage
+    cause: Stage
+    why: str
+
+
 class Store:
     """Results of one or several sweeps in one folder.
 
-    ``runs``, ``pairs`` and ``dense`` are tables, ``artifacts`` the models, ``sweep.json`` the latest sweep. A point is
-    stored once its file in ``runs`` has results; it is written after the one in ``pairs``.
+    ``dense``, ``runs``, ``pairs`` are tables, ``artifacts`` the models, ``sweep.json`` the latest sweep.
 
     Args:
-        location: The folder, a path or a URI as :func:`trainables.storage.folder.open_folder` takes it. It is made when the
-            first file is written.
+        location: The folder, a path or a URI (:func:`trainables.storage.location.open_folder`). It is made with the
+            first file.
         endpoint: URL of a server that speaks S3's protocol, if it is not Amazon's.
 
     Raises:
@@ -53,7 +61,9 @@ class Store:
         self.artifacts = self.folder.subfolder("artifacts")
         self._notes = self.folder.subfolder("")  # not waited for: the next note comes soon
         self._sign = ""
-        self._tables = {table: Parts(self.folder, table) for table in TABLES}
+        schemas = table_schemas()
+        self._tables = {table: Parts(self.folder, table, schema) for table, schema in schemas.items()}
+        self._identity = {table: identity(schema) for table, schema in schemas.items()}
 
     def set_spec(self, spec: SweepSpec) -> None:
         """Make this the folder's latest sweep, the one a report shows."""
@@ -173,83 +183,62 @@ class Store:
             raise UsageError(f"{file} {said} ({error}).") from None
         return spec
 
-    def record(self, stage: Stage, rows: Mapping[str, Sequence[Row]], device: str) -> None:
-        """Store the rows of a stage that was carried out; what was stored of it before is replaced."""
-        if isinstance(stage, DenseStage):
-            for row in rows["dense"]:
-                self._write("dense", dense_part(stage.run, row["epoch"]), [_dense_columns(stage.run) | row], device)
-            if any(row["status"] != "failed" for row in rows["dense"]):
-                self._tables["runs"].delete(lost_part(stage.run))
-        else:
-            for table in ("pairs", "runs"):  # runs last: its file says that the point is stored
-                self._write(table, stage.point.key, [_point_columns(stage) | row for row in rows[table]], device)
+    def record(self, stage: Stage, rows: Rows, device: str) -> None:
+        """Store rows of a stage that was carried out; other rows of its files stay, and other columns of these rows."""
+        for table, own in rows.items():
+            self._update(table, [stage.common_columns() | row for row in own], stage.file, device)
+        if any(row["status"] != "failed" for own in rows.values() for row in own):
+            for table in stage.lost_tables:
+                self._tables[table].delete(lost_part(stage))
 
     def record_failure(self, stage: Stage, message: str) -> None:
         """Store that a stage failed; results that are stored stay."""
-        failure = _failure(message)
-        if isinstance(stage, DenseStage):
-            failures = [
-                failure | {"dense": stage.run.key, "epoch": epoch}
-                for epoch in stage.epochs
-                if not self._results("dense", dense_part(stage.run, epoch))
-            ]
-            self.record(stage, {"dense": failures}, "")
-            return
-        kept_rows = self._results("runs", stage.point.key)
-        seeds = set(stage.seeds) - {row["retrain_seed"] for row in kept_rows}
-        failed_rows = [
-            _point_columns(stage) | failure | {"point": stage.point.key, "retrain_seed": seed} for seed in sorted(seeds)
-        ]
-        self._write("runs", stage.point.key, kept_rows + failed_rows, "")
+        self.record(stage, stage.failed_rows(message), "")
 
-    def record_lost(self, points: Sequence[PointStage], why: Mapping[str, str]) -> None:
-        """Store that points cannot run, those of one training in one file, which goes when that is trained on.
+    def record_lost(self, lost: Sequence[Lost]) -> None:
+        """Store that stages cannot run, those of one cause in one file, which goes when that has results.
 
-        Siblings that are stored stay, and so do points that are in the file already.
-
-        Args:
-            points: The points.
-            why: What went wrong with their trainings, by these trainings' keys.
+        Parts that have results stay, and so do stages that are in the file already. Of a stage in a table that its
+        cause does not name (:attr:`trainables.stages.Stage.lost_tables`) nothing is stored.
         """
-        columns = ["point", "retrain_seed"]
-        known = self.table("runs", columns, [stage.point.key for stage in points]).to_pylist()
-        stored = {(row["point"], row["retrain_seed"]) for row in known}
-        rows: dict[str, list[Row]] = {}
-        for stage in points:
-            rows.setdefault(lost_part(stage.run), []).extend(
-                _point_columns(stage) | _failure(why[stage.run.key]) | {"point": stage.point.key, "retrain_seed": seed}
-                for seed in stage.seeds
-                if (stage.point.key, seed) not in stored
-            )
-        keys = {stage.point.key for stage in points}
-        for part, own in rows.items():
-            before = [row for row in self._tables["runs"].rows(part) if row["point"] not in keys]
-            self._write("runs", part, [*before, *own], "")
+        found: dict[tuple[str, str], list[Row]] = {}
+        files: dict[str, set[str]] = {}
+        for stage, cause, why in lost:
+            for table, rows in stage.failed_rows(why).items():
+                if table in cause.lost_tables:
+                    common = stage.common_columns()
+                    found.setdefault((table, lost_part(cause)), []).extend(common | row for row in rows)
+                    files.setdefault(table, set()).update(map(stage.file, rows))
+        for (table, file), rows in found.items():
+            stored = self._stored_rows(table, files[table])
+            without = [row for row in rows if self._identity_of(table, row) not in stored]
+            self._update(table, without, lambda row, file=file: file, "")  # type: ignore[misc]
 
-    def stored(self) -> dict[str, set[int]]:
-        """Retrain seeds that have a result, by key of the point."""
-        have: dict[str, set[int]] = {}
-        for row in self.rows("runs", ["point", "retrain_seed", "status"]):
-            if row["status"] != "failed":
-                have.setdefault(row["point"], set()).add(row["retrain_seed"])
+    def stored(self, kind: type[Stage]) -> dict[str, set[Part]]:
+        """Parts of all stages of a kind that have results, by the stages' keys."""
+        have: dict[str, set[Part]] = {}
+        for table in kind.tables():
+            for row in self.rows(table, ["status", *kind.columns_of_parts(table)]):
+                if row["status"] != "failed":
+                    key, parts = kind.parts_in(table, row)
+                    have.setdefault(key, set()).update(parts)
         return have
 
-    def dense_models(self) -> set[tuple[str, int]]:
-        """Dense models that are measured and kept, as pairs of the key of the run and the epoch."""
-        measured = {
-            (row["dense"], row["epoch"])
-            for row in self.rows("dense", ["dense", "epoch", "status"])
-            if row["status"] != "failed"
-        }
-        kept = self.artifacts.files("dense") if measured else {}
-        return {(run, epoch) for run, epoch in measured if f"{run}/{dense_name(epoch)}.pt" in kept}
+    def artifacts_of(self, kind: type[Stage]) -> dict[str, set[Part]]:
+        """Parts of all stages of a kind whose artifacts are there, by the stages' keys."""
+        have: dict[str, set[Part]] = {}
+        for file in self.artifacts.files(kind.artifact_folder) if kind.artifact_folder else ():
+            with suppress(ValueError):  # a file that somebody else put there
+                key, parts = kind.parts_kept(file)
+                have.setdefault(key, set()).update(parts)
+        return have
 
     def rows(self, table: str, columns: list[str] | None = None) -> list[Row]:
         """All rows of a table, or these columns of them."""
         return self.table(table, columns).to_pylist()
 
     def table(self, table: str, columns: Sequence[str] | None = None, parts: Iterable[str] | None = None) -> pa.Table:
-        """A table, with the schema of :data:`sweeps.results.schema.TABLES`.
+        """A table, with the schema of :func:`sweeps.results.schema.table_schemas`.
 
         Args:
             table: Its name.
@@ -266,27 +255,40 @@ class Store:
         for parts in self._tables.values():
             parts.merge()
 
-    def _results(self, table: str, name: str) -> list[Row]:
-        """Rows of a file that are results, not failures; none if there is no such file."""
-        return [row for row in self._tables[table].rows(name) if row["status"] != "failed"]
+    def _stored_rows(self, table: str, files: Iterable[str]) -> set[tuple[Any, ...]]:
+        """Identities of the rows in these files."""
+        columns = self._identity[table]
+        return {self._identity_of(table, row) for row in self.table(table, columns, files).to_pylist()}
 
-    def _write(self, table: str, name: str, rows: Iterable[Row], device: str) -> None:
-        common = _provenance() | {"device": device, "created_at": datetime.now(UTC)}
-        self._tables[table].write(name, [common | row for row in rows])
+    def _identity_of(self, table: str, row: Row) -> tuple[Any, ...]:
+        return tuple(row[name] for name in self._identity[table])
+
+    def _update(self, table: str, rows: Iterable[Row], file_of: Callable[[Row], str], device: str) -> None:
+        """Write rows into their files: a failure replaces no result, and what is new of a result is added to it."""
+        common = provenance() | {"device": device, "created_at": datetime.now(UTC)}
+        files: dict[str, list[Row]] = {}
+        for row in rows:
+            files.setdefault(file_of(row), []).append(common | row)
+        for file, own in files.items():
+            known = {self._identity_of(table, row): row for row in self._tables[table].rows(file)}
+            for row in own:
+                before = known.get(self._identity_of(table, row))
+                if before is None or before["status"] == "failed":
+                    known[self._identity_of(table, row)] = row
+                elif row["status"] != "failed":
+                    known[self._identity_of(table, row)] = _joined(before, row)
+            self._tables[table].write(file, [known[name] for name in sorted(known)])
 
 
-def dense_part(run: DenseRun, epoch: int) -> str:
-    """Name of the file of the table ``dense`` that holds a model."""
-    return f"{run.key}-{dense_name(epoch)}"
+def lost_part(cause: Stage) -> str:
+    """Name of the files of stages that cannot run since this one failed."""
+    return f"lost-{cause.key}"
 
 
-def lost_part(run: DenseRun) -> str:
-    """Name of the file of the table ``runs`` that holds the points that cannot run since this training failed."""
-    return f"lost-{run.key}"
-
-
-def _failure(message: str) -> Row:
-    return {"status": "failed", "message": message, "seconds": 0.0}
+def _joined(before: Row, row: Row) -> Row:
+    """A result with what is new of it; the time that it took is added where something was measured in addition."""
+    kept = {name: value for name, value in before.items() if value is not None and name not in row}
+    return kept | row | ({"seconds": before["seconds"] + row["seconds"]} if kept else {})
 
 
 def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:
@@ -295,49 +297,3 @@ def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:
 
 def _added(key: str) -> str:
     return f"{ADDED_SIBLINGS}/{key}.json"
-
-
-def _dense_columns(run: DenseRun) -> Row:
-    return {"data": run.data, "model": run.model, "dense_seed": run.seed, "configuration": _json(run)}
-
-
-def _point_columns(stage: PointStage) -> Row:
-    point, label = stage.point, stage.label
-    return _dense_columns(point.dense) | {
-        "dense": point.dense.key,
-        "epoch": point.epoch,
-        "temperature_axis": label.temperature_axis,
-        "temperature": label.temperature,
-        "load_axis": label.load_axis,
-        "load": label.load,
-        "pruner": point.pruner,
-        "configuration": _json(point),
-    }
-
-
-def _json(config: DenseRun | Point) -> str:
-    return json.dumps(asdict(config), sort_keys=True)
-
-
-@cache
-def _provenance() -> Row:
-    here = Path(__file__).parent
-    try:
-        git = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = ""
-    versions = {"python": platform.python_version(), "torch": _version("torch"), "ray": _version("ray")}
-    return {
-        "host": socket.gethostname(),
-        "package_version": _version("three-regime-sweeps"),
-        "commit": commit,
-        "libraries": " ".join(f"{name} {number}" for name, number in versions.items()),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

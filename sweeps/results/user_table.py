@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metrics.regimes import Thresholds
-from sweeps.spec.axes import TEMPERATURES
-from sweeps.spec.errors import UsageError
 from sweeps.results.phase import left_out, normalized_error, with_regimes
 from sweeps.results.schema import PHASE
+from sweeps.spec.axes import TEMPERATURES
+from sweeps.spec.errors import UsageError
 
 NEEDED = ("temperature", "density", "lmc", "test_error")
 COUNTS = {"n_runs", "n_diverged", "n_pairs", "n_dense_seeds"}
@@ -105,7 +105,7 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
 
     Returns:
         A row for each temperature and density, also for those that have none, in columns of
-        :data:`sweeps.results.schema.PHASE`, NaN where they are not known; after them the means of other numeric columns.
+        :data:`~sweeps.results.schema.PHASE`, NaN where they are not known; after them means of other numeric columns.
     """
     numeric = rows.select_dtypes("number").drop(columns=["load"], errors="ignore")
     cells = numeric.groupby(["temperature", "density"])

@@ -4,13 +4,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from sweeps.plans.plan import Plan, missing_points
+from sweeps.plans.plan import Plan
+from sweeps.results.inventory import inventory_of
 from sweeps.results.store import Store
 from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import OK, SOME_FAILED
-from trainables.stages import PointStage
+from trainables.stages import Measurement, PointStage
+from trainables.stages.measurement import Siblings, measurements
 
 SHOWN_FAILURES = 10
 
@@ -49,14 +51,20 @@ def carry_out(
     return True
 
 
-def report_failures(wanted: Sequence[PointStage], store: Store) -> int:
-    """Say which points have no result, and why; give the exit code."""
-    missing = {stage.point.key: stage for stage in missing_points(wanted, store.stored())}
+def report_failures(wanted: Sequence[PointStage], measurement: Measurement, store: Store) -> int:
+    """Say which points lack results, and why; give the exit code."""
+    inventory = inventory_of(store)
+    missing = {
+        stage.group.key: stage.group.stage
+        for stage in measurements(wanted, measurement)
+        if isinstance(stage.group, Siblings) and not inventory.is_stored(stage)
+    }
     if not missing:
         return OK
     messages = {
         row["point"]: row["message"]
-        for row in store.rows("runs", ["point", "status", "message"])
+        for table in ("pairs", "runs")
+        for row in store.rows(table, ["point", "status", "message"])
         if row["status"] == "failed" and row["point"] in missing
     }
     print(f"{len(missing)} of {len(wanted)} points failed; the same command tries them again:", file=sys.stderr)

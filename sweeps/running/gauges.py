@@ -1,17 +1,17 @@
 """What a sweep shows in Ray's Prometheus export, all of it from the driver's process."""
 
 import math
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from ray.util.metrics import Counter, Gauge
 
 from sweeps.running.progress import SweepProgress
-from trainables.stages import PointStage, Stage
+from trainables.stages import Stage
 
 LATEST_POINTS = 200
-"""Finished points whose figures are still exported; those of all points are in the tables."""
+"""Points whose figures are still exported, the latest; those of all points are in the tables."""
 
 _POINT = ("temperature_axis", "temperature", "load_axis", "load", "dense_seed")
 
@@ -30,8 +30,7 @@ class SweepGauges:
         self._images = Counter("three_regime_images", "Images trained on")
         self._busy = Counter("three_regime_busy_seconds", "Time in which trials worked")
         self._idle = Counter("three_regime_idle_seconds", "Time in which trials waited for work")
-        self._latest: deque[tuple[PointStage, float, float]] = deque(maxlen=LATEST_POINTS)
-        self._current: dict[PointStage, float] = {}
+        self._latest: OrderedDict[tuple[str, ...], dict[str, float]] = OrderedDict()
         self._new_images = 0.0
 
     def reported(self, stage: Stage, result: Mapping[str, Any]) -> None:
@@ -45,13 +44,15 @@ class SweepGauges:
         ):
             if value > 0:
                 counter.inc(value)
-        if isinstance(stage, PointStage):
-            error = result.get("test_error", math.nan)
-            if result.get("outcome") == "running":
-                self._current[stage] = error
-            else:
-                self._current.pop(stage, None)
-                self._latest.append((stage, error, result.get("lmc", math.nan)))
+        if (label := stage.label) is not None:
+            place = (label.temperature_axis, f"{label.temperature:g}", label.load_axis, f"{label.load:g}")
+            known = self._latest.setdefault((*place, str(stage.run.seed)), {})
+            known |= {
+                name: result[name] for name in ("test_error", "lmc") if not math.isnan(result.get(name, math.nan))
+            }
+            self._latest.move_to_end((*place, str(stage.run.seed)))
+            if len(self._latest) > LATEST_POINTS:
+                self._latest.popitem(last=False)
 
     def show(self, progress: SweepProgress, seconds: float) -> None:
         """Set what holds now, so many seconds after the last time."""
@@ -59,11 +60,7 @@ class SweepGauges:
             self._points.set(points, {"state": state})
         self._rate.set(self._new_images / seconds)
         self._new_images = 0.0
-        running = [(stage, error, math.nan) for stage, error in dict(self._current).items()]
-        for stage, error, lmc in (*list(self._latest), *running):
-            label = stage.label
-            values = (label.temperature_axis, f"{label.temperature:g}", label.load_axis, f"{label.load:g}")
-            tags = dict(zip(_POINT, (*values, str(stage.point.dense.seed)), strict=True))
-            for gauge, value in ((self._error, error), (self._lmc, lmc)):
-                if not math.isnan(value):
-                    gauge.set(value, tags)
+        gauges = {"test_error": self._error, "lmc": self._lmc}
+        for values, known in list(self._latest.items()):
+            for name, value in dict(known).items():
+                gauges[name].set(value, dict(zip(_POINT, values, strict=True)))

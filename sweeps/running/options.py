@@ -2,15 +2,19 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TypeVar
 
+from sweeps.results.recorded import Recorded
 from sweeps.results.store import Store
+from sweeps.spec.command_line import check_axes, parse, preset_of
 from sweeps.spec.errors import UsageError
-from sweeps.spec.presets import DEFAULT_PRESET
+from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.data import CACHE
-from trainables.stages import Keep
+from trainables.stages import Keep, PointStage
 
 
 def machine_cores() -> int:
@@ -56,6 +60,11 @@ class RunOptions:
 
     alongside: bool = False
     """Go on although another sweep is at work in --out: both may compute the same points, and replace each other's."""
+
+    @property
+    def used_up(self) -> tuple[str, ...]:
+        """Kinds of stages whose artifacts are removed once they were used (:class:`sweeps.plans.plan.StagePlan`)."""
+        return () if self.keep == "siblings" else (PointStage.kind,)
 
     def check(self) -> None:
         """Raise UsageError for values that can never work."""
@@ -104,3 +113,19 @@ class SweepOptions:
             UsageError: If that is no place for them.
         """
         return Store(f"results/{self.preset}" if self.out is None else self.out, self.storage_endpoint)
+
+
+C = TypeVar("C", bound=SweepOptions)
+
+
+def read_options(command: type[C], arguments: Sequence[str], past: Recorded | None = None) -> C:
+    """Read the options of a command that trains; what is not given is the preset's, or that of what is replayed.
+
+    Raises:
+        UsageError: For a preset that there is not, and for another axis without its values.
+    """
+    preset = preset_of(arguments)
+    start = PRESETS[preset] if past is None else past.spec
+    options = parse(command, arguments, command(start, RunOptions(), preset))
+    check_axes(options.spec, start, arguments)
+    return options

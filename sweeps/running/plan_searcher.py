@@ -19,7 +19,7 @@ from sweeps.running.gauges import SweepGauges
 from sweeps.running.progress import SweepProgress
 from sweeps.running.stage_queue import StageQueue
 from sweeps.spec.errors import UsageError
-from trainables.stages import DenseStage, Stage
+from trainables.stages import Stage
 
 REPORTS_A_SECOND = 125
 """A driver on one core was seen to take about twice as many; the more trials run, the more rarely each reports."""
@@ -37,8 +37,6 @@ DEATH = re.compile(
 
 MOST_UNBEGUN = 50
 """So many workers in a row may die before they begin, without one that does: then it is not a single node's fault."""
-
-NO_DENSE_MODEL = "the training of its dense model failed"
 
 NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
 
@@ -150,9 +148,8 @@ class PlanSearcher(Searcher):
             self._gauges.reported(stage, result)
             self._progress.running(stage, result["epochs"] / result["of"])
             self._queue.reached(stage, result["epochs"])
-            for epoch in result["kept"]:
-                assert isinstance(stage, DenseStage)
-                self._queue.plan.passed(stage, epoch)
+            if result["kept"]:
+                self._queue.plan.kept(stage, result["kept"])
         elif outcome == "begun":
             self._seen.add(result["node"])
             self._unbegun = 0
@@ -234,17 +231,14 @@ class PlanSearcher(Searcher):
 
     def _tell(self, stage: Stage, outcome: Outcome, message: str) -> None:
         self._progress.ended(stage, outcome)
-        if outcome == "failed" and isinstance(stage, DenseStage):
-            self._queue.lost[stage.run.key] = f"{stage}: {message}"
-        lost = self._queue.plan.tell(stage, outcome)
+        lost = self._queue.plan.tell(stage, outcome, f"{stage}: {message}")
         if lost:
-            why = {point.run.key: self._queue.lost.get(point.run.key, NO_DENSE_MODEL) for point in lost}
             try:
-                self._store.record_lost(lost, why)
+                self._store.record_lost(lost)
             except (OSError, UsageError) as error:
-                print(f"{len(lost)} points cannot run, which cannot be stored: {error}", file=sys.stderr)
-        for point in lost:
-            self._progress.ended(point, "failed")
+                print(f"{len(lost)} stages cannot run, which cannot be stored: {error}", file=sys.stderr)
+        for other in lost:
+            self._progress.ended(other.stage, "failed")
 
     def _check_nodes(self) -> None:
         """End the sweep if no node can work."""

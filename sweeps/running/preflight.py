@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import trainables.data
 import trainables.models
+from sweeps.running.options import SweepOptions
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
-from trainables.stages import PointStage
+from trainables.stages import Measurement, PointStage
 from trainables.training.recipe import Recipe
+
+C = TypeVar("C", bound=SweepOptions)
 
 
 def pinned(spec: SweepSpec) -> SweepSpec:
@@ -22,7 +26,19 @@ def pinned(spec: SweepSpec) -> SweepSpec:
         return replace(spec, data=trainables.data.pin(spec.data), model=trainables.models.pin(spec.model))
 
 
-def check_models(points: Sequence[PointStage]) -> None:
+def checked(options: C) -> C:
+    """Options whose data and model are tied to what they hold now, and that can work.
+
+    Raises:
+        UsageError: If they cannot.
+    """
+    spec = pinned(options.spec)
+    spec.check()
+    options.run.check()
+    return replace(options, spec=spec)
+
+
+def check_models(points: Sequence[PointStage], measurement: Measurement) -> None:
     """Try every model of these points on images of the data's shape; of named data sets it is known without them.
 
     Raises:
@@ -34,7 +50,7 @@ def check_models(points: Sequence[PointStage]) -> None:
     for point in (stage.point for stage in points):
         run = point.dense
         images = trainables.data.training_images(run.data, run.validation_fraction)
-        statistics = images % point.measurement.batch_norm_batch_size or point.measurement.batch_norm_batch_size
+        statistics = images % measurement.batch_norm_batch_size or measurement.batch_norm_batch_size
         batch = min(statistics, _smallest_batch(run.recipe, images), _smallest_batch(point.retrain, images), images)
         smallest[run.model, run.data] = min(batch, smallest.get((run.model, run.data), batch))
     with as_usage_errors():

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from sweeps.plans.plan import Outcome
-from trainables.stages import PointStage, Stage
+from trainables.stages import Stage
 
 LINE_SECONDS = 10.0
 """Seconds between plain lines."""
@@ -31,7 +31,7 @@ class SweepProgress:
     def __init__(self, wanted: int | None, stored: int, left: list[Stage]) -> None:
         self.wanted, self.done, self.failed, self.diverged, self.ends = wanted, stored, 0, 0, 0
         self._running: dict[Stage, float] = {}
-        self._work = sum(map(_work, left))
+        self._work = sum(stage.work for stage in left)
         self._finished_work = 0.0
         self._started, self._shown = time.monotonic(), 0.0
         self._bar: Progress | None = None
@@ -63,9 +63,9 @@ class SweepProgress:
     def ended(self, stage: Stage, outcome: Outcome) -> None:
         """Take note of the end of a stage, or that it can never run."""
         self._running.pop(stage, None)
-        self._finished_work += _work(stage)
+        self._finished_work += stage.work
         self.ends += 1
-        if isinstance(stage, PointStage):
+        if stage.completes_point:
             self.failed += outcome == "failed"
             self.done += outcome != "failed"
             self.diverged += outcome == "diverged"
@@ -74,7 +74,7 @@ class SweepProgress:
     @property
     def states(self) -> dict[str, int]:
         """Points by state: done (diverged ones, too), diverged, failed, running and, if that is known, waiting."""
-        running = sum(isinstance(stage, PointStage) for stage in list(self._running))
+        running = len({(stage.label, stage.run.seed) for stage in list(self._running) if stage.label is not None})
         states = {"done": self.done, "diverged": self.diverged, "failed": self.failed, "running": running}
         if self.wanted is not None:
             states["waiting"] = max(self.wanted - self.done - self.failed - running, 0)
@@ -114,7 +114,7 @@ class SweepProgress:
     @property
     def _left(self) -> float | None:
         """Seconds left, from the work done so far; None while that says little."""
-        worked = self._finished_work + sum(_work(stage) * share for stage, share in list(self._running.items()))
+        worked = self._finished_work + sum(stage.work * share for stage, share in list(self._running.items()))
         if self.wanted is None or worked <= 0.02 * self._work:
             return None
         return max(self._elapsed * (self._work / worked - 1), 0.0)
@@ -125,13 +125,6 @@ class SweepProgress:
         elif force or time.monotonic() - self._shown > LINE_SECONDS:
             print(self.line(), flush=True)
             self._shown = time.monotonic()
-
-
-def _work(stage: Stage) -> float:
-    """Work of a stage, in trained epochs of one model."""
-    if isinstance(stage, PointStage):
-        return len(stage.seeds) * stage.point.retrain.epochs
-    return stage.epochs[-1]
 
 
 def clock(seconds: float) -> str:

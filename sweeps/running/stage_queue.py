@@ -39,7 +39,6 @@ class StageQueue:
 
     Attributes:
         nodes: What is known of them.
-        lost: Why trainings of dense models failed, by their keys.
     """
 
     def __init__(self, plan: Plan, max_failures: int, workers: Callable[[], Collection[str]]) -> None:
@@ -47,7 +46,6 @@ class StageQueue:
         self._max_failures, self._workers = max_failures, workers
         self._again: deque[Stage] = deque()
         self._tries: dict[Stage, _Tries] = {}
-        self.lost: dict[str, str] = {}
 
     def ask(self) -> Stage | None:
         """Give a stage that can run now."""

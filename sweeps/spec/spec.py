@@ -14,7 +14,7 @@ from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES
 from sweeps.spec.errors import UsageError
 from trainables.data import training_images
-from trainables.stages import DenseRun, Label, Measurement, Point, PointStage, Pruner
+from trainables.stages import DenseRun, Label, Measurement, Point, PointStage
 from trainables.training.recipe import Precision, Recipe
 
 MOST = 10_000_000
@@ -64,7 +64,7 @@ class SweepSpec:
     weight_decay: float
     """L2 penalty on all parameters."""
 
-    pruner: Pruner
+    pruner: Literal["magnitude-uniform", "magnitude-global"]
     """The weights of smallest magnitude go: the same share of every layer (uniform), or over all layers (global)."""
 
     validation_fraction: float
@@ -106,11 +106,21 @@ class SweepSpec:
     retrain_lr: float | None = None
     """Learning rate of retraining at the start; as --lr if not given."""
 
+    path_points: int = 11
+    """Positions on the line between two siblings at which LMC takes the error, both ends among them."""
+
+    cka_images: int = 6400
+    """CKA compares the outputs for so many training images, or for all if there are fewer."""
+
     def check(self) -> None:
         """Raise UsageError unless the sweep can be run."""
         for option, names in ((self.temperature, TEMPERATURES), (self.load, LOADS)):
             _require(option in names, "axis", option, f"there is no such axis; the axes are {', '.join(names)}")
-        choices: dict[str, Any] = {"pruner": Pruner, "cka_rule": SimilarityRule, "precision": Precision}
+        choices: dict[str, Any] = {
+            "pruner": Literal["magnitude-uniform", "magnitude-global"],
+            "cka_rule": SimilarityRule,
+            "precision": Precision,
+        }
         for name, known in ((name, get_args(kind)) for name, kind in choices.items()):
             rule = f"it is one of {', '.join(known)}"
             _require(getattr(self, name) in known, _option(name), getattr(self, name), rule)
@@ -141,6 +151,12 @@ class SweepSpec:
         _require(self.temperature != "rho" or self.rho == 0, "--rho", self.rho, rule)
         padding = self.crop_padding
         _require(padding is None or 0 <= padding <= 64, "--crop-padding", padding, "it is from 0 to 64 pixels")
+        _require(
+            2 <= self.path_points <= 1001, "--path-points", self.path_points, "it is from 2 to 1001, ends included"
+        )
+        _require(
+            2 <= self.cka_images <= MOST, "--cka-images", self.cka_images, f"it is a whole number from 2 to {MOST}"
+        )
         check_thresholds(self.thresholds)
         try:
             for load in self.loads:
@@ -175,6 +191,11 @@ class SweepSpec:
     def thresholds(self) -> Thresholds:
         """Boundaries of the regimes; they decide no result, only how results are read."""
         return Thresholds(self.lmc_threshold, self.cka_threshold, self.cka_margin, self.cka_rule)
+
+    @property
+    def measurement(self) -> Measurement:
+        """How siblings are compared; decides no training."""
+        return Measurement(self.path_points, cka_images=self.cka_images)
 
     @property
     def loads(self) -> tuple[float, ...]:
@@ -238,7 +259,7 @@ class SweepSpec:
             recipe, epoch = axis.dense(self.dense_recipe, temperature, images)
             model, density = LOADS[self.load](self.model, self.densities[0], load)
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, self.crop_padding, self.flip)
-            point = Point(run, epoch, density, self.pruner, retrain, Measurement())
+            point = Point(run, epoch, density, self.pruner, retrain)
             points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))
         return points
 

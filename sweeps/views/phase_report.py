@@ -34,7 +34,7 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.Da
     Raises:
         UsageError: If a file cannot be written.
     """
-    table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds)
+    table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     file = checked_file("--out", out) if out else File(store.folder, DIAGRAM)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from sweeps.results.inventory import Inventory, inventory_of
 from sweeps.results.store import Store
 from sweeps.running.progress import clock
-from trainables.stages import PointStage
+from trainables.stages import MeasurementStage
+from trainables.stages.measurement import measurements, settings_key
 
 SILENT_SECONDS = 60
 """After so long without a sign of life a sweep counts as lost: it gives one every five."""
@@ -93,10 +95,14 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     sign = _sign(store)
     now = now or datetime.now(UTC)
     silent = (now - sign["updated_at"]).total_seconds() if sign else float("nan")
-    columns = ["point", "retrain_seed", "status", "message", "created_at"]
-    rows = store.table("runs", columns).to_pandas()
-    rows = rows[rows["point"].isin([stage.point.key for stage in points])]
-    states = _states(points, rows)
+    keys = {stage.key for stage in points}
+    columns = ["point", "status", "message", "created_at"]
+    runs = store.table("runs", columns).to_pandas()
+    pairs = store.table("pairs", [*columns, "measurement"]).to_pandas()
+    pairs = pairs[pairs["measurement"] == settings_key(spec.measurement)]
+    runs, pairs = (rows[rows["point"].isin(keys)] for rows in (runs, pairs))
+    rows = pd.concat([runs, pairs])
+    states = _states(measurements(points, spec.measurement), inventory_of(store), rows)
     if sign is not None and _is_alive(sign, silent):
         running = min(sign["points_running"], states["waiting"] + states["failed"])
         again = max(running - states["waiting"], 0)  # those that failed before
@@ -110,7 +116,7 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
         (stages[row.point], str(row.message), row.created_at.to_pydatetime())
         for row in failed.head(SHOWN_ERRORS).itertuples()
     ]
-    return SweepStatus(f"{spec.title} ({store.folder})", states, _rate(rows, now), sign, silent, errors)
+    return SweepStatus(f"{spec.title} ({store.folder})", states, _rate(pairs, now), sign, silent, errors)
 
 
 def _is_alive(sign: Mapping[str, Any], silent: float) -> bool:
@@ -139,20 +145,18 @@ def _sign(store: Store) -> Mapping[str, Any] | None:
         return None
 
 
-def _states(points: Sequence[PointStage], rows: pd.DataFrame) -> dict[str, int]:
-    """Number of points by what is stored of them."""
-    results = rows[rows["status"] != "failed"]
-    have = results.groupby("point")["retrain_seed"].agg(set).to_dict()
-    diverged = set(results[results["status"] == "diverged"]["point"])
-    failed = set(rows[rows["status"] == "failed"]["point"])
+def _states(stages: Sequence[MeasurementStage], inventory: Inventory, rows: pd.DataFrame) -> dict[str, int]:
+    """Number of points by what is stored of them; the last stage of each decides."""
+    diverged, failed = (set(rows[rows["status"] == status]["point"]) for status in ("diverged", "failed"))
     states = dict.fromkeys(("done", "diverged", "running", "failed", "waiting"), 0)
-    for stage in points:
-        key = stage.point.key
-        if have.get(key, set()).issuperset(stage.seeds):
+    for stage in stages:
+        if not stage.completes_point:
+            continue
+        if inventory.is_stored(stage):
             states["done"] += 1
-            states["diverged"] += key in diverged
+            states["diverged"] += stage.group.key in diverged
         else:
-            states["failed" if key in failed else "waiting"] += 1
+            states["failed" if stage.group.key in failed else "waiting"] += 1
     return states
 
 

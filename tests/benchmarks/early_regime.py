@@ -107,7 +107,7 @@ def main() -> None:
     """Run the benchmark."""
     for folder in map(Path, sys.argv[1:]):
         spec = Store(folder).spec()
-        table = agreement(compute(folder), phase_table(spec.points(), Store(folder), spec.thresholds), spec.thresholds)
+        table = agreement(compute(folder), phase_table(spec.points(), Store(folder), spec.thresholds, spec.measurement), spec.thresholds)
         print(f"{folder.name}:\n{table.round(3).to_string(index=False)}", flush=True)
 
 

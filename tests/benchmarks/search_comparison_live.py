@@ -90,7 +90,7 @@ def main() -> None:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     store = Store(sys.argv[1])
     spec = store.spec()
-    table = phase_table(spec.points(), store, spec.thresholds)
+    table = phase_table(spec.points(), store, spec.thresholds, spec.measurement)
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows = []
     for method in ("random", "TPE", "ASHA"):

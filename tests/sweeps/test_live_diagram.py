@@ -21,7 +21,7 @@ def answer(store, monkeypatch):
 
     def figure():
         store.spec()
-        return draw_json(phase_diagram(phase_table(POINTS, store, SPEC.thresholds), True), "title", "caption")
+        return draw_json(phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True), "title", "caption")
 
     live = LiveDiagram(store, figure)
     return lambda: json.loads(live.answer())
@@ -59,5 +59,5 @@ def test_a_taken_port_is_said(store):
 
 def test_a_name_cannot_bring_a_script_into_the_page(store):
     evil = "</script><script>alert(1)</script>"
-    diagram = phase_diagram(phase_table(POINTS, store, SPEC.thresholds), True)
+    diagram = phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True)
     assert evil not in draw(diagram, evil, evil)

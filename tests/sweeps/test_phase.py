@@ -21,7 +21,7 @@ SPEC = replace(
 
 
 def table_of(spec, store):
-    return phase_table(spec.points(), store, spec.thresholds)
+    return phase_table(spec.points(), store, spec.thresholds, spec.measurement)
 
 
 def cell(table, temperature, load):

@@ -34,7 +34,7 @@ def test_a_phase_table_of_our_own_reads_as_the_folder_it_is_of(tmp_path, store, 
     store.set_spec(spec)
     for stage in spec.points()[:-1]:
         store.record(stage, made_up(stage, lmc=-0.3 if stage.label.temperature == 6 else 0.0), "cpu")
-    table = phase_table(spec.points(), store, spec.thresholds)
+    table = phase_table(spec.points(), store, spec.thresholds, spec.measurement)
     (tmp_path / "phase.csv").write_bytes(table_content(table, "phase.csv"))
     file = open_recorded(str(tmp_path / "phase.csv"), "epochs")
     folder = open_recorded(str(store.folder), "epochs")
@@ -50,14 +50,14 @@ def test_a_phase_table_of_our_own_knows_its_axes(tmp_path, store, made_up):
     spec = replace(PRESETS["smoke"], temperature="rho", temperatures=(0.1, 0.4))
     for stage in spec.points():
         store.record(stage, made_up(stage, status="diverged" if stage.label.temperature == 0.4 else "ok"), "cpu")
-    (tmp_path / "phase.csv").write_bytes(table_content(phase_table(spec.points(), store, spec.thresholds), "phase.csv"))
+    (tmp_path / "phase.csv").write_bytes(table_content(phase_table(spec.points(), store, spec.thresholds, spec.measurement), "phase.csv"))
     file = open_recorded(str(tmp_path / "phase.csv"), None)
     assert (file.spec.temperature, file.spec.rho, file.spec.hot_to_cold) == ("rho", 0.1, [0.4, 0.1])
     assert list(file.table(THRESHOLDS)["status"]) == ["ok", "ok", "diverged", "diverged"]
     with pytest.raises(UsageError, match=r"--temperature epochs: .* is of rho; leave it out"):
         open_recorded(str(tmp_path / "phase.csv"), "epochs")
     wide = replace(spec, load="width", widths=(0.5, 1), model="preresnet8", densities=(0.2,))
-    (tmp_path / "wide.csv").write_bytes(table_content(phase_table(wide.points(), store, spec.thresholds), "wide.csv"))
+    (tmp_path / "wide.csv").write_bytes(table_content(phase_table(wide.points(), store, spec.thresholds, spec.measurement), "wide.csv"))
     with pytest.raises(UsageError, match="is over width, not density; give its results folder"):
         open_recorded(str(tmp_path / "wide.csv"), None)
 

@@ -18,7 +18,7 @@ def searching(store):
     def make(spec=SPEC, start=10, kept=None, **options):
         how = Tuning(choose="boundary", **options)
         tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, len(spec.retrain_seeds))
-        summary = lambda stages: rows_of(phase_table(stages, store, spec.thresholds))[0]  # noqa: E731
+        summary = lambda stages: rows_of(phase_table(stages, store, spec.thresholds, spec.measurement))[0]  # noqa: E731
         known = store.stored(), store.dense_models() if kept is None else kept
         return tuning, SearchPlan(tuning, spec.points(), *known, summary, store.add_siblings)
 
@@ -53,7 +53,7 @@ def cells(stages):
 
 
 def chosen(tuning, plan, store):
-    table = phase_table(plan.cells, store, SPEC.thresholds)
+    table = phase_table(plan.cells, store, SPEC.thresholds, SPEC.measurement)
     return {answer.load: answer.temperature for answer in tuning.answers(table)}
 
 
@@ -115,7 +115,7 @@ def test_more_siblings_are_trained_for_the_undecided_cell_alone(searching, train
     assert [(stage.label.temperature, stage.label.load, stage.seeds) for stage in more] == [
         (10, 0.1, (1, 2, 3, 4, 5))
     ] * 2
-    cell = phase_table([stage for stage in plan.cells if stage.label.load == 0.1], store, SPEC.thresholds)
+    cell = phase_table([stage for stage in plan.cells if stage.label.load == 0.1], store, SPEC.thresholds, SPEC.measurement)
     assert list(cell[cell["temperature"] == 10]["n_runs"]) == [10]
 
 
@@ -130,7 +130,7 @@ def test_a_training_that_failed_ends_the_search_whenever_its_failure_is_stored(s
     spec = replace(SPEC, temperature="lr", temperatures=(0.1, 0.2, 0.4), epochs=10)
     tuning, plan = searching(spec, start=0.1)
     train(plan, fails=lambda stage: isinstance(stage, DenseStage) and stage.run.recipe.lr > 0.1, lmc=lambda stage: -0.3)
-    answers = tuning.answers(phase_table(plan.cells, store, spec.thresholds))
+    answers = tuning.answers(phase_table(plan.cells, store, spec.thresholds, spec.measurement))
     assert {(answer.temperature, answer.note, len(answer.visits)) for answer in answers} == {
         (None, "a point failed", 2)
     }
@@ -147,7 +147,7 @@ def test_models_that_are_kept_are_used_though_the_training_of_others_failed(sear
 def test_added_siblings_count_where_their_points_are_shown(searching, train, store):
     _, plan = searching(strategy="step", most_siblings=6)
     train(plan, lmc=lambda stage: -0.05, noise=0.04)
-    shown = phase_table(store.with_added_siblings(SPEC.points()), store, SPEC.thresholds)
+    shown = phase_table(store.with_added_siblings(SPEC.points()), store, SPEC.thresholds, SPEC.measurement)
     assert set(shown[shown["status"] == "ok"]["n_runs"]) == {12}
     assert len(store.with_added_siblings(SPEC.points())) == len(SPEC.points())
 

@@ -210,10 +210,10 @@ def test_points_that_cannot_run_are_in_one_file_until_their_dense_model_is_train
         (stage.point.key, "ok" if stage == STAGE else "failed") for stage in points for _ in stage.seeds
     )
     assert store.stored() == {STAGE.point.key: {1, 2, 3}}
-    table = phase_table(points, store, SPEC.thresholds)
+    table = phase_table(points, store, SPEC.thresholds, SPEC.measurement)
     assert sorted(set(table["status"])) == ["failed", "ok"]
     assert (table["status"] == "failed").sum() == len(points) - 1
     row = {"dense": STAGE.run.key, "epoch": 2, "status": "ok", "message": "", "seconds": 1.0}
     store.record(DenseStage(STAGE.run, (2, 20)), {"dense": [row]}, "cpu")
     assert len(store.folder.files("runs")) == 1
-    assert sorted(set(phase_table(points, store, SPEC.thresholds)["status"])) == ["missing", "ok"]
+    assert sorted(set(phase_table(points, store, SPEC.thresholds, SPEC.measurement)["status"])) == ["missing", "ok"]

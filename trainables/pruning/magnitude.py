@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from trainables.stages import Pruner
-
 PRUNABLE: dict[type[nn.Module], tuple[str, ...]] = {
     _ConvNd: ("weight",),
     nn.Linear: ("weight",),
@@ -35,7 +33,7 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach() for name, weight in found.items() if weight is not None}
 
 
-def magnitude_masks(weights: Mapping[str, Tensor], density: float, pruner: Pruner) -> dict[str, Tensor]:
+def magnitude_masks(weights: Mapping[str, Tensor], density: float, pruner: str) -> dict[str, Tensor]:
     """Masks that keep the weights of largest magnitude.
 
     ``magnitude-uniform`` drops the round((1 - density) n) smallest of every layer, ``magnitude-global`` those of all

@@ -34,6 +34,18 @@ def load(folder: Folder, name: str) -> Any | None:
         raise ArtifactError(f"{folder.at(name)} is damaged or not of this service; delete it and run again") from error
 
 
+def needed(folder: Folder, name: str, what: str) -> Any:
+    """As :func:`load`, of a file that has to be there.
+
+    Raises:
+        ArtifactError: If it is not, which says what is missing, or if it is damaged.
+    """
+    content = load(folder, name)
+    if content is None:
+        raise ArtifactError(f"{what} is not there")
+    return content
+
+
 def decoded(content: bytes) -> Any:
     """What a torch file holds, on the CPU. Never executes code in the file: it raises one of torch's many errors."""
     import torch

@@ -1,0 +1,44 @@
+"""A grid as a plan: all of its points from the start."""
+
+from collections.abc import Collection, Sequence
+
+from sweeps.plans.plan import StagePlan
+from sweeps.results.inventory import Inventory
+from trainables.stages import DenseStage, Measurement, MeasurementStage, PointStage
+from trainables.stages.measurement import Siblings, measurements
+
+
+class GridPlan(StagePlan):
+    """All measurements of points that are not stored, and the trainings that they need.
+
+    Args:
+        points: All points wanted, with their siblings.
+        settings: How they are measured.
+        inventory: What is there.
+        used_up: As of :class:`StagePlan`.
+
+    Attributes:
+        points: Of those wanted, the ones to be carried out.
+        dense: Trainings that they need.
+        trained: Points of which nothing but measurements is to do.
+    """
+
+    def __init__(
+        self,
+        points: Sequence[PointStage],
+        settings: Measurement,
+        inventory: Inventory,
+        used_up: Collection[str] = (),
+    ) -> None:
+        super().__init__(measurements(points, settings), inventory, used_up=used_up)
+        left = self.left
+        open_points = {
+            stage.key if isinstance(stage, PointStage) else stage.group.key
+            for stage in left
+            if isinstance(stage, PointStage)
+            or (isinstance(stage, MeasurementStage) and isinstance(stage.group, Siblings))
+        }
+        retrained = {stage.key for stage in left if isinstance(stage, PointStage)}
+        self.points = [stage for stage in points if stage.key in open_points]
+        self.trained = [stage for stage in self.points if stage.key not in retrained]
+        self.dense = [stage for stage in left if isinstance(stage, DenseStage)]

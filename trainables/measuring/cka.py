@@ -1,0 +1,31 @@
+"""Similarity of two siblings' outputs. Imports torch when something is measured."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from trainables.measuring.metric import Column, Metric, Models
+from trainables.measuring.settings import Measurement
+
+
+class OutputSimilarity(Metric):
+    """Linear CKA of the softmax outputs (:mod:`metrics.similarity`)."""
+
+    name = "cka"
+    of = "pair"
+    columns = (Column("cka", "in [0, 1]", "similarity of the softmax outputs; NaN if undefined"),)
+
+    def measure(
+        self, models: Models, places: Sequence[tuple[int, ...]], settings: Measurement
+    ) -> Iterator[dict[str, Any]]:
+        """The outputs of all models first, then pair by pair."""
+        from trainables.measuring.measurement import similarities
+
+        stack = models.splits.stack(models.name, len(models.states))
+        stack.load(models.states)
+        pairs = [(first, second) for first, second in places]
+        for value in similarities(stack, pairs, models.splits.train, settings):
+            yield {"cka": value}
+
+    def images(self, train: int, models: int, places: int, settings: Measurement) -> float:
+        """The sample, once through every model."""
+        return float(min(settings.cka_images, train) * models)

@@ -1,0 +1,92 @@
+"""What a metric of trained models is. Imports no torch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from trainables.measuring.settings import Measurement
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainables.attempt import Splits
+
+Of = Literal["dense", "sibling", "pair", "dense_pair"]
+"""What a metric is of: a dense model, a sibling, a pair of siblings of one point, a pair of dense models that differ by
+their seed alone."""
+
+MESSAGE = "message"
+"""What a metric may give beside its columns: why this subject has no value. Then it counts as diverged."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a metric fills.
+
+    Attributes:
+        name: Of the column.
+        unit: Of its values; empty for none.
+        description: What it is, and what NaN means.
+        is_list: Whether a value is a list of numbers instead of a number.
+    """
+
+    name: str
+    unit: str
+    description: str
+    is_list: bool = False
+
+
+@dataclass(frozen=True)
+class Models:
+    """Trained models of one architecture.
+
+    Attributes:
+        name: Of the architecture.
+        states: State dictionary of each plain model, on the CPU, all of it finite.
+        splits: The data that they were trained on.
+    """
+
+    name: str
+    states: Sequence[Mapping[str, "Tensor"]]
+    splits: "Splits"
+
+
+class Metric(ABC):
+    """Something that is measured of trained models, once for each of them or of their pairs.
+
+    A metric is one file with such a class, and a line in :data:`trainables.measuring.metrics.METRICS`. Torch is
+    imported in :meth:`measure`: names and columns must be known without it.
+
+    Attributes:
+        name: Of the metric.
+        of: What it is measured of.
+        columns: What it fills; of the first it is told whether it was measured.
+    """
+
+    name: ClassVar[str]
+    of: ClassVar[Of]
+    columns: ClassVar[tuple[Column, ...]]
+
+    @abstractmethod
+    def measure(
+        self, models: Models, places: Sequence[tuple[int, ...]], settings: Measurement
+    ) -> Iterator[dict[str, Any]]:
+        """Give the values of its columns, by name, for each of these models or pairs, in this order.
+
+        Args:
+            models: The models.
+            places: Indices of a model, or of a pair.
+            settings: How they are measured.
+        """
+
+    @abstractmethod
+    def images(self, train: int, models: int, places: int, settings: Measurement) -> float:
+        """For an estimate of its time: how many images it puts through a model, in all.
+
+        Args:
+            train: Number of training images.
+            models: Number of models.
+            places: Number of models or pairs that are measured.
+            settings: How they are measured.
+        """

@@ -1,0 +1,29 @@
+"""The kinds of work that a sweep consists of, one file each. Imports no torch."""
+
+from trainables.measuring.settings import Measurement
+from trainables.stages.dense import DenseRun, DenseStage
+from trainables.stages.measurement import MeasurementStage
+from trainables.stages.point import Point, PointStage
+from trainables.stages.stage import Execution, Id, Keep, Label, Part, Row, Rows, Stage, finish
+
+KINDS: dict[str, type[Stage]] = {kind.kind: kind for kind in (DenseStage, PointStage, MeasurementStage)}
+"""Kinds of stages by name: the one place that knows them."""
+
+__all__ = [
+    "KINDS",
+    "DenseRun",
+    "DenseStage",
+    "Execution",
+    "Id",
+    "Keep",
+    "Label",
+    "Measurement",
+    "MeasurementStage",
+    "Part",
+    "Point",
+    "PointStage",
+    "Row",
+    "Rows",
+    "Stage",
+    "finish",
+]

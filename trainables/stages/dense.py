@@ -1,0 +1,249 @@
+"""Training a dense model, which is kept as it was after certain epochs."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from trainables.stages.stage import Execution, Keep, Row, Stage, configuration_key
+from trainables.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from trainables.attempt import Machine
+    from trainables.cost import StageCosts
+    from trainables.storage.folder import Folder
+
+NOT_FINITE = "loss or weights not finite in epoch {} of {}"
+
+
+@dataclass(frozen=True)
+class DenseRun:
+    """One training of a dense model: all that decides it.
+
+    Attributes:
+        data: Name of the data set.
+        validation_fraction: Share of its training images held out for validation, in [0, 1).
+        model: Name of the architecture.
+        recipe: How it is trained.
+        seed: Decides the initial weights and the order and augmentation of the batches.
+        crop_padding: Pixels of random shift in augmentation; the data set's own if None.
+        flip: Whether augmentation mirrors; the data set's own if None.
+        checkpoint: Name of the weights to begin with, of a model that a user trained; its epoch is 0.
+    """
+
+    data: str
+    validation_fraction: float
+    model: str
+    recipe: Recipe
+    seed: int
+    crop_padding: int | None = None
+    flip: bool | None = None
+    checkpoint: str | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Name of its artifacts."""
+        return configuration_key(self)
+
+    def columns(self) -> Row:
+        """Columns of everything that comes from it."""
+        return {"data": self.data, "model": self.model, "dense": self.key, "dense_seed": self.seed}
+
+
+@dataclass(frozen=True)
+class DenseStage(Stage):
+    """Train a dense model and keep it as it was after each of these epochs (ascending)."""
+
+    run: DenseRun
+    epochs: tuple[int, ...]
+
+    kind = "dense"
+    artifact_folder = "dense"
+    lost_tables = ("runs",)
+    label = None
+
+    def __str__(self) -> str:
+        recipe = self.run.recipe
+        if self.run.checkpoint is not None:
+            return f"{self.run.model} of checkpoint {self.run.checkpoint}"
+        how = f"batch size {recipe.batch_size}, lr {recipe.lr:g}" + f", rho {recipe.rho:g}" * bool(recipe.rho)
+        return f"dense {self.run.model} of seed {self.run.seed}, {how}"
+
+    @property
+    def key(self) -> str:
+        """That of the training."""
+        return self.run.key
+
+    @property
+    def parts(self) -> tuple[int, ...]:  # type: ignore[override]  # derived
+        """The epochs."""
+        return self.epochs
+
+    def with_parts(self, parts: Collection[int]) -> Self:
+        """The same training, kept after these epochs."""
+        return type(self)(self.run, tuple(sorted(parts)))
+
+    @property
+    def needs(self) -> tuple[Stage, ...]:
+        """Nothing."""
+        return ()
+
+    def passes(self, part: int) -> bool:
+        """Whether training comes by this epoch."""
+        return part < self.epochs[-1]
+
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
+        """One row for each model."""
+        return ("dense",)
+
+    def part_columns(self, part: int) -> Row:
+        """Training and epoch."""
+        return {"dense": self.run.key, "epoch": part}
+
+    def common_columns(self) -> Row:
+        """What decides the training."""
+        return self.run.columns() | {"configuration": json.dumps(asdict(self.run), sort_keys=True)}
+
+    def file(self, row: Row) -> str:
+        """A file for each model."""
+        return dense_part(self.run, row["epoch"])
+
+    @classmethod
+    def columns_of_parts(cls, table: str) -> Sequence[str]:
+        """Training and epoch."""
+        return ["dense", "epoch"]
+
+    @classmethod
+    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[int]]:
+        """A row is an epoch."""
+        return row["dense"], [row["epoch"]]
+
+    @classmethod
+    def parts_kept(cls, file: str) -> tuple[str, Iterable[int]]:
+        """A file is an epoch."""
+        key, _, name = file.removesuffix(".pt").partition("/")
+        return key, [dense_epoch(name)]
+
+    def execute(self, machine: "Machine") -> Execution:
+        """Train; every epoch asked for is a file that holds the model and, but for the last, from which it goes on."""
+        import torch
+
+        from trainables.attempt import Attempt, Progress, splits_of
+        from trainables.measuring.measurement import errors
+        from trainables.storage import artifacts
+        from trainables.storage.checkpoints import checkpoint_file
+        from trainables.training.training import Training
+
+        run = self.run
+        splits = splits_of(run, machine)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            stack = splits.stack(run.model, 1)
+        if run.checkpoint is not None:
+            stack.load([artifacts.needed(machine.folder, checkpoint_file(run.checkpoint), str(self))])
+        training = Training(stack, run.recipe, splits.batches, [("dense", run.seed)])
+        attempt = Attempt(training, splits, machine, f"training/dense-{run.key}.pt")
+        earlier = [epoch for epoch in _kept_epochs(machine.folder, run) if epoch < self.epochs[0]]
+        if earlier:
+            attempt.load_state_dict(dense_model(run, earlier[-1], machine.folder)["attempt"])
+        rows = []
+        for epoch in self.epochs:
+            kept = artifacts.load(machine.folder, dense_file(run, epoch))
+            if kept is None:
+                yield from attempt.run(until=epoch, evaluate_from=run.recipe.epochs)
+                state = attempt.state_dict()
+                if epoch == run.recipe.epochs:
+                    del state["training"]["optimizer"]
+                kept = {"model": state["training"]["models"][0], "attempt": state} | {
+                    split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation", "test")
+                }
+                artifacts.save(machine.folder, dense_file(run, epoch), kept)
+            attempt.load_state_dict(kept["attempt"])
+            diverged = training.diverged[0]
+            rows.append(
+                {
+                    "dense": run.key,
+                    "epoch": epoch,
+                    "status": "diverged" if diverged else "ok",
+                    "message": NOT_FINITE.format(diverged, "dense training") if diverged else "",
+                    "train_error": kept["train"],
+                    "validation_error": kept["validation"],
+                    "test_error": kept["test"],
+                    "losses": [losses[0] for losses in attempt.losses],
+                    "seconds": attempt.seconds,
+                }
+            )
+            if epoch != self.epochs[-1]:  # points of this temperature need not wait for the colder ones
+                yield Progress(training.epoch, run.recipe.epochs, training.images, rows={"dense": rows[-1:]})
+        attempt.finished()
+        return {"dense": rows}
+
+    @property
+    def work(self) -> float:
+        """Epochs up to the last."""
+        return self.epochs[-1]
+
+    def seconds(self, costs: "StageCosts") -> float:
+        """Training up to the last epoch, and the errors of each model."""
+        sizes = costs.sizes(self.run)
+        measured = len(self.epochs) * (sizes.train + sizes.validation + sizes.test) * costs.evaluation(self.run, 1)
+        return costs.training(self.run, self.run.recipe, self.epochs[-1], 1) + measured
+
+    def kept_bytes(self, keep: Keep) -> int:
+        """Models, with their momentum where training may go on."""
+        from trainables.cost import model_bytes
+
+        size = model_bytes(self.run.model, self.run.data)
+        going_on = sum(epoch < self.run.recipe.epochs for epoch in self.epochs)
+        return len(self.epochs) * size.everything + going_on * size.parameters
+
+    @property
+    def running_bytes(self) -> int:
+        """Weights and momentum."""
+        from trainables.cost import model_bytes
+
+        size = model_bytes(self.run.model, self.run.data)
+        return size.everything + size.parameters
+
+
+def dense_name(epoch: int) -> str:
+    """Name of what is kept of a dense model after so many epochs."""
+    return f"epoch-{epoch:05d}"
+
+
+def dense_epoch(name: str) -> int:
+    """Undo :func:`dense_name`."""
+    return int(name.removeprefix("epoch-"))
+
+
+def dense_part(run: DenseRun, epoch: int) -> str:
+    """Name of the file of the table ``dense`` that holds a model's row."""
+    return f"{run.key}-{dense_name(epoch)}"
+
+
+def dense_file(run: DenseRun, epoch: int) -> str:
+    """Path of the file that holds a dense model after so many epochs."""
+    return f"dense/{run.key}/{dense_name(epoch)}.pt"
+
+
+def dense_model(run: DenseRun, epoch: int, folder: "Folder") -> Any:
+    """What is kept of a dense model: its ``model``, a state dictionary, and the ``attempt`` that gave it.
+
+    Raises:
+        ArtifactError: If it is not there, or damaged.
+    """
+    from trainables.storage import artifacts
+
+    return artifacts.needed(folder, dense_file(run, epoch), f"the dense model of seed {run.seed} after epoch {epoch}")
+
+
+def diverged_epoch(kept: Mapping[str, Any]) -> int:
+    """Epoch in which a dense model that is kept diverged; 0 if it did not."""
+    return int(kept["attempt"]["training"]["diverged"][0])
+
+
+def _kept_epochs(folder: "Folder", run: DenseRun) -> list[int]:
+    """Epochs, ascending, after which the dense model is kept."""
+    return [dense_epoch(name) for name in folder.names(f"dense/{run.key}", ".pt")]

@@ -1,0 +1,363 @@
+"""Measuring trained models: the siblings of a point, or dense models that differ by their seed alone."""
+
+import json
+import math
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Self
+
+from trainables.measuring.metric import MESSAGE, Of
+from trainables.measuring.metrics import METRICS, TABLES, metrics_of
+from trainables.measuring.settings import Measurement
+from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
+from trainables.stages.point import PointStage, discard_siblings, diverged_message, keep_only_best, kept_siblings
+from trainables.stages.stage import Execution, Keep, Label, Row, Rows, Stage, configuration_key
+from trainables.storage.artifacts import ArtifactError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainables.attempt import Machine
+    from trainables.cost import StageCosts
+    from trainables.storage.folder import Folder
+
+MeasuredPart = tuple[Any, ...]
+"""Name of a metric, and of the model or the two models that it is measured of."""
+
+PASS_WORK = 1 / 3
+"""A forward pass over the training images, in epochs of training."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model to be measured: its state dictionary, and why there are no results of it, if that is so."""
+
+    state: Mapping[str, "Tensor"]
+    diverged: str
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """Models of a point; their names are the retrain seeds."""
+
+    stage: PointStage
+
+    of: tuple[Of, Of] = ("sibling", "pair")
+    """What metrics of one and of two of them are of."""
+
+    def __str__(self) -> str:
+        return f"siblings of {self.stage}"
+
+    @property
+    def key(self) -> str:
+        """That of the point."""
+        return self.stage.key
+
+    @property
+    def run(self) -> DenseRun:
+        """Training of the dense model that they come from."""
+        return self.stage.run
+
+    @property
+    def names(self) -> tuple[int, ...]:
+        """Retrain seeds."""
+        return self.stage.seeds
+
+    @property
+    def label(self) -> Label | None:
+        """Where the point lies."""
+        return self.stage.label
+
+    def needed(self, names: Collection[int]) -> tuple[Stage, ...]:
+        """What gives these models."""
+        return (self.stage.with_parts(names),)
+
+    def load(self, folder: "Folder", names: Collection[int]) -> dict[int, Trained]:
+        """Read these models; all of them count as diverged if the dense model did."""
+        point = self.stage.point
+        kept = kept_siblings(folder, self.key)
+        if not kept:
+            dense = dense_model(point.dense, point.epoch, folder)
+            if diverged := diverged_epoch(dense):
+                return dict.fromkeys(names, Trained({}, NOT_FINITE.format(diverged, "dense training")))
+        if missing := [name for name in names if name not in kept]:
+            raise ArtifactError(f"sibling {missing[0]} of {self.stage} is not there")
+        return {name: Trained(kept[name]["model"], diverged_message(kept[name])) for name in names}
+
+    def columns(self) -> Row:
+        """Of the point."""
+        return self.stage.common_columns()
+
+    def release(self, folder: "Folder", keep: Keep) -> None:
+        """Keep those of them that are wanted when all is measured."""
+        if keep == "best":
+            keep_only_best(folder, self.key)
+        elif keep == "nothing":
+            discard_siblings(folder, self.key)
+
+
+@dataclass(frozen=True)
+class DenseModels:
+    """Dense models that differ by their seed alone; their names are the seeds.
+
+    Attributes:
+        run: The training of any of them.
+        epoch: Epochs done.
+        names: The seeds.
+    """
+
+    run: DenseRun
+    epoch: int
+    names: tuple[int, ...]
+
+    of: tuple[Of, Of] = ("dense", "dense_pair")
+    """What metrics of one and of two of them are of."""
+
+    label: Label | None = None
+
+    def __str__(self) -> str:
+        return f"dense {self.run.model} after epoch {self.epoch}"
+
+    @property
+    def key(self) -> str:
+        """Name of all that decides them but their seeds."""
+        return f"{configuration_key(replace(self.run, seed=0))}-{self.epoch}"
+
+    def needed(self, names: Collection[int]) -> tuple[Stage, ...]:
+        """What gives these models."""
+        return tuple(DenseStage(replace(self.run, seed=name), (self.epoch,)) for name in names)
+
+    def load(self, folder: "Folder", names: Collection[int]) -> dict[int, Trained]:
+        """Read these models."""
+        found = {}
+        for name in names:
+            kept = dense_model(replace(self.run, seed=name), self.epoch, folder)
+            diverged = diverged_epoch(kept)
+            found[name] = Trained(kept["model"], NOT_FINITE.format(diverged, "dense training") if diverged else "")
+        return found
+
+    def columns(self) -> Row:
+        """What decides them."""
+        configuration = asdict(replace(self.run, seed=0)) | {"epoch": self.epoch}
+        return {
+            "data": self.run.data,
+            "model": self.run.model,
+            "dense_models": self.key,
+            "epoch": self.epoch,
+            "configuration": json.dumps(configuration, sort_keys=True),
+        }
+
+    def release(self, folder: "Folder", keep: Keep) -> None:
+        """Keep all of them: other points come from them."""
+
+
+Group = Siblings | DenseModels
+"""Models that are measured together, each by itself and in pairs."""
+
+
+@dataclass(frozen=True)
+class MeasurementStage(Stage):
+    """Measure models of a group.
+
+    Attributes:
+        group: The models.
+        settings: How they are measured.
+        parts: Metrics, each with the names of the model or the models that it is to be measured of.
+    """
+
+    group: Group
+    settings: Measurement
+    parts: tuple[MeasuredPart, ...]
+
+    kind = "measurement"
+
+    def __str__(self) -> str:
+        return f"measuring {self.group}"
+
+    @property
+    def key(self) -> str:
+        """Name of the models, but for their seeds, and of the settings."""
+        return f"{self.group.key}-{settings_key(self.settings)}"
+
+    @property
+    def run(self) -> DenseRun:  # type: ignore[override]  # derived
+        """That of the models, or of one of them."""
+        return self.group.run
+
+    @property
+    def label(self) -> Label | None:  # type: ignore[override]  # derived
+        """That of the group."""
+        return self.group.label
+
+    @property
+    def completes_point(self) -> bool:
+        """Whether it is of siblings: nothing comes after it."""
+        return isinstance(self.group, Siblings)
+
+    @property
+    def names(self) -> tuple[int, ...]:
+        """Names of the models that are measured, ascending."""
+        return tuple(sorted({name for _, *names in self.parts for name in names}))
+
+    def with_parts(self, parts: Collection[MeasuredPart]) -> Self:
+        """These metrics of these models, in the order of the registry."""
+        order = list(METRICS)
+        ordered = sorted(parts, key=lambda part: (order.index(part[0]), part[1:]))
+        return replace(self, parts=tuple(ordered))
+
+    @property
+    def needs(self) -> tuple[Stage, ...]:
+        """What trained the models."""
+        return self.group.needed(self.names)
+
+    @property
+    def read_with(self) -> tuple[Stage, ...]:
+        """The siblings' own results."""
+        return self.needs if isinstance(self.group, Siblings) else ()
+
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
+        """Those that some metric is in."""
+        return tuple(table for table in TABLES.values() if metrics_of(table))
+
+    def table_of(self, part: MeasuredPart) -> str:
+        """That of its metric."""
+        return TABLES[METRICS[part[0]].of]
+
+    def part_columns(self, part: MeasuredPart) -> Row:
+        """Group, models and settings."""
+        table, (_, *names) = self.table_of(part), part
+        group, *columns, settings = _identity(table)
+        return {
+            group: self.group.key,
+            **dict(zip(columns, names, strict=True)),
+            settings: settings_key(self.settings),
+        }
+
+    def common_columns(self) -> Row:
+        """What decides the models, and the settings."""
+        columns = self.group.columns()
+        configuration = json.loads(columns["configuration"]) | {"measurement": asdict(self.settings)}
+        return columns | asdict(self.settings) | {"configuration": json.dumps(configuration, sort_keys=True)}
+
+    @classmethod
+    def columns_of_parts(cls, table: str) -> Sequence[str]:
+        """Group, models, settings, and the first column of every metric."""
+        return [*_identity(table), *(metric.columns[0].name for metric in metrics_of(table))]
+
+    @classmethod
+    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[MeasuredPart]]:
+        """All metrics that have a value, which may be NaN; of diverged models all: there is nothing to measure."""
+        group, *columns, settings = _identity(table)
+        names = [row[column] for column in columns]
+        measured = [
+            (metric.name, *names)
+            for metric in metrics_of(table)
+            if row["status"] == "diverged" or row[metric.columns[0].name] is not None
+        ]
+        return f"{row[group]}-{row[settings]}", measured
+
+    def execute(self, machine: "Machine") -> Execution:
+        """Measure metric by metric."""
+        from trainables.attempt import Progress
+
+        trained = self.group.load(machine.folder, self.names)
+        rows: dict[tuple[str, tuple[Any, ...]], Row] = {}
+        for part in self.parts:
+            failed = next((trained[name].diverged for name in part[1:] if trained[name].diverged), "")
+            row: Row = {"status": "diverged" if failed else "ok", "message": failed, "seconds": 0.0}
+            rows.setdefault((self.table_of(part), part[1:]), self.part_columns(part) | row)
+        usable = [name for name, model in trained.items() if not model.diverged]
+        for done, (part, values, seconds) in enumerate(self._measured(trained, usable, machine), start=1):
+            row = rows[self.table_of(part), part[1:]]
+            if MESSAGE in values:
+                row["status"] = "diverged"
+            row |= values | {"seconds": row["seconds"] + seconds}
+            yield Progress(done, len(self.parts))
+        found: Rows = {}
+        for (table, _), row in rows.items():
+            found.setdefault(table, []).append(_without_values(table, row) if row["status"] == "diverged" else row)
+        return found
+
+    def _measured(
+        self, trained: Mapping[Any, Trained], usable: Sequence[Any], machine: "Machine"
+    ) -> Iterator[tuple[MeasuredPart, dict[str, Any], float]]:
+        """Parts of which all models are usable, with the values and the seconds that it took."""
+        from trainables.attempt import splits_of
+        from trainables.measuring.metric import Models
+
+        models = Models(self.run.model, [trained[name].state for name in usable], splits_of(self.run, machine))
+        index = {name: place for place, name in enumerate(usable)}
+        for metric in METRICS.values():
+            parts = [part for part in self.parts if part[0] == metric.name and index.keys() >= set(part[1:])]
+            if not parts:
+                continue
+            started = time.perf_counter()
+            places = [tuple(index[name] for name in part[1:]) for part in parts]
+            for part, values in zip(parts, metric.measure(models, places, self.settings), strict=True):
+                yield part, values, time.perf_counter() - started
+                started = time.perf_counter()
+
+    def discard(self, machine: "Machine") -> None:
+        """Remove the models that nobody wants to keep."""
+        self.group.release(machine.folder, machine.keep)
+
+    @property
+    def work(self) -> float:
+        """That of its passes over the training images, taken as the same for all metrics."""
+        return PASS_WORK * len({part[1:] for part in self.parts}) * 2 * self.settings.path_points
+
+    def seconds(self, costs: "StageCosts") -> float:
+        """That of the images that its metrics look at."""
+        train, models = costs.sizes(self.run).train, len(self.names)
+        images = sum(
+            metric.images(train, models, sum(part[0] == metric.name for part in self.parts), self.settings)
+            for metric in METRICS.values()
+        )
+        return images / self.settings.path_points * costs.evaluation(self.run, self.settings.path_points)
+
+
+@cache
+def settings_key(settings: Measurement) -> str:
+    """Name of the settings of a measurement."""
+    return configuration_key(settings)
+
+
+def measurements(points: Iterable[PointStage], settings: Measurement) -> list[MeasurementStage]:
+    """All that is to be measured of these points: their siblings, and the dense models that they come from."""
+    points = list(points)
+    seeds: dict[DenseModels, set[int]] = {}
+    for stage in points:
+        group = DenseModels(replace(stage.run, seed=0), stage.point.epoch, ())
+        seeds.setdefault(group, set()).add(stage.run.seed)
+    dense = [replace(group, names=tuple(sorted(names))) for group, names in seeds.items()]
+    groups: list[Group] = [*dense, *map(Siblings, points)]
+    found = [MeasurementStage(group, settings, _all_parts(group)) for group in groups]
+    return [stage for stage in found if stage.parts]
+
+
+def _all_parts(group: Group) -> tuple[MeasuredPart, ...]:
+    """All metrics of all models of a group, and of all of their pairs."""
+    return tuple(
+        (metric.name, *names)
+        for metric in METRICS.values()
+        if metric.of in group.of
+        for names in combinations(group.names, 1 + group.of.index(metric.of))
+    )
+
+
+def _identity(table: str) -> tuple[str, ...]:
+    """Columns that tell rows apart: of the group, the models' names, and of the settings."""
+    group = "point" if table in (TABLES["sibling"], TABLES["pair"]) else "dense_models"
+    one = "retrain_seed" if group == "point" else "dense_seed"
+    names = (one,) if table in (TABLES["sibling"], TABLES["dense"]) else ("first_seed", "second_seed")
+    return (group, *names, "measurement")
+
+
+def _without_values(table: str, row: Row) -> Row:
+    """A row whose models diverged: NaN for all that was to be measured; what lists say stays."""
+    columns = [column for metric in metrics_of(table) for column in metric.columns]
+    return row | {column.name: row.get(column.name, []) if column.is_list else math.nan for column in columns}

@@ -1,0 +1,302 @@
+"""A point of a sweep: pruning a dense model to one density, and retraining siblings from it."""
+
+import json
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
+from trainables.stages.stage import Execution, Keep, Label, Row, Stage, configuration_key
+from trainables.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainables.attempt import Machine, Progress, Splits
+    from trainables.cost import StageCosts
+    from trainables.storage.folder import Folder
+    from trainables.training.training import Training
+
+TEST_EPOCHS = 5
+"""Test and validation error are means over the last epochs of retraining (Zhou et al. 2023, section 4.1)."""
+
+Sibling = dict[str, Any]
+"""What is kept of a sibling: seed, seeds of its stack, model, masks, epoch of divergence or 0, losses, errors and
+seconds."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A dense model pruned to one density and retrained: all that decides it but the retrain seeds.
+
+    Attributes:
+        dense: The training the dense model comes from.
+        epoch: Its epochs done when the model is taken.
+        density: Fraction of the prunable weights to keep, in (0, 1].
+        pruner: Name of the rule that chooses them.
+        retrain: How the pruned model is retrained.
+    """
+
+    dense: DenseRun
+    epoch: int
+    density: float
+    pruner: str
+    retrain: Recipe
+
+    @cached_property
+    def key(self) -> str:
+        """Name of its results and artifacts."""
+        return configuration_key(self)
+
+
+@dataclass(frozen=True)
+class PointStage(Stage):
+    """Prune a dense model, and retrain one sibling for each seed."""
+
+    point: Point
+    seeds: tuple[int, ...]
+    label: Label
+
+    kind = "point"
+    artifact_folder = "siblings"
+
+    def __str__(self) -> str:
+        return f"{self.label}, dense seed {self.point.dense.seed}"
+
+    @property
+    def run(self) -> DenseRun:  # type: ignore[override]  # derived
+        """Training of the dense model that it needs."""
+        return self.point.dense
+
+    @property
+    def key(self) -> str:
+        """That of the point."""
+        return self.point.key
+
+    @property
+    def parts(self) -> tuple[int, ...]:  # type: ignore[override]  # derived
+        """The seeds of the siblings."""
+        return self.seeds
+
+    def with_parts(self, parts: Collection[int]) -> Self:
+        """The same point with these siblings."""
+        return type(self)(self.point, tuple(sorted(parts)), self.label)
+
+    @property
+    def needs(self) -> tuple[Stage, ...]:
+        """The dense model."""
+        return (DenseStage(self.point.dense, (self.point.epoch,)),)
+
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
+        """One row for each sibling."""
+        return ("runs",)
+
+    def part_columns(self, part: int) -> Row:
+        """Point and seed."""
+        return {"point": self.point.key, "retrain_seed": part}
+
+    def common_columns(self) -> Row:
+        """What decides the point, and where it lies."""
+        point, label = self.point, self.label
+        return point.dense.columns() | {
+            "point": point.key,
+            "epoch": point.epoch,
+            "temperature_axis": label.temperature_axis,
+            "temperature": label.temperature,
+            "load_axis": label.load_axis,
+            "load": label.load,
+            "pruner": point.pruner,
+            "configuration": json.dumps(asdict(point), sort_keys=True),
+        }
+
+    @classmethod
+    def columns_of_parts(cls, table: str) -> Sequence[str]:
+        """Point and seed."""
+        return ["point", "retrain_seed"]
+
+    @classmethod
+    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[int]]:
+        """A row is a sibling."""
+        return row["point"], [row["retrain_seed"]]
+
+    @classmethod
+    def parts_kept(cls, file: str) -> tuple[str, Iterable[int]]:
+        """A file holds the siblings of a stack."""
+        key, _, name = file.removesuffix(".pt").partition("/")
+        return key, map(int, name.split("-"))
+
+    def execute(self, machine: "Machine") -> Execution:
+        """Take siblings of earlier attempts from their files, and retrain the missing ones together."""
+        point = self.point
+        dense = dense_model(point.dense, point.epoch, machine.folder)
+        if diverged := diverged_epoch(dense):
+            return {"runs": [self._row(seed, NOT_FINITE.format(diverged, "dense training")) for seed in self.seeds]}
+        siblings = kept_siblings(machine.folder, point.key)
+        missing = [seed for seed in self.seeds if seed not in siblings]
+        if missing:
+            yield from self._retrain(missing, dense["model"], machine)
+            siblings = kept_siblings(machine.folder, point.key)
+        return {"runs": [self._sibling_row(siblings[seed]) for seed in self.seeds]}
+
+    def _retrain(self, seeds: Sequence[int], dense: dict[str, Any], machine: "Machine") -> Iterator["Progress"]:
+        """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
+        from trainables.attempt import Attempt, splits_of
+        from trainables.measuring.measurement import errors
+        from trainables.pruning.kept import pack_masks, pack_weights
+        from trainables.storage import artifacts
+
+        point = self.point
+        splits = splits_of(point.dense, machine)
+        training, masks = retraining(point, seeds, dense, splits)
+        attempt = Attempt(training, splits, machine, f"training/{point.key}-{_joined(seeds)}.pt")
+        yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
+        train_errors = errors(training.stack, splits.train)
+        siblings = [
+            {
+                "seed": seed,
+                "stack": list(seeds),
+                "model": pack_weights(state, masks),
+                "diverged": training.diverged[index],
+                "losses": [losses[index] for losses in attempt.losses],
+                "train_error": train_errors[index],
+                "validation_error": _mean([epoch[index] for epoch in attempt.validation_errors]),
+                "test_error": _mean([epoch[index] for epoch in attempt.test_errors]),
+                "seconds": attempt.seconds / len(seeds),
+            }
+            for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
+        ]
+        content = {"masks": pack_masks(masks), "siblings": siblings}
+        artifacts.save(machine.folder, _sibling_file(point.key, seeds), content)
+        attempt.finished()
+
+    def _sibling_row(self, sibling: Sibling) -> Row:
+        from metrics.sparsity import density, density_by_layer
+
+        known = {
+            "density": density(sibling["masks"]),
+            "density_by_layer": density_by_layer(sibling["masks"]),
+            **{name: sibling[name] for name in ("stack", "losses", "seconds")},
+        }
+        if not (message := diverged_message(sibling)):
+            known |= {name: sibling[name] for name in ("train_error", "validation_error", "test_error")}
+        return self._row(sibling["seed"], message) | known
+
+    def _row(self, seed: int, message: str) -> Row:
+        """Row of a sibling of which nothing is known but this."""
+        nothing: Row = {"density_by_layer": {}, "stack": [], "losses": [], "seconds": 0.0}
+        nothing |= dict.fromkeys(("train_error", "validation_error", "test_error", "density"), math.nan)
+        return self.part_columns(seed) | nothing | {"status": "diverged" if message else "ok", "message": message}
+
+    @property
+    def work(self) -> float:
+        """Epochs of all siblings."""
+        return len(self.seeds) * self.point.retrain.epochs
+
+    def seconds(self, costs: "StageCosts") -> float:
+        """Retraining, and the errors of the siblings."""
+        run, sizes, siblings = self.run, costs.sizes(self.run), len(self.seeds)
+        evaluated = TEST_EPOCHS * (sizes.validation + sizes.test) + sizes.train
+        retrain = self.point.retrain
+        return costs.training(run, retrain, retrain.epochs, siblings) + evaluated * costs.evaluation(run, siblings)
+
+    def kept_bytes(self, keep: Keep) -> int:
+        """What is left of the siblings."""
+        from trainables.cost import model_bytes
+
+        size = model_bytes(self.run.model, self.run.data)
+        siblings = {"siblings": len(self.seeds), "best": 1, "nothing": 0}[keep]
+        masks = size.prunable // 32  # a bit for each number of 32
+        of_each = size.everything - size.prunable + round(self.point.density * size.prunable)
+        return siblings * of_each + masks * (siblings > 0)
+
+    @property
+    def running_bytes(self) -> int:
+        """Weights and momentum of all siblings."""
+        from trainables.cost import model_bytes
+
+        size = model_bytes(self.run.model, self.run.data)
+        return (size.everything + size.parameters) * len(self.seeds)
+
+
+def retraining(
+    point: Point, seeds: Sequence[int], dense: dict[str, Any], splits: "Splits"
+) -> tuple["Training", dict[str, "Tensor"]]:
+    """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
+    from trainables.pruning.magnitude import magnitude_masks, prunable_weights
+    from trainables.training.training import Training
+
+    stack = splits.stack(point.dense.model, len(seeds))
+    stack.load([dense] * len(seeds))
+    plain = splits.model(point.dense.model)
+    plain.load_state_dict(dense)
+    masks = magnitude_masks(prunable_weights(plain), point.density, point.pruner)
+    return Training(stack, point.retrain, splits.batches, [("retrain", seed) for seed in seeds], masks), masks
+
+
+def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
+    """All siblings of a point that are kept, by retrain seed."""
+    from trainables.pruning.kept import unpack_masks, unpack_weights
+    from trainables.storage import artifacts
+
+    found: dict[int, Sibling] = {}
+    for name in folder.names(_sibling_folder(key), ".pt"):
+        content = artifacts.load(folder, f"{_sibling_folder(key)}/{name}.pt")
+        if content is not None:
+            masks = unpack_masks(content["masks"])
+            for sibling in content["siblings"]:
+                model = unpack_weights(sibling["model"], masks)
+                found[sibling["seed"]] = sibling | {"model": model, "masks": masks}
+    return found
+
+
+def keep_only_best(folder: "Folder", key: str) -> None:
+    """Remove the siblings of a point but that of the lowest validation error; without held-out images training error.
+
+    Of those that diverged none is kept.
+    """
+    from trainables.storage import artifacts
+
+    files = [f"{_sibling_folder(key)}/{name}.pt" for name in folder.names(_sibling_folder(key), ".pt")]
+    contents = {file: artifacts.needed(folder, file, file) for file in files}
+    known = [each for content in contents.values() for each in content["siblings"] if not each["diverged"]]
+    by = "train_error" if any(math.isnan(each["validation_error"]) for each in known) else "validation_error"
+    best = [min(known, key=lambda each: each[by])["seed"]] if known else []
+    for file, content in contents.items():
+        if best and file == _sibling_file(key, best):
+            continue
+        if only := [sibling for sibling in content["siblings"] if sibling["seed"] in best]:
+            artifacts.save(folder, _sibling_file(key, best), content | {"siblings": only})
+        folder.delete(file)
+
+
+def discard_siblings(folder: "Folder", key: str) -> None:
+    """Remove all siblings of a point."""
+    for name in folder.names(_sibling_folder(key), ".pt"):
+        folder.delete(f"{_sibling_folder(key)}/{name}.pt")
+
+
+def diverged_message(*siblings: Mapping[str, Any]) -> str:
+    """Why these siblings have no results; empty if all have."""
+    for sibling in siblings:
+        if sibling["diverged"]:
+            return NOT_FINITE.format(sibling["diverged"], f"retraining with seed {sibling['seed']}")
+    return ""
+
+
+def _sibling_folder(key: str) -> str:
+    return f"siblings/{key}"
+
+
+def _sibling_file(key: str, seeds: Sequence[int]) -> str:
+    return f"{_sibling_folder(key)}/{_joined(seeds)}.pt"
+
+
+def _joined(seeds: Sequence[int]) -> str:
+    return "-".join(map(str, seeds))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -1,0 +1,223 @@
+"""What a stage of work is, and the keys that name results. Imports no torch."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from trainables.data import content_name
+
+if TYPE_CHECKING:
+    from trainables.attempt import Machine, Progress
+    from trainables.cost import StageCosts
+    from trainables.stages.dense import DenseRun
+
+PROTOCOL = 2
+"""Enters every key. Raised when the same configuration begins to mean another computation."""
+
+Part = Hashable
+"""What names a part of a stage, such as the epoch of a dense model or the seed of a sibling."""
+
+Id = tuple[str, str]
+"""Kind and key of a stage: the same work, in whatever parts."""
+
+Row = dict[str, Any]
+"""A result, in the names of its table's columns."""
+
+Rows = dict[str, list[Row]]
+"""Results by table."""
+
+Execution = Generator["Progress", None, Rows]
+"""A stage that is carried out: gives progress now and then, and in the end returns the rows."""
+
+Keep = Literal["siblings", "best", "nothing"]
+"""Which of a point's retrained models are kept once they are measured: all, that of the lowest error, none."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """Where a point lies in the sweep's own terms; decides nothing.
+
+    Attributes:
+        temperature_axis: The hyperparameter that is the temperature.
+        temperature: Its value, in its own unit.
+        load_axis: What is the load.
+        load: Its value.
+    """
+
+    temperature_axis: str
+    temperature: float
+    load_axis: str
+    load: float
+
+    def __str__(self) -> str:
+        return f"{self.temperature_axis} {self.temperature:g}, {self.load_axis} {self.load:g}"
+
+
+class Stage(ABC):
+    """Work that one trial does, in parts of which each has results of its own. Subclasses are frozen dataclasses.
+
+    A kind of stage is one file with such a class, a line in :data:`trainables.stages.KINDS`, and the schema of its
+    table in :mod:`sweeps.results.schema`. Plans, queue, trials and store know what is here alone.
+
+    Attributes:
+        kind: Name of the kind.
+        artifact_folder: Folder of the files that it leaves for the stages that need it; empty if none do.
+        lost_tables: Where it is noted that stages cannot run since one of this kind failed; those of other tables are
+            not noted.
+        run: The training whose data and model it uses.
+        parts: What is to be done, in order.
+        label: Where it lies in the sweep, if it belongs to one place there.
+    """
+
+    kind: ClassVar[str]
+    artifact_folder: ClassVar[str] = ""
+    lost_tables: ClassVar[tuple[str, ...]] = ()
+    run: "DenseRun"
+    parts: tuple[Any, ...]
+    label: Label | None
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """Name of all that decides its results, but for its parts."""
+
+    @abstractmethod
+    def with_parts(self, parts: Collection[Any]) -> Self:
+        """The same work in these parts, which it brings into order."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple["Stage", ...]:
+        """Stages whose artifacts must be there, in all of the parts named, before this can begin."""
+
+    @property
+    def completes_point(self) -> bool:
+        """Whether it is the last of a point of the sweep: these are what people count."""
+        return False
+
+    @property
+    def id(self) -> Id:
+        """What is the same for all stages of this work."""
+        return self.kind, self.key
+
+    @property
+    def read_with(self) -> tuple["Stage", ...]:
+        """Stages whose results are read together with these: without them these count as missing, too."""
+        return ()
+
+    def passes(self, part: Any) -> bool:
+        """Whether it comes by this part on its way to its own, so that it costs nothing to keep that, too."""
+        return False
+
+    # What its results are.
+
+    @classmethod
+    @abstractmethod
+    def tables(cls) -> tuple[str, ...]:
+        """Tables that its results go to."""
+
+    def table_of(self, part: Any) -> str:
+        """The one of them that has the row of a part."""
+        return self.tables()[0]
+
+    @abstractmethod
+    def part_columns(self, part: Any) -> Row:
+        """What tells the row of a part from all others of the table; several parts may share a row."""
+
+    @abstractmethod
+    def common_columns(self) -> Row:
+        """What all of its rows have in common, in columns of the tables."""
+
+    def file(self, row: Row) -> str:
+        """Name of the file of the table that a row is in."""
+        return self.key
+
+    @classmethod
+    @abstractmethod
+    def columns_of_parts(cls, table: str) -> Sequence[str]:
+        """Columns that :meth:`parts_in` needs, besides ``status``."""
+
+    @classmethod
+    @abstractmethod
+    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[Part]]:
+        """Key of the stage that gave a row that is no failure, and the parts whose results it holds."""
+
+    @classmethod
+    def parts_kept(cls, file: str) -> tuple[str, Iterable[Part]]:
+        """Key of the stage that left an artifact, named by its path in the kind's folder, and the parts it holds."""
+        raise NotImplementedError(f"{cls.kind} leaves no artifacts")
+
+    def failed_rows(self, message: str) -> Rows:
+        """Rows that say of every part why there is no result."""
+        failure: Row = {"status": "failed", "message": message, "seconds": 0.0}
+        rows: Rows = {}
+        for part in self.parts:
+            row, own = self.part_columns(part) | failure, rows.setdefault(self.table_of(part), [])
+            if row not in own:
+                own.append(row)
+        return rows
+
+    # How it is carried out.
+
+    @abstractmethod
+    def execute(self, machine: "Machine") -> Execution:
+        """Do it, going on from whatever an earlier attempt left in the folder of artifacts."""
+
+    def discard(self, machine: "Machine") -> None:  # noqa: B027  most kinds have nothing to discard
+        """Once its results are stored, remove what nobody wants to keep."""
+
+    # What it costs.
+
+    @property
+    @abstractmethod
+    def work(self) -> float:
+        """Roughly, in epochs of training one model."""
+
+    @abstractmethod
+    def seconds(self, costs: "StageCosts") -> float:
+        """Estimate of the time it takes, from steps measured on this machine."""
+
+    def kept_bytes(self, keep: Keep) -> int:
+        """Estimate of the disk that what it leaves takes in the end."""
+        return 0
+
+    @property
+    def running_bytes(self) -> int:
+        """Estimate of the disk that it takes while it runs."""
+        return 0
+
+
+def finish(execution: Execution) -> Rows:
+    """Run an execution to its end."""
+    while True:
+        try:
+            next(execution)
+        except StopIteration as end:
+            return end.value
+
+
+def configuration_key(configuration: Any) -> str:
+    """Twenty hexadecimal digits that name a configuration, a dataclass: equal exactly if every field is.
+
+    Whole floats and integers are the same number, so the same key: 1 and 1.0. A field that was added later, which its
+    metadata says (``added``), does not enter as long as it has its default: older keys stay as they are.
+    """
+    deciding = _deciding(configuration) | {"protocol": PROTOCOL}
+    canonical = json.dumps(json.loads(json.dumps(deciding, allow_nan=False), parse_int=float), sort_keys=True)
+    return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
+
+
+def _deciding(configuration: Any) -> dict[str, Any]:
+    """Fields as they enter a key."""
+    deciding: dict[str, Any] = {}
+    for field in fields(configuration):
+        value = getattr(configuration, field.name)
+        if field.metadata.get("added") and value == field.default:
+            continue
+        if is_dataclass(value):
+            value = _deciding(value)
+        deciding[field.name] = content_name(value) if field.name == "data" else value
+    return deciding
