@@ -13,7 +13,7 @@ FILES = [file for folder in ("metrics", "trainables", "sweeps") for file in sort
 PACKAGES = ["metrics", "trainables", "sweeps"]
 ROOMS = {
     "metrics": [],
-    "trainables": ["storage", "data", "models", "stacks", "tasks", "pruning", "training", "measuring"],
+    "trainables": ["storage", "data", "models", "stacks", "tasks", "pruning", "training", "measuring", "stages"],
     "sweeps": ["spec", "results", "case_studies", "plans", "running", "views"],
 }
 """Folders of a package in the order of imports; what lies beside them comes after all of them."""
@@ -84,7 +84,8 @@ def test_files_are_short(file):
         ("sweeps.select_model", {"ray", "torch", "plotly"}),
         ("sweeps.case_studies.temperature_tuning", {"ray", "torch"}),
         ("sweeps.plans.plan", {"ray", "torch", "pandas"}),
-        ("trainables.execution", {"ray"}),
+        ("trainables.stages", {"ray", "torch", "pandas"}),
+        ("trainables.training.training", {"ray"}),
         ("metrics.connectivity", {"ray", "pandas"}),
     ],
 )

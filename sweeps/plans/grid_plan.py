@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from sweeps.plans.plan import StagePlan
 from sweeps.results.inventory import Inventory
 from trainables.stages import DenseStage, Measurement, MeasurementStage, PointStage
-from trainables.stages.measurement import Siblings, measurements
+from trainables.stages.groups import Siblings
+from trainables.stages.measurement import measurements
 
 
 class GridPlan(StagePlan):

@@ -12,7 +12,8 @@ from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import OK, SOME_FAILED
 from trainables.stages import Measurement, PointStage
-from trainables.stages.measurement import Siblings, measurements
+from trainables.stages.groups import Siblings
+from trainables.stages.measurement import measurements
 
 SHOWN_FAILURES = 10
 

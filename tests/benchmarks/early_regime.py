@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from trainables.execution import dense_file, retraining
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.regimes import Thresholds
@@ -21,7 +22,6 @@ from sweeps.results.phase import phase_table, with_regimes
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
 from trainables.attempt import Machine, splits_of
-from trainables.execution import dense_file, retraining
 from trainables.measuring.measurement import PathStacks, errors, path_errors, similarities
 from trainables.stages import PointStage
 from trainables.storage import artifacts
@@ -107,7 +107,11 @@ def main() -> None:
     """Run the benchmark."""
     for folder in map(Path, sys.argv[1:]):
         spec = Store(folder).spec()
-        table = agreement(compute(folder), phase_table(spec.points(), Store(folder), spec.thresholds, spec.measurement), spec.thresholds)
+        table = agreement(
+            compute(folder),
+            phase_table(spec.points(), Store(folder), spec.thresholds, spec.measurement),
+            spec.thresholds,
+        )
         print(f"{folder.name}:\n{table.round(3).to_string(index=False)}", flush=True)
 
 

@@ -23,13 +23,13 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
+from trainables.execution import TEST_EPOCHS, dense_file, retraining
 
 from sweeps.results.phase import phase_table, rows_of
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
 from sweeps.spec.spec import SweepSpec
 from trainables.attempt import Machine, splits_of
-from trainables.execution import TEST_EPOCHS, dense_file, retraining
 from trainables.measuring.measurement import errors
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder

@@ -2,6 +2,7 @@ import json
 import socket
 
 import pytest
+from points import record
 
 from sweeps.results.phase import phase_table
 from sweeps.spec.errors import UsageError
@@ -21,7 +22,9 @@ def answer(store, monkeypatch):
 
     def figure():
         store.spec()
-        return draw_json(phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True), "title", "caption")
+        return draw_json(
+            phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True), "title", "caption"
+        )
 
     live = LiveDiagram(store, figure)
     return lambda: json.loads(live.answer())
@@ -31,7 +34,7 @@ def test_it_is_drawn_anew_when_results_came_and_only_then(store, made_up, answer
     store.set_spec(SPEC)
     first = answer()
     assert first["version"] == answer()["version"]
-    store.record(POINTS[0], made_up(POINTS[0], error=0.25), "cpu")
+    record(store, POINTS[0], made_up(POINTS[0], error=0.25))
     second = answer()
     assert second["version"] > first["version"]
     assert second["status"][1].startswith("1 of 72 points done")

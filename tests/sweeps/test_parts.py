@@ -2,11 +2,13 @@ import os
 from dataclasses import replace
 
 import pytest
+from points import record
 
 from sweeps.results import part_files as parts
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
+from trainables.stages import PointStage
 
 STAGES = replace(PRESETS["digits"], retrain_seeds=(1, 2)).points()
 
@@ -44,7 +46,7 @@ def reads(store, monkeypatch):
 
 
 def test_a_part_that_is_replaced_while_it_is_read_is_not_called_damaged(store, made_up, monkeypatch):
-    store.record(STAGES[0], made_up(STAGES[0]), "cpu")
+    record(store, STAGES[0], made_up(STAGES[0]))
     before, real = errors_of(store), type(store.folder).read_many
     monkeypatch.setattr(type(store.folder), "read_many", lambda *names: [half[:-9] for half in real(*names)])
     assert errors_of(store) == before
@@ -55,7 +57,7 @@ def test_a_part_that_is_replaced_while_it_is_read_is_not_called_damaged(store, m
 
 def test_many_parts_are_read_from_one_merged_copy(store, made_up, monkeypatch):
     for number, stage in enumerate(STAGES[:12]):
-        store.record(stage, made_up(stage, error=number / 100), "cpu")
+        record(store, stage, made_up(stage, error=number / 100))
     before = errors_of(store)
     assert len(before) == 24
     assert len(merged(store)) == 1
@@ -64,7 +66,7 @@ def test_many_parts_are_read_from_one_merged_copy(store, made_up, monkeypatch):
     store.merge()
     assert len(merged(store)) == 1
     assert not [name for name in names if name.startswith("runs/")]
-    assert store.stored() == {stage.point.key: {1, 2} for stage in STAGES[:12]}
+    assert store.stored(PointStage) == {stage.point.key: {1, 2} for stage in STAGES[:12]}
     wanted = [stage.point.key for stage in STAGES[:5]]
     assert set(store.table("runs", ["point"], wanted)["point"].to_pylist()) == set(wanted)
     assert not [name for name in names if name.startswith("runs/")]
@@ -72,14 +74,15 @@ def test_many_parts_are_read_from_one_merged_copy(store, made_up, monkeypatch):
 
 def test_parts_that_changed_came_or_went_since_are_seen(store, made_up, monkeypatch):
     for stage in STAGES[:12]:
-        store.record(stage, made_up(stage, error=0.1), "cpu")
+        record(store, stage, made_up(stage, error=0.1))
     store.merge()
     names = reads(store, monkeypatch)
     changed, gone, new = STAGES[0], STAGES[1], STAGES[12]
     more = replace(changed, seeds=(1, 2, 3))  # another size: a file system may tell the time by the second
-    store.record(more, made_up(more, error=0.5), "cpu")
+    record(store, more, made_up(more, error=0.5))
     store.folder.delete(f"runs/{gone.point.key}.parquet")
-    store.record(new, made_up(new, error=0.7), "cpu")
+    record(store, new, made_up(new, error=0.7))
+    names.clear()
     found = errors_of(store)
     assert sorted(names) == sorted(f"runs/{stage.point.key}.parquet" for stage in (changed, new))
     assert {found[changed.point.key, seed] for seed in (1, 2, 3)} == {0.5}
@@ -90,7 +93,7 @@ def test_parts_that_changed_came_or_went_since_are_seen(store, made_up, monkeypa
 
 def test_two_that_merge_the_same_parts_count_them_once(store, made_up):
     for stage in STAGES[:12]:
-        store.record(stage, made_up(stage), "cpu")
+        record(store, stage, made_up(stage))
     states = store._tables["runs"]._states(None)
     for _ in range(2):
         store._tables["runs"]._merge(states, store._tables["runs"]._decoded(list(states), None))
@@ -100,7 +103,7 @@ def test_two_that_merge_the_same_parts_count_them_once(store, made_up):
 
 def test_a_merged_copy_that_cannot_be_used_is_none(store, made_up):
     for stage in STAGES[:12]:
-        store.record(stage, made_up(stage), "cpu")
+        record(store, stage, made_up(stage))
     store.merge()
     before = errors_of(store)
     (name,) = merged(store)
@@ -114,7 +117,7 @@ def test_what_may_still_change_within_the_second_is_not_merged(tmp_path, made_up
     monkeypatch.setattr(parts, "MERGE_AT", 10)
     store = Store(tmp_path)
     for stage in STAGES[:12]:
-        store.record(stage, made_up(stage), "cpu")
+        record(store, stage, made_up(stage))
     store.merge()
     assert not (tmp_path / ".merged").exists()
     old = [stage.point.key for stage in STAGES[:11]]
@@ -130,7 +133,7 @@ def test_a_reader_that_may_not_write_reads_all_the_same(tmp_path, made_up, monke
     monkeypatch.setattr(parts, "SETTLED_NS", -1)
     store = Store(tmp_path)
     for stage in STAGES[:12]:
-        store.record(stage, made_up(stage), "cpu")
+        record(store, stage, made_up(stage))
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")

@@ -2,10 +2,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from points import measurement, record
 
+from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.schema import PHASE
-from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.views.phase_diagram import boundaries, draw, phase_diagram
 from trainables.stages import DenseStage
@@ -43,7 +44,7 @@ def filled(store, made_up):
             continue
         if stage.point.dense.seed == 2 and "error" in made:
             made = made | {"error": made["error"] + 0.02, "lmc": made["lmc"] - 0.006}
-        store.record(stage, made_up(stage, **made), "cpu")
+        record(store, stage, made_up(stage, **made))
     return store
 
 
@@ -64,12 +65,12 @@ def test_the_standard_error_of_lmc_is_the_corrected_jackknife_over_siblings(stor
     rows = made_up(stage)
     lmcs = [-0.1, -0.2, -0.4]
     rows["pairs"] = [row | {"lmc": lmc} for row, lmc in zip(rows["pairs"], lmcs, strict=True)]
-    store.record(stage, rows, "cpu")
+    record(store, stage, rows)
     ours = cell(table_of(SPEC, store), 3, 0.1)
     mean = sum(lmcs) / 3  # leaving one sibling out leaves one pair
     assert ours["lmc_se"] == pytest.approx(math.sqrt(1.5 / 3 * 2 / 3 * sum((lmc - mean) ** 2 for lmc in lmcs)))
     other = SPEC.points()[len(SPEC.points()) // 2]
-    store.record(other, made_up(other, lmc=0.7), "cpu")
+    record(store, other, made_up(other, lmc=0.7))
     both = cell(table_of(SPEC, store), 3, 0.1)  # the other dense seed's siblings agree, far from the first's
     assert both["n_dense_seeds"] == 2
     assert both["lmc_se"] == pytest.approx(ours["lmc_se"] / 2)
@@ -81,7 +82,7 @@ def test_pairs_without_cka_count_for_lmc_alone(store, made_up):
     stage = SPEC.points()[0]
     rows = made_up(stage, lmc=-0.2)
     rows["pairs"] = [row | {"cka": cka} for row, cka in zip(rows["pairs"], (0.9, 0.7, math.nan), strict=True)]
-    store.record(stage, rows, "cpu")
+    record(store, stage, rows)
     ours = cell(table_of(SPEC, store), 3, 0.1)
     assert (ours["n_pairs"], ours["lmc"], ours["lmc_se"]) == (3, pytest.approx(-0.2), pytest.approx(0))
     assert ours["cka"] == pytest.approx(0.8)
@@ -92,8 +93,8 @@ def test_pairs_without_cka_count_for_lmc_alone(store, made_up):
 def test_one_dense_seed_with_a_single_pair_leaves_no_standard_error(store, made_up):
     points = SPEC.points()
     first, second = points[0], points[len(points) // 2]
-    store.record(first, made_up(first), "cpu")
-    store.record(second, made_up(replace(second, seeds=second.seeds[:2]), lmc=-0.04), "cpu")
+    record(store, first, made_up(first))
+    record(store, second, made_up(replace(second, seeds=second.seeds[:2]), lmc=-0.04))
     ours = cell(table_of(SPEC, store), 3, 0.1)
     assert (ours["n_runs"], ours["n_pairs"], ours["status"]) == (5, 4, "incomplete")
     assert ours["lmc"] == pytest.approx(-0.01)
@@ -162,7 +163,7 @@ def diverging(store, made_up):
         for row in rows["pairs"]:
             if gone & {row["first_seed"], row["second_seed"]}:
                 row |= {"status": "diverged", "lmc": math.nan, "cka": math.nan}
-        store.record(stage, rows, "cpu")
+        record(store, stage, rows)
     return store
 
 
@@ -200,21 +201,24 @@ def test_diverged_siblings_are_told(diverging):
 
 def test_nothing_is_told_where_none_diverged(store, made_up):
     for stage in SPEC.points():
-        store.record(stage, made_up(stage), "cpu")
+        record(store, stage, made_up(stage))
     assert diverged_note(table_of(SPEC, store)) == ""
 
 
-def test_points_that_lost_their_pairs_are_named(filled):
-    lost = [stage.point.key for stage in SPEC.points() if stage.label.load == 0.1 and stage.point.dense.seed == 1]
-    for key in lost:
-        filled.folder.delete(f"pairs/{key}.parquet")
-    said = rf"pairs/{min(lost)}.parquet lacks siblings that \S+/runs/{min(lost)}.parquet has, .* 1 other points; delete"
-    with pytest.raises(UsageError, match=said):
-        table_of(SPEC, filled)
-    for key in lost:
-        filled.folder.delete(f"runs/{key}.parquet")
-        assert key not in filled.stored()
-    assert cell(table_of(SPEC, filled), 3, 0.1)["status"] == "incomplete"
+def test_points_that_are_not_measured_yet_are_incomplete_and_still_to_be_measured(filled):
+    lost = [stage for stage in SPEC.points() if stage.label.load == 0.1 and stage.point.dense.seed == 1]
+    for stage in lost:
+        filled.folder.delete(f"pairs/{measurement(stage).key}.parquet")
+    table = table_of(SPEC, filled)
+    assert cell(table, 3, 0.1)["status"] == "incomplete"
+    assert (cell(table, 3, 0.1)["n_runs"], cell(table, 3, 0.1)["n_pairs"]) == (6, 3)
+    assert all(inventory_of(filled).missing(measurement(stage)) for stage in lost)
+
+
+def test_pairs_that_were_measured_with_other_settings_do_not_count(filled):
+    table = table_of(replace(SPEC, path_points=21), filled)
+    assert set(table["n_pairs"]) == {0}
+    assert cell(table, 3, 0.1)["n_runs"] == 6
 
 
 def test_results_of_another_configuration_do_not_count(filled):

@@ -1,14 +1,15 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
+from points import grid_plan, inventory, measurement
 
-from sweeps.plans.plan import GridPlan
+from sweeps.plans.plan import StagePlan
+from sweeps.results.inventory import Inventory
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseStage, PointStage
+from trainables.stages import DenseStage, MeasurementStage, PointStage, Stage
 
 SPEC = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2))
 POINTS = SPEC.points()
-EVERYTHING = {stage.point.key: {1, 2, 3} for stage in POINTS}
 
 
 def drain(plan):
@@ -18,8 +19,12 @@ def drain(plan):
     return stages
 
 
-def test_dense_models_come_before_their_points():
-    plan = GridPlan(POINTS, {}, set())
+def of(kind, stages):
+    return [stage for stage in stages if isinstance(stage, kind)]
+
+
+def test_dense_models_come_before_their_points_and_these_before_what_is_measured():
+    plan = grid_plan(POINTS)
     first = drain(plan)
     assert [(type(stage), stage.run.seed, stage.epochs) for stage in first] == [
         (DenseStage, 1, (3, 10)),
@@ -27,54 +32,118 @@ def test_dense_models_come_before_their_points():
     ]
     assert plan.tell(first[1], "ok") == []
     of_second = drain(plan)
+    assert [type(stage) for stage in of_second] == [PointStage] * 4
     assert {stage.point.dense.seed for stage in of_second} == {2}
-    assert len(of_second) == 4
+    plan.tell(of_second[2], "ok")
+    assert drain(plan) == [measurement(of_second[2])]
     plan.tell(first[0], "diverged")  # its points are results, too: they tell so themselves
     assert len(drain(plan)) == 4
 
 
+def test_what_is_measured_goes_before_other_points():
+    plan = grid_plan(POINTS)
+    for stage in drain(plan):
+        plan.tell(stage, "ok")
+    point = plan.ask()
+    plan.tell(point, "ok")
+    assert plan.ask() == measurement(point)
+
+
 def test_a_plan_is_over_when_every_stage_was_told_of():
-    plan = GridPlan(POINTS, {}, set())
+    plan = grid_plan(POINTS)
+    told = []
     while plan.left:
         for stage in drain(plan):
-            assert plan.tell(stage, "failed" if isinstance(stage, PointStage) else "ok") == []
+            told.append(stage)
+            assert plan.tell(stage, "failed" if isinstance(stage, MeasurementStage) else "ok") == []
     assert plan.ask() is None
+    assert len(told) == len(set(told)) == 2 + 8 + 8
 
 
 def test_wanted_minus_stored():
-    assert GridPlan(POINTS, EVERYTHING, set()).left == []
-    one_missing = {key: seeds for key, seeds in EVERYTHING.items() if key != POINTS[5].point.key}
-    plan = GridPlan(POINTS, one_missing, set())
+    assert grid_plan(POINTS, inventory(POINTS)).left == []
+    plan = grid_plan(POINTS, inventory(POINTS[:5] + POINTS[6:]))
     assert plan.points == [POINTS[5]]
     assert plan.dense == [DenseStage(POINTS[5].point.dense, (POINTS[5].point.epoch,))]
 
 
+def test_what_is_not_measured_yet_is_measured_without_training():
+    trained = inventory(dense=[(stage.run.key, stage.point.epoch) for stage in POINTS])
+    for stage in POINTS:
+        trained.add(stage, stage.parts)
+    plan = grid_plan(POINTS, trained)
+    assert plan.points == plan.trained == POINTS
+    assert plan.left == [measurement(stage) for stage in POINTS]
+
+
+def test_siblings_that_are_not_kept_are_retrained_to_be_measured():
+    stored = {PointStage.kind: {stage.key: set(stage.seeds) for stage in POINTS[:1]}}
+    plan = grid_plan(POINTS[:1], Inventory(lambda kind: stored.get(kind, {}), lambda kind: {}))
+    assert [type(stage) for stage in plan.left] == [MeasurementStage, PointStage, DenseStage]
+
+
+def test_pairs_of_siblings_without_results_of_their_own_do_not_count():
+    lost = POINTS[0]
+    there = inventory(POINTS[1:])
+    there.add(replace(lost, seeds=(1, 3)), (1, 3))
+    there.add(measurement(lost), measurement(lost).parts)
+    plan = grid_plan(POINTS, there)
+    (measured,) = of(MeasurementStage, plan.left)
+    assert {part[1:] for part in measured.parts} == {(1, 2), (2, 3)}
+    assert [stage.seeds for stage in of(PointStage, plan.left)] == [(2,)]
+
+
 def test_dense_models_that_are_kept_are_not_trained_again():
-    plan = GridPlan(POINTS, {}, {(stage.point.dense.key, 3) for stage in POINTS})
+    plan = grid_plan(POINTS, inventory(dense={(stage.point.dense.key, 3) for stage in POINTS}))
     assert [stage.epochs for stage in plan.dense] == [(10,), (10,)]
-    ready = drain(plan)
-    assert sum(isinstance(stage, PointStage) for stage in ready) == 4
+    assert sum(isinstance(stage, PointStage) for stage in drain(plan)) == 4
 
 
 def test_points_of_a_failed_dense_model_cannot_run():
-    plan = GridPlan(POINTS, {}, set())
+    plan = grid_plan(POINTS)
     dense = drain(plan)
-    lost = plan.tell(dense[0], "failed")
-    assert {stage.point.dense.seed for stage in lost} == {1}
-    assert len(lost) == 4
-    assert len(plan.left) == 5
+    lost = plan.tell(dense[0], "failed", "dense: no luck")
+    assert {other.stage.run.seed for other in lost} == {1}
+    assert [len(of(kind, [other.stage for other in lost])) for kind in (PointStage, MeasurementStage)] == [4, 4]
+    assert {(other.cause, other.why) for other in lost} == {(dense[0], "dense: no luck")}
+    assert len(plan.left) == 9
+    (again,) = plan.want([measurement(POINTS[0])])  # it is known by now that this cannot be
+    assert (again.stage, again.cause) == (POINTS[0], dense[0]) or again.stage == measurement(POINTS[0])
 
 
-def test_a_sibling_more_keeps_those_that_are_stored():
+def test_what_cannot_be_measured_is_lost_with_its_point():
+    plan = grid_plan(POINTS)
+    for stage in drain(plan):
+        plan.tell(stage, "ok")
+    point = plan.ask()
+    assert [(other.stage, other.cause) for other in plan.tell(point, "failed")] == [(measurement(point), point)]
+
+
+def test_a_sibling_more_leaves_those_that_are_there():
     wanted = [replace(stage, seeds=(1, 9)) for stage in POINTS]
-    plan = GridPlan(wanted, EVERYTHING, set())
-    assert {stage.seeds for stage in plan.points} == {(1, 2, 3, 9)}
-    assert GridPlan([replace(stage, seeds=(1, 3)) for stage in POINTS], EVERYTHING, set()).points == []
+    there = inventory(POINTS, dense=[(stage.run.key, stage.point.epoch) for stage in POINTS])
+    plan = grid_plan(wanted, there)
+    assert {stage.seeds for stage in of(PointStage, plan.left)} == {(9,)}
+    assert {part[1:] for stage in of(MeasurementStage, plan.left) for part in stage.parts} == {(1, 9)}
+    assert grid_plan([replace(stage, seeds=(1, 3)) for stage in POINTS], inventory(POINTS)).points == []
+
+
+def test_artifacts_that_are_used_up_are_made_again():
+    """With ``--keep nothing``, when a search adds a sibling."""
+    there = inventory(dense=[(stage.run.key, stage.point.epoch) for stage in POINTS])
+    plan = StagePlan([measurement(POINTS[0])], there, used_up=("point",))
+    for _ in range(2):
+        plan.tell(plan.ask(), "ok")
+    assert plan.left == []
+    plan.want([measurement(replace(POINTS[0], seeds=(1, 2, 3, 9)))])
+    retrained, measured = plan.ask(), plan.left[0]
+    assert retrained.seeds == (1, 2, 3, 9)
+    assert {part[1:] for part in measured.parts} == {(1, 9), (2, 9), (3, 9)}
 
 
 @pytest.mark.parametrize("outcome", ["ok", "failed"])
 def test_an_outcome_is_told_once(outcome):
-    plan = GridPlan(POINTS, {}, set())
+    plan = grid_plan(POINTS)
     stage = plan.ask()
     plan.tell(stage, outcome)
     with pytest.raises(KeyError):
@@ -82,15 +151,70 @@ def test_an_outcome_is_told_once(outcome):
 
 
 def test_points_of_a_model_that_is_kept_do_not_wait_for_the_colder_ones():
-    plan = GridPlan(POINTS, {}, set())
+    plan = grid_plan(POINTS)
     dense = drain(plan)[0]
-    plan.passed(dense, 3)
+    plan.kept(dense, [3])
     ready = drain(plan)
     assert {(stage.run, stage.point.epoch) for stage in ready} == {(dense.run, 3)}
     assert len(ready) == 2
-    plan.passed(dense, 3)  # told again by an attempt that was started again
+    plan.kept(dense, [3])  # told again by an attempt that was started again
     assert drain(plan) == []
-    lost = plan.tell(dense, "failed")
-    assert {(stage.run, stage.point.epoch) for stage in lost} == {(dense.run, 10)}
+    lost = [other.stage for other in plan.tell(dense, "failed")]
+    assert {(stage.run, stage.point.epoch) for stage in of(PointStage, lost)} == {(dense.run, 10)}
+    assert len(lost) == 4
     for stage in ready:
         assert plan.tell(stage, "ok") == []
+
+
+def test_more_of_a_work_that_is_being_done_waits_for_its_end():
+    plan = StagePlan([DenseStage(POINTS[0].run, (3,))], inventory())
+    first = plan.ask()
+    assert plan.want([DenseStage(POINTS[0].run, (3, 10)), measurement(POINTS[2])]) == []  # epoch 10
+    assert plan.ask() is None
+    plan.tell(first, "ok")
+    assert [(stage.kind, stage.parts) for stage in drain(plan)] == [("dense", (10,))]
+
+
+def test_a_training_keeps_what_it_comes_by_that_may_be_wanted_later():
+    colder = [measurement(stage) for stage in POINTS]
+    plan = StagePlan([measurement(POINTS[2])], inventory(), candidates=colder)  # of epoch 10
+    assert drain(plan)[0].epochs == (3, 10)
+    plan = StagePlan([measurement(POINTS[0])], inventory(), candidates=colder)  # of epoch 3
+    assert drain(plan)[0].epochs == (3,)
+
+
+@dataclass(frozen=True)
+class Step(Stage):
+    """A kind of which the plan knows nothing: a chain, or a tree, of needs."""
+
+    name: str
+    parts: tuple[int, ...]
+    after: tuple["Step", ...] = ()
+
+    kind = "step"
+    key = property(lambda self: self.name)
+    needs = property(lambda self: self.after)
+    work = 1.0
+
+    def with_parts(self, parts):
+        return replace(self, parts=tuple(sorted(parts)))
+
+    part_columns = common_columns = columns_of_parts = parts_in = execute = seconds = tables = None
+
+
+def test_a_plan_knows_no_kind_of_stage():
+    root = Step("root", (1, 2))
+    left, right = Step("left", (1,), (root.with_parts([1]),)), Step("right", (1,), (root.with_parts([2]),))
+    top = Step("top", (1,), (left, right, Step("alone", (5,))))
+    plan = StagePlan([top], inventory())
+    order = []
+    while plan.left:
+        ready = drain(plan)
+        order.append([stage.name for stage in ready])
+        for stage in ready:
+            plan.tell(stage, "ok")
+    assert order == [["root", "alone"], ["left", "right"], ["top"]]
+    plan = StagePlan([top], inventory())
+    lost = plan.tell(plan.ask(), "failed")
+    assert sorted(other.stage.name for other in lost) == ["left", "right", "top"]
+    assert [stage.name for stage in plan.left] == ["alone"]

@@ -8,11 +8,13 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from points import record
 from support import PATIENCE, ROOT, command, free_port, run
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseStage, dense_name
+from trainables.stages import DenseStage
+from trainables.stages.dense import dense_name
 from trainables.storage.local_folder import LocalFolder
 
 EVIL = "from pathlib import Path\n\nPath('imported').touch()\n\n\ndef make(channels, classes): ...\n"
@@ -31,7 +33,7 @@ def planted(tmp_path, made_up):
         row["losses"] = [1.0] * epoch
         store.record(DenseStage(run, (epoch,)), {"dense": [row]}, "cpu")
         LocalFolder(tmp_path / "planted").write(f"artifacts/dense/{run.key}/{dense_name(epoch)}.pt", b"no model")
-        store.record(stage, made_up(stage), "cpu")
+        record(store, stage, made_up(stage))
     return tmp_path
 
 

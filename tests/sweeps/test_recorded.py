@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from points import record
 
 from metrics.regimes import Thresholds
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
@@ -14,6 +15,10 @@ from sweeps.spec.presets import PRESETS
 
 THRESHOLDS = Thresholds(-0.05, 0.98)
 GOOD = "temperature,density,lmc,test_error\n1,0.1,-0.2,0.3\n2,0.1,-0.01,0.2\n"
+
+
+def table_of(spec, store):
+    return phase_table(spec.points(), store, spec.thresholds, spec.measurement)
 
 
 def test_cells_that_are_not_there_are_missing(written):
@@ -33,7 +38,7 @@ def test_a_phase_table_of_our_own_reads_as_the_folder_it_is_of(tmp_path, store, 
     spec = PRESETS["smoke"]
     store.set_spec(spec)
     for stage in spec.points()[:-1]:
-        store.record(stage, made_up(stage, lmc=-0.3 if stage.label.temperature == 6 else 0.0), "cpu")
+        record(store, stage, made_up(stage, lmc=-0.3 if stage.label.temperature == 6 else 0.0))
     table = phase_table(spec.points(), store, spec.thresholds, spec.measurement)
     (tmp_path / "phase.csv").write_bytes(table_content(table, "phase.csv"))
     file = open_recorded(str(tmp_path / "phase.csv"), "epochs")
@@ -49,15 +54,15 @@ def test_a_phase_table_of_our_own_reads_as_the_folder_it_is_of(tmp_path, store, 
 def test_a_phase_table_of_our_own_knows_its_axes(tmp_path, store, made_up):
     spec = replace(PRESETS["smoke"], temperature="rho", temperatures=(0.1, 0.4))
     for stage in spec.points():
-        store.record(stage, made_up(stage, status="diverged" if stage.label.temperature == 0.4 else "ok"), "cpu")
-    (tmp_path / "phase.csv").write_bytes(table_content(phase_table(spec.points(), store, spec.thresholds, spec.measurement), "phase.csv"))
+        record(store, stage, made_up(stage, status="diverged" if stage.label.temperature == 0.4 else "ok"))
+    (tmp_path / "phase.csv").write_bytes(table_content(table_of(spec, store), "phase.csv"))
     file = open_recorded(str(tmp_path / "phase.csv"), None)
     assert (file.spec.temperature, file.spec.rho, file.spec.hot_to_cold) == ("rho", 0.1, [0.4, 0.1])
     assert list(file.table(THRESHOLDS)["status"]) == ["ok", "ok", "diverged", "diverged"]
     with pytest.raises(UsageError, match=r"--temperature epochs: .* is of rho; leave it out"):
         open_recorded(str(tmp_path / "phase.csv"), "epochs")
     wide = replace(spec, load="width", widths=(0.5, 1), model="preresnet8", densities=(0.2,))
-    (tmp_path / "wide.csv").write_bytes(table_content(phase_table(wide.points(), store, spec.thresholds, spec.measurement), "wide.csv"))
+    (tmp_path / "wide.csv").write_bytes(table_content(table_of(wide, store), "wide.csv"))
     with pytest.raises(UsageError, match="is over width, not density; give its results folder"):
         open_recorded(str(tmp_path / "wide.csv"), None)
 

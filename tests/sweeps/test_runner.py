@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 
 import pytest
+from points import grid_plan
 
-from sweeps.plans.plan import GridPlan
 from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher
 from sweeps.running.stage_queue import StageQueue
 from sweeps.running.tune_run import Interrupted, _stop_on_signal
@@ -55,7 +55,7 @@ class Plan:
     def ask(self):
         return "stage"
 
-    def tell(self, stage, outcome):
+    def tell(self, stage, outcome, message):
         raise OSError("the storage does not answer")
 
 
@@ -101,7 +101,7 @@ def fault(kind, node="node", message="no internet"):
 
 
 def test_points_of_hotter_temperatures_start_while_the_training_goes_on(searcher):
-    searching, _ = searcher(GridPlan(GRID, {}, set()))
+    searching, _ = searcher(grid_plan(GRID))
     dense, other = (searching.suggest(f"dense {index}")["stage"] for index in range(2))
     assert searching.suggest("none yet") is None
     progress = {"outcome": "running", "epochs": 3, "of": 20, "test_error": math.nan}
@@ -117,16 +117,16 @@ def test_points_of_hotter_temperatures_start_while_the_training_goes_on(searcher
 
 def test_trials_report_the_more_rarely_the_more_of_them_run(searcher):
     many = replace(PRESETS["digits"], dense_seeds=tuple(range(1, 1001)), temperatures=(20,), densities=(0.1,))
-    searching, _ = searcher(GridPlan(many.points(), {}, set()))
+    searching, _ = searcher(grid_plan(many.points()))
     seconds = [searching.suggest(str(index))["report_seconds"] for index in range(1000)]
     assert seconds[:125] == [1.0] * 125
     assert seconds[-1] == 8.0
-    searching, _ = searcher(GridPlan(GRID, {}, set()), slots=1000)
+    searching, _ = searcher(grid_plan(GRID), slots=1000)
     assert searching.suggest("first of many")["report_seconds"] == 8.0
 
 
 def test_a_stage_is_tried_elsewhere_and_the_node_left_out_and_named(searcher, signals, capsys):
-    searching, stop = searcher(GridPlan(GRID, {}, set()), nodes=("bad", "good"))
+    searching, stop = searcher(grid_plan(GRID), nodes=("bad", "good"))
     stage = searching.suggest("0")["stage"]
     for trial in range(5):
         searching.on_trial_result(str(trial), fault("machine", "bad"))
@@ -146,7 +146,7 @@ def test_a_stage_is_tried_elsewhere_and_the_node_left_out_and_named(searcher, si
 
 def test_the_sweep_ends_when_no_node_is_left(searcher, signals):
     many = replace(PRESETS["digits"], dense_seeds=tuple(range(1, 20))).points()
-    searching, stop = searcher(GridPlan(many, {}, set()), nodes=("a", "b"))
+    searching, stop = searcher(grid_plan(many), nodes=("a", "b"))
     trial = 0
     while not stop and trial < 30:
         trial += 1
@@ -157,7 +157,7 @@ def test_the_sweep_ends_when_no_node_is_left(searcher, signals):
 
 
 def test_storage_that_does_not_answer_is_waited_for_and_said_now_and_then(searcher, capsys):
-    searching, stop = searcher(GridPlan(GRID, {}, set()), max_failures=0)
+    searching, stop = searcher(grid_plan(GRID), max_failures=0)
     for trial in range(20):
         stage = searching.suggest(str(trial))["stage"]
         searching.on_trial_result(str(trial), fault("storage", message="OSError: [Errno 116] Stale file handle"))
@@ -167,7 +167,7 @@ def test_storage_that_does_not_answer_is_waited_for_and_said_now_and_then(search
 
 
 def test_points_that_cannot_run_are_stored_together(searcher, store):
-    searching, _ = searcher(GridPlan(GRID, {}, set()), store)
+    searching, _ = searcher(grid_plan(GRID), store)
     dense = searching.suggest("dense")["stage"]
     searching.on_trial_complete("dense", fault("stage", message="OutOfMemoryError: too large"))
     assert store.folder.names("runs", ".parquet") == [f"lost-{dense.run.key}"]
@@ -177,7 +177,7 @@ def test_points_that_cannot_run_are_stored_together(searcher, store):
 
 
 def test_deaths_without_getting_further_are_counted_and_others_not(searcher, store):
-    searching, _ = searcher(GridPlan(GRID, {}, set()), store)
+    searching, _ = searcher(grid_plan(GRID), store)
     epochs = iter(range(1, 100))
     stage = searching.suggest("0")["stage"]
     for trial in range(20):
@@ -194,7 +194,7 @@ def test_deaths_without_getting_further_are_counted_and_others_not(searcher, sto
 
 
 def test_workers_that_wait_are_stopped_when_nothing_else_runs(searcher):
-    searching, _ = searcher(GridPlan(GRID[:1], {}, set()))
+    searching, _ = searcher(grid_plan(GRID[:1]))
     at_the_end = AtTheEnd(searching)
     searching.suggest("dense")
     assert not at_the_end("waits", {"outcome": "pausing"})
@@ -202,6 +202,9 @@ def test_workers_that_wait_are_stopped_when_nothing_else_runs(searcher):
     searching.suggest("point")
     assert not at_the_end("waits", {"outcome": "pausing"})
     searching.on_trial_complete("point", {"outcome": "ok", "message": "", "node": "node"})
+    searching.suggest("measurement")
+    assert not at_the_end("waits", {"outcome": "pausing"})
+    searching.on_trial_complete("measurement", {"outcome": "ok", "message": "", "node": "node"})
     assert at_the_end("waits", {"outcome": "pausing"})
     assert not at_the_end("works", {"outcome": "running"})
     assert not at_the_end.stop_all()
@@ -209,7 +212,7 @@ def test_workers_that_wait_are_stopped_when_nothing_else_runs(searcher):
 
 def test_what_only_the_stage_decides_is_tried_once_elsewhere(searcher, store):
     """Memory may be taken on one node; then it is the stage's failure, and says nothing of a node."""
-    searching, _ = searcher(GridPlan(GRID, {}, set()), store, nodes=("a", "b"))
+    searching, _ = searcher(grid_plan(GRID), store, nodes=("a", "b"))
     stage = searching.suggest("0")["stage"]
     full = "OutOfMemoryError: CUDA out of memory"
     for trial, node in enumerate("aaab"):
@@ -222,7 +225,7 @@ def test_what_only_the_stage_decides_is_tried_once_elsewhere(searcher, store):
 
 
 def test_a_node_whose_workers_die_is_left_out_too(searcher, store, capsys):
-    searching, _ = searcher(GridPlan(GRID, {}, set()), store, nodes=("bad", "good"))
+    searching, _ = searcher(grid_plan(GRID), store, nodes=("bad", "good"))
     for trial in range(5):
         searching.suggest(str(trial))
         searching.on_trial_result(str(trial), {"outcome": "begun", "node": "bad", "host": "host of bad"})
@@ -233,7 +236,7 @@ def test_a_node_whose_workers_die_is_left_out_too(searcher, store, capsys):
 
 def test_a_node_on_which_no_worker_can_start_costs_no_stage_a_try(searcher, store):
     searching, stop = searcher(
-        GridPlan(GRID, {}, set()), store, nodes=("bad", "good"), max_failures=0, unable={"bad": "no such package"}
+        grid_plan(GRID), store, nodes=("bad", "good"), max_failures=0, unable={"bad": "no such package"}
     )
     stage = searching.suggest("0")["stage"]
     for trial in range(20):

@@ -1,12 +1,14 @@
 from dataclasses import replace
 
 import pytest
+from points import inventory, record
 
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.plans.search_plan import SearchPlan
+from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import phase_table, rows_of
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseStage
+from trainables.stages import DenseStage, MeasurementStage, PointStage
 
 SPEC = replace(PRESETS["digits"], temperatures=(2, 4, 7, 10), densities=(0.1, 0.2), epochs=10, dense_seeds=(1, 2))
 # By density the boundary is at 4 and at 10.
@@ -19,8 +21,8 @@ def searching(store):
         how = Tuning(choose="boundary", **options)
         tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, len(spec.retrain_seeds))
         summary = lambda stages: rows_of(phase_table(stages, store, spec.thresholds, spec.measurement))[0]  # noqa: E731
-        known = store.stored(), store.dense_models() if kept is None else kept
-        return tuning, SearchPlan(tuning, spec.points(), *known, summary, store.add_siblings)
+        there = inventory_of(store) if kept is None else inventory(dense=kept)
+        return tuning, SearchPlan(tuning, spec.points(), spec.measurement, there, summary, store.add_siblings)
 
     return make
 
@@ -37,11 +39,16 @@ def train(store, made_up):
             if fails(stage):
                 plan.tell(stage, "failed")
                 continue
-            if not isinstance(stage, DenseStage):
-                rows = made_up(stage, lmc=lmc(stage))
-                for pair, row in enumerate(rows["pairs"]):
+            if isinstance(stage, PointStage):
+                store.record(stage, {"runs": made_up(stage)["runs"]}, "cpu")
+            elif isinstance(stage, MeasurementStage):
+                point = replace(stage.group.stage, seeds=stage.names)
+                wanted = {part[1:] for part in stage.parts}
+                rows = made_up(point, lmc=lmc(stage))["pairs"]
+                for pair, row in enumerate(rows):
                     row["lmc"] += noise * (pair % 2 - 0.5)
-                store.record(stage, rows, "cpu")
+                rows = [row for row in rows if (row["first_seed"], row["second_seed"]) in wanted]
+                store.record(stage, {"pairs": rows}, "cpu")
             plan.tell(stage, "ok")
         return done
 
@@ -49,7 +56,7 @@ def train(store, made_up):
 
 
 def cells(stages):
-    return [(stage.label.temperature, stage.label.load) for stage in stages if not isinstance(stage, DenseStage)]
+    return [(stage.label.temperature, stage.label.load) for stage in stages if isinstance(stage, PointStage)]
 
 
 def chosen(tuning, plan, store):
@@ -84,7 +91,7 @@ def test_densities_go_on_independently(searching):
 
 def test_what_is_stored_is_not_trained_again_and_the_answer_is_the_same(searching, train, store):
     tuning, plan = searching(strategy="step")
-    train(plan, count=5)  # and killed
+    train(plan, count=8)  # and killed
     tuning, plan = searching(strategy="step")
     rest = train(plan)
     assert len(cells(rest)) == 8 - 3
@@ -97,7 +104,7 @@ def test_what_is_stored_is_not_trained_again_and_the_answer_is_the_same(searchin
 
 def test_a_grids_points_are_used(searching, store, made_up):
     for stage in SPEC.points():
-        store.record(stage, made_up(stage, lmc=LMC[stage.label.load][stage.label.temperature]), "cpu")
+        record(store, stage, made_up(stage, lmc=LMC[stage.label.load][stage.label.temperature]))
     tuning, plan = searching()
     assert plan.left == []
     assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
@@ -110,12 +117,12 @@ def test_more_siblings_are_trained_for_the_undecided_cell_alone(searching, train
     def lmc(stage):
         return lmcs[stage.label.load][stage.label.temperature]
 
-    done = [stage for stage in train(plan, lmc=lmc, noise=0.04) if not isinstance(stage, DenseStage)]
-    more = [stage for stage in done if len(stage.seeds) > 3]
-    assert [(stage.label.temperature, stage.label.load, stage.seeds) for stage in more] == [
-        (10, 0.1, (1, 2, 3, 4, 5))
-    ] * 2
-    cell = phase_table([stage for stage in plan.cells if stage.label.load == 0.1], store, SPEC.thresholds, SPEC.measurement)
+    done = train(plan, lmc=lmc, noise=0.04)
+    more = [stage for stage in done if isinstance(stage, PointStage) and not {1, 2, 3} & {*stage.seeds}]
+    assert [(stage.label.temperature, stage.label.load, stage.seeds) for stage in more] == [(10, 0.1, (4, 5))] * 2
+    cell = phase_table(
+        [stage for stage in plan.cells if stage.label.load == 0.1], store, SPEC.thresholds, SPEC.measurement
+    )
     assert list(cell[cell["temperature"] == 10]["n_runs"]) == [10]
 
 
@@ -123,7 +130,7 @@ def test_a_training_that_failed_is_not_tried_for_every_temperature(searching, tr
     _, plan = searching(strategy="step")
     done = train(plan, fails=lambda stage: isinstance(stage, DenseStage) and stage.run.seed == 1)
     assert len([stage for stage in done if isinstance(stage, DenseStage)]) == 2
-    assert {stage.point.dense.seed for stage in done if not isinstance(stage, DenseStage)} == {2}
+    assert {stage.run.seed for stage in done if not isinstance(stage, DenseStage)} == {2}
 
 
 def test_a_training_that_failed_ends_the_search_whenever_its_failure_is_stored(searching, train, store):
@@ -154,7 +161,7 @@ def test_added_siblings_count_where_their_points_are_shown(searching, train, sto
 
 def test_a_failed_point_leaves_the_cell_to_the_other_dense_seeds(searching, train, store):
     tuning, plan = searching(strategy="step")
-    train(plan, fails=lambda stage: not isinstance(stage, DenseStage) and stage.point.dense.seed == 1)
+    train(plan, fails=lambda stage: not isinstance(stage, DenseStage) and stage.run.seed == 1)
     assert plan.left == []
     assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from points import grid_plan
 
-from sweeps.plans.plan import GridPlan
 from sweeps.running.nodes import FAULTS_IN_A_ROW
 from sweeps.running.stage_queue import StageQueue
 from sweeps.spec.presets import PRESETS
@@ -16,7 +16,7 @@ POINTS = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1,), dens
 @pytest.fixture
 def queue():
     def make(*nodes, max_failures=2):
-        return StageQueue(GridPlan(POINTS, {}, set()), max_failures, lambda: nodes)
+        return StageQueue(grid_plan(POINTS), max_failures, lambda: nodes)
 
     return make
 

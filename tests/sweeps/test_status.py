@@ -3,6 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from points import record
 
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.errors import UsageError
@@ -26,8 +27,8 @@ def after(store, seconds):
 def started(store, made_up):
     """A sweep of four points: one done, one diverged, one failed, one that runs."""
     store.set_spec(SPEC)
-    store.record(POINTS[0], made_up(POINTS[0]), "cpu")
-    store.record(POINTS[1], made_up(POINTS[1], status="diverged"), "cpu")
+    record(store, POINTS[0], made_up(POINTS[0]))
+    record(store, POINTS[1], made_up(POINTS[1], status="diverged"))
     store.record_failure(POINTS[2], "RuntimeError: no memory")
     progress = SweepProgress(4, 2, POINTS[2:])
     progress.running(POINTS[3], 0.25)

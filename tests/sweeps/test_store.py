@@ -6,22 +6,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from points import measurement, record
 
+from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import phase_table
-from sweeps.results.schema import TABLES
-from sweeps.results.store import Store
+from sweeps.results.schema import table_schemas
+from sweeps.results.store import Lost, Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseStage
+from trainables.stages import DenseStage, PointStage
 
 SPEC = PRESETS["digits"]
 STAGE, OTHER = SPEC.points()[:2]
 
 
 def test_rows_come_back_and_pandas_reads_the_folder_as_it_stands(store, made_up):
-    store.record(STAGE, made_up(STAGE, lmc=-0.25), "cpu")
-    store.record(OTHER, made_up(OTHER), "cpu")
-    assert store.stored() == {STAGE.point.key: {1, 2, 3}, OTHER.point.key: {1, 2, 3}}
+    record(store, STAGE, made_up(STAGE, lmc=-0.25))
+    record(store, OTHER, made_up(OTHER))
+    assert store.stored(PointStage) == {STAGE.point.key: {1, 2, 3}, OTHER.point.key: {1, 2, 3}}
     pairs = pd.read_parquet(f"{store.folder}/pairs")
     assert len(pairs) == 6
     ours = pairs[pairs["point"] == STAGE.point.key].iloc[0]
@@ -33,17 +35,17 @@ def test_rows_come_back_and_pandas_reads_the_folder_as_it_stands(store, made_up)
 
 
 def test_units_and_version_are_in_the_files(store, made_up):
-    store.record(STAGE, made_up(STAGE), "cpu")
-    schema = pq.read_schema(f"{store.folder}/pairs/{STAGE.point.key}.parquet")
+    record(store, STAGE, made_up(STAGE))
+    schema = pq.read_schema(f"{store.folder}/pairs/{measurement(STAGE).key}.parquet")
     assert schema.field("lmc").metadata[b"unit"] == b"error, in [-1, 1]"
     assert b"1" in schema.metadata.values()
-    for table in TABLES.values():
+    for table in table_schemas().values():
         assert all(b"description" in field.metadata for field in table)
 
 
 def test_recording_again_replaces(store, made_up):
-    store.record(STAGE, made_up(STAGE, error=0.5), "cpu")
-    store.record(STAGE, made_up(STAGE, error=0.25), "cpu")
+    record(store, STAGE, made_up(STAGE, error=0.5))
+    record(store, STAGE, made_up(STAGE, error=0.25))
     assert [row["test_error"] for row in store.rows("runs")] == [0.25] * 3
 
 
@@ -57,17 +59,16 @@ def test_a_write_that_dies_between_file_and_rename_leaves_no_result(store, made_
 
     monkeypatch.setattr(os, "replace", dies)
     with pytest.raises(KeyboardInterrupt):
-        store.record(STAGE, made_up(STAGE), "cpu")
+        record(store, STAGE, made_up(STAGE))
     monkeypatch.undo()
-    assert store.stored() == {}
-    assert len(store.rows("pairs")) == 3  # written before, and replaced when the point is computed again
-    store.record(STAGE, made_up(STAGE), "cpu")
+    assert store.stored(PointStage) == {}
+    record(store, STAGE, made_up(STAGE))
     assert len(store.rows("pairs")) == len(store.rows("runs")) == 3
 
 
 def test_two_writers_of_one_point_leave_one_whole_result(store, made_up):
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda error: store.record(STAGE, made_up(STAGE, error=error), "cpu"), [0.1, 0.2] * 50))
+        list(pool.map(lambda error: record(store, STAGE, made_up(STAGE, error=error)), [0.1, 0.2] * 50))
     errors = {row["test_error"] for row in store.rows("runs")}
     assert len(store.rows("runs")) == 3
     assert errors in ({0.1}, {0.2})
@@ -76,14 +77,14 @@ def test_two_writers_of_one_point_leave_one_whole_result(store, made_up):
 
 def test_a_failure_is_stored_and_replaced_by_a_result(store, made_up):
     store.record_failure(STAGE, "RuntimeError: no memory")
-    assert store.stored() == {}
+    assert store.stored(PointStage) == {}
     assert {(row["status"], row["message"]) for row in store.rows("runs")} == {("failed", "RuntimeError: no memory")}
-    store.record(STAGE, made_up(STAGE), "cpu")
+    record(store, STAGE, made_up(STAGE))
     assert {row["status"] for row in store.rows("runs")} == {"ok"}
 
 
 def test_a_failure_does_not_touch_siblings_that_are_stored(store, made_up):
-    store.record(STAGE, made_up(STAGE, error=0.3), "cpu")
+    record(store, STAGE, made_up(STAGE, error=0.3))
     store.record_failure(replace(STAGE, seeds=(1, 2, 3, 4)), "OSError: disk full")
     assert {row["retrain_seed"]: row["status"] for row in store.rows("runs")} == {
         1: "ok",
@@ -91,20 +92,22 @@ def test_a_failure_does_not_touch_siblings_that_are_stored(store, made_up):
         3: "ok",
         4: "failed",
     }
-    assert store.stored() == {STAGE.point.key: {1, 2, 3}}
+    assert store.stored(PointStage) == {STAGE.point.key: {1, 2, 3}}
 
 
 def test_dense_models_need_their_row_and_their_file(store):
     run = STAGE.point.dense
     row = {"dense": run.key, "status": "ok", "message": "", "seconds": 1.0}
     store.record(DenseStage(run, (3, 6)), {"dense": [row | {"epoch": 3}, row | {"epoch": 6}]}, "cpu")
-    assert store.dense_models() == set()
+    there = inventory_of(store)
+    assert there.missing(DenseStage(run, (3, 6))) == []
+    assert there.lacking(DenseStage(run, (3, 6))) == [3, 6]
     store.artifacts.write(f"dense/{run.key}/epoch-00003.pt", b"")
     store.artifacts.write(f"dense/{run.key}/epoch-00009.pt", b"")
-    assert store.dense_models() == {(run.key, 3)}
+    assert inventory_of(store).lacking(DenseStage(run, (3, 6, 9))) == [6, 9]
     store.record_failure(DenseStage(run, (3, 9)), "died")
     assert {row["epoch"]: row["status"] for row in store.rows("dense")} == {3: "ok", 6: "ok", 9: "failed"}
-    assert store.dense_models() == {(run.key, 3)}
+    assert inventory_of(store).missing(DenseStage(run, (3, 6, 9))) == [9]
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):
@@ -133,17 +136,17 @@ def test_a_folder_in_which_the_first_write_was_killed_is_still_empty(tmp_path):
 
 
 def test_an_old_or_foreign_table_is_refused(store, made_up):
-    store.record(STAGE, made_up(STAGE), "cpu")
+    record(store, STAGE, made_up(STAGE))
     file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
     with open(file, "rb") as good:
         whole = good.read()
     table = pq.read_table(file)
     pq.write_table(table.replace_schema_metadata({"three_regime_sweeps_schema": "0"}), file)
     with pytest.raises(UsageError, match=r"runs/.*schema version '0', but this version of the service reads '1'"):
-        store.stored()
+        store.stored(PointStage)
     pq.write_table(pa.table({"a": [1]}), file)
     with pytest.raises(UsageError, match="not a table of this service"):
-        store.stored()
+        store.stored(PointStage)
     for damage in (b"PAR1 no", b"", whole[:200] + bytes(200) + whole[400:]):
         with open(file, "wb") as broken:
             broken.write(damage)
@@ -152,8 +155,8 @@ def test_an_old_or_foreign_table_is_refused(store, made_up):
 
 
 def test_a_column_that_was_added_later_is_null_in_older_files(store, made_up):
-    store.record(STAGE, made_up(STAGE), "cpu")
-    store.record(OTHER, made_up(OTHER), "cpu")
+    record(store, STAGE, made_up(STAGE))
+    record(store, OTHER, made_up(OTHER))
     file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
     table = pq.read_table(file)
     pq.write_table(table.drop_columns(["device"]), file)
@@ -201,15 +204,18 @@ def test_added_siblings_that_are_damaged_are_said(store):
 
 def test_points_that_cannot_run_are_in_one_file_until_their_dense_model_is_trained_on(store, made_up):
     points = [stage for stage in SPEC.points() if stage.run == STAGE.run]
-    store.record(STAGE, made_up(STAGE), "cpu")
-    store.record_lost(points[:3], {STAGE.run.key: "dense training: no luck"})
-    store.record_lost(points[3:], {STAGE.run.key: "dense training: no luck"})
+    record(store, STAGE, made_up(STAGE))
+    dense = DenseStage(STAGE.run, (2, 20))
+    for some in (points[:3], points[3:]):
+        lost = [stage for point in some for stage in (point, measurement(point))]
+        store.record_lost([Lost(stage, dense, "dense training: no luck") for stage in lost])
+    assert len(store.folder.files("pairs")) == 1
     assert len(store.folder.files("runs")) == 2
     states = [(row["point"], row["status"]) for row in store.rows("runs")]
     assert sorted(states) == sorted(
         (stage.point.key, "ok" if stage == STAGE else "failed") for stage in points for _ in stage.seeds
     )
-    assert store.stored() == {STAGE.point.key: {1, 2, 3}}
+    assert store.stored(PointStage) == {STAGE.point.key: {1, 2, 3}}
     table = phase_table(points, store, SPEC.thresholds, SPEC.measurement)
     assert sorted(set(table["status"])) == ["failed", "ok"]
     assert (table["status"] == "failed").sum() == len(points) - 1

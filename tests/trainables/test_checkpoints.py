@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from points import carry_out
 
 from trainables.attempt import Machine, splits_of
-from trainables.execution import execute, finish
 from trainables.measuring.measurement import errors
 from trainables.models import build
-from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
 from trainables.storage.checkpoints import checkpoint_file, keep_checkpoint
 from trainables.storage.local_folder import LocalFolder
 from trainables.training.recipe import Recipe
@@ -95,11 +95,11 @@ def test_a_users_model_is_measured_pruned_and_retrained(tmp_path):
     name = keep_checkpoint(str(tmp_path / "mine.pt"), [model()], machine.folder)
     run = DenseRun("digits", 0.7, NAME, replace(RECIPE, epochs=0), 0, checkpoint=name)
     assert replace(run, checkpoint=None).key != run.key
-    (row,) = finish(execute(DenseStage(run, (0,)), machine))["dense"]
+    (row,) = finish(DenseStage(run, (0,)).execute(machine))["dense"]
     splits = splits_of(run, machine)
     stack = splits.stack(NAME, 1)
     stack.load([model(7).state_dict()])
     assert row["test_error"] == errors(stack, splits.test)[0]
-    point = Point(run, 0, 0.3, "magnitude-uniform", RECIPE, Measurement())
-    rows = finish(execute(PointStage(point, (1, 2), Label("checkpoint", 1, "density", 0.3)), machine))
+    point = Point(run, 0, 0.3, "magnitude-uniform", RECIPE)
+    rows = carry_out(PointStage(point, (1, 2), Label("checkpoint", 1, "density", 0.3)), machine)
     assert [row["status"] for row in rows["runs"]] == ["ok", "ok"]

@@ -4,23 +4,26 @@ from dataclasses import replace
 
 import pytest
 import torch
+from points import carry_out, measurement
 
-from trainables import attempt, execution
+from trainables import attempt
 from trainables.attempt import Machine
 from trainables.batches import TrainingBatches
 from trainables.data import load
-from trainables.execution import dense_file, discard, execute, finish, kept_siblings
-from trainables.measuring import measurement, siblings
+from trainables.measuring import measurement as measuring
 from trainables.models import build
 from trainables.stacks.stack import SerialStack
-from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
+from trainables.stages.dense import dense_file
+from trainables.stages.siblings import kept_siblings
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
+from trainables.training import training
 from trainables.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=6, batch_size=64, lr=0.05)
 DENSE = DenseRun("digits", 0.7, "preresnet8-w0.5", RECIPE, 1)
-POINT = Point(DENSE, 4, 0.2, "magnitude-uniform", RECIPE, Measurement())
+POINT = Point(DENSE, 4, 0.2, "magnitude-uniform", RECIPE)
 STAGE = PointStage(POINT, (1, 2, 3), Label("epochs", 4, "density", 0.2))
 TIMES = ("seconds",)
 
@@ -51,8 +54,8 @@ def machine(tmp_path):
 def finished(tmp_path_factory):
     """A dense run and a point that were never disturbed."""
     machine = Machine(LocalFolder(tmp_path_factory.mktemp("done")), torch.device("cpu"))
-    dense = finish(execute(DenseStage(DENSE, (2, 4, 6)), machine))["dense"]
-    return machine, dense, finish(execute(STAGE, machine))
+    dense = finish(DenseStage(DENSE, (2, 4, 6)).execute(machine))["dense"]
+    return machine, dense, carry_out(STAGE, machine)
 
 
 def test_one_dense_training_gives_every_temperature(finished):
@@ -64,7 +67,7 @@ def test_one_dense_training_gives_every_temperature(finished):
 
 
 def test_the_checkpoint_at_an_epoch_is_the_model_of_a_training_stopped_there(finished, machine):
-    finish(execute(DenseStage(DENSE, (4,)), machine))
+    finish(DenseStage(DENSE, (4,)).execute(machine))
     ours, theirs = (artifacts.load(m.folder, dense_file(DENSE, 4))["model"] for m in (machine, finished[0]))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
@@ -86,9 +89,9 @@ def test_rows_of_a_point(finished):
 
 def test_siblings_start_from_the_pruned_weights_not_the_initial_ones(finished, machine):
     """With a learning rate of nothing to speak of, the siblings are the pruned dense model."""
-    finish(execute(DenseStage(DENSE, (4,)), machine))
+    finish(DenseStage(DENSE, (4,)).execute(machine))
     frozen = replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, epochs=1, lr=1e-30)))
-    finish(execute(frozen, machine))
+    carry_out(frozen, machine)
     dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["model"]
     for sibling in kept_siblings(machine.folder, frozen.point.key).values():
         for name, mask in sibling["masks"].items():
@@ -100,17 +103,17 @@ def test_validation_and_test_error_are_means_over_the_last_five_epochs_and_test_
 ):
     measured = []
 
-    def counted(stack, split, errors=measurement.errors):
+    def counted(stack, split, errors=measuring.errors):
         values = errors(stack, split)
         measured.append((len(split), values))
         return values
 
-    for module in (execution, attempt, siblings):
+    for module in (measuring, attempt):
         monkeypatch.setattr(module, "errors", counted)
-    finish(execute(DenseStage(DENSE, (4,)), machine))
+    finish(DenseStage(DENSE, (4,)).execute(machine))
     assert [images for images, _ in measured] == [389, 908, 500]  # once, of the dense model that is kept
     measured.clear()
-    rows = finish(execute(STAGE, machine))["runs"]
+    rows = carry_out(STAGE, machine)["runs"]
     for name, size in (("validation_error", 908), ("test_error", 500)):
         values = [values for images, values in measured if images == size]
         assert len(values) == 5  # of six epochs
@@ -143,8 +146,8 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
 
     monkeypatch.setattr(attempt, "TrainingBatches", Recorded)
     monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)  # not those of other tests
-    finish(execute(DenseStage(DENSE, (1,)), machine))
-    finish(execute(replace(STAGE, point=replace(POINT, epoch=1, retrain=replace(RECIPE, epochs=1))), machine))
+    finish(DenseStage(DENSE, (1,)).execute(machine))
+    carry_out(replace(STAGE, point=replace(POINT, epoch=1, retrain=replace(RECIPE, epochs=1))), machine)
     data = load("digits", DENSE.validation_fraction)
     for images in used:
         assert torch.equal(images[:, 1:-1, 1:-1], torch.tensor(data.train.pixels))
@@ -154,14 +157,14 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
 def test_a_half_done_retraining_goes_on_in_another_kind_of_stack(finished, machine, monkeypatch):
     """Stopped on a GPU, where siblings may be grouped, and continued on a CPU, where large ones are not."""
     monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)
-    finish(execute(DenseStage(DENSE, (4,)), machine))
-    half = execute(STAGE, machine)
+    finish(DenseStage(DENSE, (4,)).execute(machine))
+    half = STAGE.execute(machine)
     for _ in range(3):
         next(half)
     half.close()
     assert machine.folder.names("training", ".pt")
     monkeypatch.setattr(attempt, "stack_kind", lambda *arguments: SerialStack)
-    again = execute(STAGE, machine)
+    again = STAGE.execute(machine)
     assert next(again).epochs == 4
     rows = finish(again)
     assert [row["status"] for row in rows["runs"]] == ["ok"] * 3
@@ -174,7 +177,7 @@ def test_a_half_done_retraining_goes_on_in_another_kind_of_stack(finished, machi
 
 def test_points_need_not_wait_for_colder_temperatures(machine):
     """What is kept of a dense model is told while its training goes on."""
-    told = [(progress.epochs, progress.rows) for progress in execute(DenseStage(DENSE, (2, 4, 6)), machine)]
+    told = [(progress.epochs, progress.rows) for progress in DenseStage(DENSE, (2, 4, 6)).execute(machine)]
     kept = [(epochs, rows["dense"][0]) for epochs, rows in told if rows]
     assert [(epochs, row["epoch"], row["status"]) for epochs, row in kept] == [(2, 2, "ok"), (4, 4, "ok")]
     assert [epochs for epochs, rows in told if not rows] == [1, 2, 3, 4, 5, 6]
@@ -214,25 +217,24 @@ def test_which_siblings_are_kept_once_they_are_measured(keep, left, finished, ma
     machine = replace(machine, keep=keep)
     shutil.copytree(finished[0].folder.path, machine.folder.path, dirs_exist_ok=True)
     before, rows = kept_siblings(machine.folder, POINT.key), finished[2]
-    discard(STAGE, rows, machine)
+    measurement(STAGE).discard(machine)
     after = kept_siblings(machine.folder, POINT.key)
     best = min(rows["runs"], key=lambda row: row["validation_error"])["retrain_seed"]
     assert list(after) == ([best] if left is None else left)
     for seed, sibling in after.items():
         assert all(torch.equal(before[seed]["model"][name], tensor) for name, tensor in sibling["model"].items())
-    more = finish(execute(replace(STAGE, seeds=(1, 2, 3, 7)), machine))  # retrains what is not there
+    more = carry_out(replace(STAGE, seeds=(1, 2, 3, 7)), machine)  # retrains what is not there
     assert [row["retrain_seed"] for row in more["runs"]] == [1, 2, 3, 7]
 
 
 def test_without_validation_images_the_best_is_that_of_the_lowest_training_error(machine):
-    artifacts.save(
-        machine.folder, f"siblings/{POINT.key}/1-2.pt", {"masks": {}, "siblings": [{"seed": 1}, {"seed": 2}]}
-    )
-    runs = [
-        {"retrain_seed": seed, "status": status, "validation_error": math.nan, "train_error": error}
-        for seed, status, error in [(1, "diverged", 0.0), (2, "ok", 0.3), (3, "ok", 0.4)]
+    siblings = [
+        {"seed": seed, "diverged": diverged, "validation_error": math.nan, "train_error": error}
+        for seed, diverged, error in [(1, 1, 0.0), (2, 0, 0.3), (3, 0, 0.4)]
     ]
-    discard(STAGE, {"runs": runs, "pairs": []}, replace(machine, keep="best"))
+    artifacts.save(machine.folder, f"siblings/{POINT.key}/1-2.pt", {"masks": {}, "siblings": siblings[:2]})
+    artifacts.save(machine.folder, f"siblings/{POINT.key}/3.pt", {"masks": {}, "siblings": siblings[2:]})
+    measurement(STAGE).discard(replace(machine, keep="best"))
     assert machine.folder.names(f"siblings/{POINT.key}", ".pt") == ["2"]
 
 
@@ -242,7 +244,7 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(machine, monkeypatch):
     clock, saved = [0.0], []
     monkeypatch.setattr(attempt.time, "perf_counter", lambda: clock[0])
 
-    class Slow(attempt.Training):
+    class Slow(training.Training):
         def run_epoch(self):
             clock[0] += 1.0
             super().run_epoch()
@@ -252,10 +254,10 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(machine, monkeypatch):
             clock[0] += 3.0
             saved.append(content["training"]["epoch"])
 
-    monkeypatch.setattr(execution, "Training", Slow)
+    monkeypatch.setattr(training, "Training", Slow)
     monkeypatch.setattr(attempt.artifacts, "save", save)
     run = replace(DENSE, validation_fraction=0.99, recipe=replace(RECIPE, epochs=200))
-    stopped = execute(DenseStage(run, (200,)), machine)
+    stopped = DenseStage(run, (200,)).execute(machine)
     for _ in range(150):
         next(stopped)
     assert saved == [1, 62, 123]
@@ -267,7 +269,7 @@ def test_the_dense_seed_decides_the_initial_weights_and_the_batches(machine):
     for seed in (1, 2):
         for recipe in (frozen, RECIPE):
             run = replace(DENSE, seed=seed, recipe=recipe)
-            finish(execute(DenseStage(run, (1,)), machine))
+            finish(DenseStage(run, (1,)).execute(machine))
             state = artifacts.load(machine.folder, dense_file(run, 1))["model"]
             states[seed, recipe is frozen] = state["conv.weight"]
     assert not torch.allclose(states[1, True], states[2, True])
@@ -277,9 +279,9 @@ def test_the_dense_seed_decides_the_initial_weights_and_the_batches(machine):
 
 
 def test_the_pruner_of_the_point_is_used(machine):
-    finish(execute(DenseStage(DENSE, (4,)), machine))
+    finish(DenseStage(DENSE, (4,)).execute(machine))
     everywhere = replace(POINT, pruner="magnitude-global", retrain=replace(RECIPE, epochs=1))
-    rows = finish(execute(replace(STAGE, point=everywhere), machine))["runs"]
+    rows = carry_out(replace(STAGE, point=everywhere), machine)["runs"]
     dense = artifacts.load(machine.folder, dense_file(DENSE, 4))["model"]
     names = rows[0]["density_by_layer"]
     size = torch.cat([dense[name].abs().flatten() for name in names])
@@ -299,19 +301,19 @@ def test_a_stage_that_was_stopped_goes_on_and_ends_with_the_same_rows(finished, 
     after = Machine(LocalFolder(tmp_path / "after"), torch.device("cpu"), seconds)
     alive = []  # a generator that is collected is closed
     for stage in (DenseStage(DENSE, (2, 4, 6)), STAGE):
-        stopped = execute(stage, before)
+        stopped = stage.execute(before)
         alive.append(stopped)
         for _ in range(epochs):
             step(stopped)
         if how == "closed":
             stopped.close()
         shutil.copytree(before.folder.path, after.folder.path, dirs_exist_ok=True)
-        again = execute(stage, after)
+        again = stage.execute(after)
         assert step(again).epochs == epochs + 1
         rows = finish(again)
         for table in rows:
             assert values(rows[table]) == values(finished[1] if table == "dense" else finished[2][table])
-        finish(execute(stage, before))
+        finish(stage.execute(before))
     assert after.folder.names("training", ".pt") == []
 
 
@@ -320,12 +322,12 @@ def test_dense_models_of_all_axes_go_on_exactly(recipe, machine, tmp_path):
     """SAM, whose momentum an often copied implementation loses, and a schedule of steps whose last epoch is a part."""
     stage = DenseStage(replace(DENSE, recipe=recipe), (recipe.epochs,))
     straight = Machine(LocalFolder(tmp_path / "straight"), torch.device("cpu"))
-    expected = finish(execute(stage, straight))["dense"]
-    stopped = execute(stage, machine)
+    expected = finish(stage.execute(straight))["dense"]
+    stopped = stage.execute(machine)
     next(stopped)
     next(stopped)
     stopped.close()
-    again = execute(stage, machine)
+    again = stage.execute(machine)
     assert next(again).epochs == 3
     assert values(finish(again)["dense"]) == values(expected)
     ours, theirs = (artifacts.load(m.folder, dense_file(stage.run, recipe.epochs)) for m in (machine, straight))
@@ -333,8 +335,8 @@ def test_dense_models_of_all_axes_go_on_exactly(recipe, machine, tmp_path):
 
 
 def test_a_colder_temperature_goes_on_from_the_coldest_that_is_kept(finished, machine):
-    finish(execute(DenseStage(DENSE, (2, 4)), machine))
-    colder = execute(DenseStage(DENSE, (6,)), machine)
+    finish(DenseStage(DENSE, (2, 4)).execute(machine))
+    colder = DenseStage(DENSE, (6,)).execute(machine)
     assert next(colder).epochs == 5
     assert values(finish(colder)["dense"])[-1] == values(finished[1])[-1]
 
@@ -352,7 +354,7 @@ def test_a_sweep_is_extended_from_a_kept_model_in_another_layout(saved, here, ma
         folder = replace(machine, folder=machine.folder.subfolder(str(len(losses))))
         for layout, epochs in zip(layouts, [(1, 2), (3,)], strict=True):
             monkeypatch.setattr(attempt, "layout_of", lambda *arguments, layout=layout: layout)
-            rows = finish(execute(DenseStage(DENSE, epochs), folder))["dense"]
+            rows = finish(DenseStage(DENSE, epochs).execute(folder))["dense"]
         losses.append(rows[-1]["losses"])
     assert losses[1][:2] == losses[0][:2]
     assert losses[1] == pytest.approx(losses[0], rel=2e-4)
@@ -360,8 +362,7 @@ def test_a_sweep_is_extended_from_a_kept_model_in_another_layout(saved, here, ma
 
 def test_more_siblings_are_added_without_training_the_others_again(finished):
     machine, _, before = finished
-    more = execute(replace(STAGE, seeds=(1, 2, 3, 7)), machine)
-    rows = finish(more)
+    rows = carry_out(replace(STAGE, seeds=(1, 2, 3, 7)), machine)
     assert values(rows["runs"][:3]) == values(before["runs"])
     assert [row["retrain_seed"] for row in rows["runs"]] == [1, 2, 3, 7]
     assert len(rows["pairs"]) == 6
@@ -371,17 +372,17 @@ def test_more_siblings_are_added_without_training_the_others_again(finished):
 
 def test_a_dense_training_that_diverges_is_a_result_and_so_are_its_points(machine):
     run = replace(DENSE, recipe=replace(RECIPE, lr=1e30))
-    rows = finish(execute(DenseStage(run, (2, 4)), machine))["dense"]
+    rows = finish(DenseStage(run, (2, 4)).execute(machine))["dense"]
     assert [row["status"] for row in rows] == ["diverged", "diverged"]
     assert "epoch 1 of dense training" in rows[0]["message"]
-    point = finish(execute(replace(STAGE, point=replace(POINT, dense=run)), machine))
+    point = carry_out(replace(STAGE, point=replace(POINT, dense=run)), machine)
     assert {row["status"] for table in point.values() for row in table} == {"diverged"}
     assert len(point["runs"]) == len(point["pairs"]) == 3
 
 
 def test_a_retraining_that_diverges_is_a_result(machine):
-    finish(execute(DenseStage(DENSE, (4,)), machine))
-    rows = finish(execute(replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, lr=1e30))), machine))
+    finish(DenseStage(DENSE, (4,)).execute(machine))
+    rows = carry_out(replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, lr=1e30))), machine)
     assert {row["status"] for table in rows.values() for row in table} == {"diverged"}
     assert all(math.isnan(row["test_error"]) for row in rows["runs"])
     assert all(math.isnan(row["lmc"]) and row["path_errors"] == [] for row in rows["pairs"])
@@ -389,4 +390,4 @@ def test_a_retraining_that_diverges_is_a_result(machine):
 
 def test_a_point_without_its_dense_model_says_so(machine):
     with pytest.raises(artifacts.ArtifactError, match="dense model of seed 1 after epoch 4"):
-        finish(execute(STAGE, machine))
+        carry_out(STAGE, machine)

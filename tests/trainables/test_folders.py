@@ -65,7 +65,7 @@ def test_another_content_is_another_state(folder):
 def test_no_name_leads_out_of_the_folder(folder):
     folder.write("a", b"")
     for name in ("../x", "b/../../x", "/etc/passwd", "a\0b"):
-        for call in (folder.read, folder.delete, folder.files, folder.at, folder.below):
+        for call in (folder.read, folder.delete, folder.files, folder.at, folder.subfolder):
             with pytest.raises(ValueError, match="is not a name inside a folder"):
                 call(name)
         with pytest.raises(ValueError, match="is not a name inside a folder"):

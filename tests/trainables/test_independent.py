@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from points import carry_out
 
 from trainables.attempt import Machine
 from trainables.data import ARRAYS, CACHE, load, pin
-from trainables.execution import execute, finish, kept_siblings
 from trainables.models import build
-from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
+from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
+from trainables.stages.siblings import kept_siblings
 from trainables.storage.local_folder import LocalFolder
 from trainables.training.recipe import Recipe
 
@@ -39,10 +40,10 @@ def cifar(folder):
 @pytest.mark.parametrize("source", [digits, cifar])
 def test_errors_connectivity_and_similarity(source, tmp_path):
     dense = source(tmp_path)
-    point = Point(dense, 4, 0.05, "magnitude-uniform", replace(RECIPE, epochs=1), Measurement())
+    point = Point(dense, 4, 0.05, "magnitude-uniform", replace(RECIPE, epochs=1))
     machine = Machine(LocalFolder(tmp_path), torch.device("cpu"))
-    finish(execute(DenseStage(dense, (4,)), machine))
-    rows = finish(execute(PointStage(point, (1, 2, 3), LABEL), machine))
+    finish(DenseStage(dense, (4,)).execute(machine))
+    rows = carry_out(PointStage(point, (1, 2, 3), LABEL), machine)
     models = {seed: sibling["model"] for seed, sibling in kept_siblings(machine.folder, point.key).items()}
 
     data, everything = load(dense.data, dense.validation_fraction), load(dense.data, 0.0).train.pixels

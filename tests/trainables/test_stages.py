@@ -3,18 +3,23 @@ from dataclasses import replace
 import pytest
 
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseRun, Measurement, Point
+from trainables.stages import DenseRun, Point
 from trainables.training.recipe import Recipe
 
 DENSE = DenseRun("digits", 0.1, "preresnet20", Recipe(), 1)
-POINT = Point(DENSE, 160, 0.05, "magnitude-uniform", Recipe(), Measurement())
+POINT = Point(DENSE, 160, 0.05, "magnitude-uniform", Recipe())
 
 
 def test_keys_are_frozen():
     """Results on people's disks are found by these; a new field must leave them as they are."""
     assert DENSE.key == "d0408d055f0046fbb4c4"
-    assert POINT.key == "3e31543e5a08d14c5ec6"
-    assert PRESETS["digits"].points()[0].point.key == "54ed7ea5b1e455cb8736"
+    assert POINT.key == "0478ba7704c86d7fb526"
+    assert PRESETS["digits"].points()[0].point.key == "2b45342b78a65d9446e6"
+
+
+def test_the_key_of_a_measurement_is_frozen_too():
+    assert settings_key(Measurement()) == "c86489ee806709f8f10c"
+    assert settings_key(Measurement(path_points=21)) != settings_key(Measurement())
 
 
 def test_a_file_is_known_by_its_content_not_its_place():
@@ -42,7 +47,6 @@ def test_a_file_is_known_by_its_content_not_its_place():
         {"density": 0.06},
         {"pruner": "magnitude-global"},
         {"retrain": Recipe(weight_decay=5e-4)},
-        {"measurement": Measurement(batch_norm_batch_size=128)},
     ],
 )
 def test_everything_that_decides_a_result_changes_the_key(change):

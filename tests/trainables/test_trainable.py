@@ -113,10 +113,10 @@ def test_without_the_drivers_storage_nothing_is_begun(answer, fault, said, trial
     ],
 )
 def test_one_place_says_whose_fault_an_error_is(error, outcome, trial, store, monkeypatch):
-    def broken(stage, machine):
+    def broken(run, machine):
         raise error
 
-    monkeypatch.setattr(trainable, "prepare", broken)
+    monkeypatch.setattr(trainable, "splits_of", broken)
     told = results(trial())
     assert told[0]["outcome"] == outcome
     assert told[0]["done"] == (outcome == "stage")  # after the others the worker pauses
@@ -154,10 +154,10 @@ def test_on_a_node_that_is_left_out_nothing_is_begun_and_the_worker_waits_for_th
 
 
 def test_a_broken_gpu_ends_the_process_after_its_pause(trial, monkeypatch):
-    def broken(stage, machine):
+    def broken(run, machine):
         raise torch.AcceleratorError("device-side assert triggered")
 
-    monkeypatch.setattr(trainable, "prepare", broken)
+    monkeypatch.setattr(trainable, "splits_of", broken)
     worker = trial(report_seconds=1.0)
     assert [worker.train()["outcome"] for _ in range(2)] == ["begun", "machine"]
     with pytest.raises(torch.AcceleratorError):

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
+from trainables.stages.siblings import Sibling, diverged_message, kept_siblings, sibling_file
 from trainables.stages.stage import Execution, Keep, Label, Row, Stage, configuration_key
 from trainables.training.recipe import Recipe
 
@@ -16,15 +17,10 @@ if TYPE_CHECKING:
 
     from trainables.attempt import Machine, Progress, Splits
     from trainables.cost import StageCosts
-    from trainables.storage.folder import Folder
     from trainables.training.training import Training
 
 TEST_EPOCHS = 5
 """Test and validation error are means over the last epochs of retraining (Zhou et al. 2023, section 4.1)."""
-
-Sibling = dict[str, Any]
-"""What is kept of a sibling: seed, seeds of its stack, model, masks, epoch of divergence or 0, losses, errors and
-seconds."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,7 @@ class PointStage(Stage):
         point = self.point
         splits = splits_of(point.dense, machine)
         training, masks = retraining(point, seeds, dense, splits)
-        attempt = Attempt(training, splits, machine, f"training/{point.key}-{_joined(seeds)}.pt")
+        attempt = Attempt(training, splits, machine, f"training/{point.key}-{'-'.join(map(str, seeds))}.pt")
         yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
         train_errors = errors(training.stack, splits.train)
         siblings = [
@@ -169,7 +165,7 @@ class PointStage(Stage):
             for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
         ]
         content = {"masks": pack_masks(masks), "siblings": siblings}
-        artifacts.save(machine.folder, _sibling_file(point.key, seeds), content)
+        artifacts.save(machine.folder, sibling_file(point.key, seeds), content)
         attempt.finished()
 
     def _sibling_row(self, sibling: Sibling) -> Row:
@@ -234,68 +230,6 @@ def retraining(
     plain.load_state_dict(dense)
     masks = magnitude_masks(prunable_weights(plain), point.density, point.pruner)
     return Training(stack, point.retrain, splits.batches, [("retrain", seed) for seed in seeds], masks), masks
-
-
-def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
-    """All siblings of a point that are kept, by retrain seed."""
-    from trainables.pruning.kept import unpack_masks, unpack_weights
-    from trainables.storage import artifacts
-
-    found: dict[int, Sibling] = {}
-    for name in folder.names(_sibling_folder(key), ".pt"):
-        content = artifacts.load(folder, f"{_sibling_folder(key)}/{name}.pt")
-        if content is not None:
-            masks = unpack_masks(content["masks"])
-            for sibling in content["siblings"]:
-                model = unpack_weights(sibling["model"], masks)
-                found[sibling["seed"]] = sibling | {"model": model, "masks": masks}
-    return found
-
-
-def keep_only_best(folder: "Folder", key: str) -> None:
-    """Remove the siblings of a point but that of the lowest validation error; without held-out images training error.
-
-    Of those that diverged none is kept.
-    """
-    from trainables.storage import artifacts
-
-    files = [f"{_sibling_folder(key)}/{name}.pt" for name in folder.names(_sibling_folder(key), ".pt")]
-    contents = {file: artifacts.needed(folder, file, file) for file in files}
-    known = [each for content in contents.values() for each in content["siblings"] if not each["diverged"]]
-    by = "train_error" if any(math.isnan(each["validation_error"]) for each in known) else "validation_error"
-    best = [min(known, key=lambda each: each[by])["seed"]] if known else []
-    for file, content in contents.items():
-        if best and file == _sibling_file(key, best):
-            continue
-        if only := [sibling for sibling in content["siblings"] if sibling["seed"] in best]:
-            artifacts.save(folder, _sibling_file(key, best), content | {"siblings": only})
-        folder.delete(file)
-
-
-def discard_siblings(folder: "Folder", key: str) -> None:
-    """Remove all siblings of a point."""
-    for name in folder.names(_sibling_folder(key), ".pt"):
-        folder.delete(f"{_sibling_folder(key)}/{name}.pt")
-
-
-def diverged_message(*siblings: Mapping[str, Any]) -> str:
-    """Why these siblings have no results; empty if all have."""
-    for sibling in siblings:
-        if sibling["diverged"]:
-            return NOT_FINITE.format(sibling["diverged"], f"retraining with seed {sibling['seed']}")
-    return ""
-
-
-def _sibling_folder(key: str) -> str:
-    return f"siblings/{key}"
-
-
-def _sibling_file(key: str, seeds: Sequence[int]) -> str:
-    return f"{_sibling_folder(key)}/{_joined(seeds)}.pt"
-
-
-def _joined(seeds: Sequence[int]) -> str:
-    return "-".join(map(str, seeds))
 
 
 def _mean(values: Sequence[float]) -> float:

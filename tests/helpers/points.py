@@ -1,0 +1,42 @@
+"""What several files of tests do with points: carry them out, make up their results, and say what is there."""
+
+from sweeps.results.inventory import Inventory
+from trainables.stages import Measurement, finish
+from trainables.stages.measurement import measurements
+
+
+def measurement(point, settings=None):
+    """What is measured of the siblings of a point."""
+    (stage,) = (stage for stage in measurements([point], settings or Measurement()) if stage.completes_point)
+    return stage
+
+
+def carry_out(point, machine, settings=None):
+    """Rows of a point, retrained and measured, as one worker after the other would."""
+    runs = finish(point.execute(machine))
+    return runs | finish(measurement(point, settings).execute(machine))
+
+
+def record(store, point, rows):
+    """Store rows of siblings and of their pairs."""
+    store.record(point, {"runs": rows["runs"]}, "cpu")
+    store.record(measurement(point), {"pairs": rows["pairs"]}, "cpu")
+
+
+def inventory(points=(), dense=()):
+    """Where these points have all results, siblings included, and these dense models, given as key and epoch, are."""
+    stages = [stage for point in points for stage in (point, measurement(point))]
+    have = {}
+    for kind, key, parts in [
+        *((stage.kind, stage.key, stage.parts) for stage in stages),
+        *(("dense", key, [epoch]) for key, epoch in dense),
+    ]:
+        have.setdefault(kind, {}).setdefault(key, set()).update(parts)
+    return Inventory(lambda kind: have.get(kind, {}), lambda kind: have.get(kind, {}))
+
+
+def grid_plan(points, there=None, **options):
+    """A plan of a grid of which nothing is there, or this."""
+    from sweeps.plans.grid_plan import GridPlan
+
+    return GridPlan(points, Measurement(), there or inventory(), **options)

@@ -1,0 +1,73 @@
+"""What is kept of the siblings of a point: one file for each stack that was retrained. Imports torch when it reads."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainables.stages.dense import NOT_FINITE
+
+if TYPE_CHECKING:
+    from trainables.storage.folder import Folder
+
+Sibling = dict[str, Any]
+"""What is kept of a sibling: seed, seeds of its stack, model, masks, epoch of divergence or 0, losses, errors and
+seconds."""
+
+
+def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
+    """All siblings of a point that are kept, by retrain seed."""
+    from trainables.pruning.kept import unpack_masks, unpack_weights
+    from trainables.storage import artifacts
+
+    found: dict[int, Sibling] = {}
+    for name in folder.names(_sibling_folder(key), ".pt"):
+        content = artifacts.load(folder, f"{_sibling_folder(key)}/{name}.pt")
+        if content is not None:
+            masks = unpack_masks(content["masks"])
+            for sibling in content["siblings"]:
+                model = unpack_weights(sibling["model"], masks)
+                found[sibling["seed"]] = sibling | {"model": model, "masks": masks}
+    return found
+
+
+def keep_only_best(folder: "Folder", key: str) -> None:
+    """Remove the siblings of a point but that of the lowest validation error; without held-out images training error.
+
+    Of those that diverged none is kept.
+    """
+    from trainables.storage import artifacts
+
+    files = [f"{_sibling_folder(key)}/{name}.pt" for name in folder.names(_sibling_folder(key), ".pt")]
+    contents = {file: artifacts.needed(folder, file, file) for file in files}
+    known = [each for content in contents.values() for each in content["siblings"] if not each["diverged"]]
+    by = "train_error" if any(math.isnan(each["validation_error"]) for each in known) else "validation_error"
+    best = [min(known, key=lambda each: each[by])["seed"]] if known else []
+    for file, content in contents.items():
+        if best and file == sibling_file(key, best):
+            continue
+        if only := [sibling for sibling in content["siblings"] if sibling["seed"] in best]:
+            artifacts.save(folder, sibling_file(key, best), content | {"siblings": only})
+        folder.delete(file)
+
+
+def discard_siblings(folder: "Folder", key: str) -> None:
+    """Remove all siblings of a point."""
+    for name in folder.names(_sibling_folder(key), ".pt"):
+        folder.delete(f"{_sibling_folder(key)}/{name}.pt")
+
+
+def diverged_message(*siblings: Mapping[str, Any]) -> str:
+    """Why these siblings have no results; empty if all have."""
+    for sibling in siblings:
+        if sibling["diverged"]:
+            return NOT_FINITE.format(sibling["diverged"], f"retraining with seed {sibling['seed']}")
+    return ""
+
+
+def _sibling_folder(key: str) -> str:
+    return f"siblings/{key}"
+
+
+def sibling_file(key: str, seeds: Sequence[int]) -> str:
+    """Path of the file that holds the siblings of these seeds."""
+    return f"{_sibling_folder(key)}/{'-'.join(map(str, seeds))}.pt"
