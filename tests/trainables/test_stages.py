@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseRun, Point
+from trainables.stages import DenseRun, Measurement, Point
+from trainables.stages.measurement import settings_key
 from trainables.training.recipe import Recipe
 
 DENSE = DenseRun("digits", 0.1, "preresnet20", Recipe(), 1)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from trainables.measuring.metric import Of
 from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
-from trainables.stages.point import PointStage, discard_siblings, diverged_message, keep_only_best, kept_siblings
+from trainables.stages.point import PointStage
+from trainables.stages.siblings import discard_siblings, diverged_message, keep_only_best, kept_siblings
 from trainables.stages.stage import Keep, Label, Row, Stage, configuration_key
 from trainables.storage.artifacts import ArtifactError
 
