@@ -15,7 +15,7 @@ from trainables.data import DataSet, Images, outline, training_images
 from trainables.execution import TEST_EPOCHS
 from trainables.measuring.measurement import errors
 from trainables.models import build
-from trainables.pruning.magnitude import prunable_weights
+from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.memory import LARGEST_BATCH
 from trainables.stages import DenseRun, DenseStage, Keep, PointStage, Stage
 from trainables.training.recipe import Recipe

@@ -1,16 +1,18 @@
 """Carrying out a stage: train, prune, retrain, measure. Resumable at every point, and without Ray."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from trainables.attempt import Attempt, Machine, Progress, Splits, splits_of
+from trainables.attempt import Attempt, Machine, Progress, splits_of
 from trainables.measuring.measurement import errors
 from trainables.measuring.siblings import NOT_FINITE, Execution, Sibling, diverged_point, measure
-from trainables.pruning.kept import pack_masks, pack_weights, unpack_masks, unpack_weights
-from trainables.pruning.magnitude import magnitude_masks, prunable_weights
+from trainables.pruning import prune
+from trainables.pruning.packing import pack_masks, pack_weights, unpack_masks, unpack_weights
+from trainables.pruning_context import PointContext
 from trainables.stages import DenseRun, DenseStage, Point, PointStage, Rows, Stage, dense_epoch, dense_name
 from trainables.storage import artifacts
 from trainables.storage.checkpoints import checkpoint_file
@@ -170,7 +172,7 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
     """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
     point = stage.point
     splits = splits_of(point.dense, machine)
-    training, masks = retraining(point, seeds, dense, splits)
+    training, masks = retraining(point, seeds, dense, machine)
     attempt = Attempt(training, splits, machine, f"training/{point.key}-{'-'.join(map(str, seeds))}.pt")
     yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
     siblings = [
@@ -192,15 +194,19 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
 
 
 def retraining(
-    point: Point, seeds: Sequence[int], dense: dict[str, Any], splits: Splits
-) -> tuple[Training, dict[str, torch.Tensor]]:
+    point: Point, seeds: Sequence[int], dense: Mapping[str, Tensor], machine: Machine
+) -> tuple[Training, Mapping[str, Tensor]]:
     """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
+
+    def state_at(epoch: int) -> Mapping[str, Tensor]:
+        return dense if epoch == point.epoch else _dense(point.dense, epoch, machine.folder)["model"]
+
+    pruned = prune(point.pruner, PointContext(point, machine, state_at))
+    splits = splits_of(point.dense, machine)
     stack = splits.stack(point.dense.model, len(seeds))
-    stack.load([dense] * len(seeds))
-    plain = splits.model(point.dense.model)
-    plain.load_state_dict(dense)
-    masks = magnitude_masks(prunable_weights(plain), point.density, point.pruner)
-    return Training(stack, point.retrain, splits.batches, [("retrain", seed) for seed in seeds], masks), masks
+    stack.load([pruned.state] * len(seeds))
+    seeded = [("retrain", seed) for seed in seeds]
+    return Training(stack, point.retrain, splits.batches, seeded, pruned.masks), pruned.masks
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,8 +9,6 @@ from typing import Any, Literal
 from trainables.data import content_name
 from trainables.training.recipe import Recipe
 
-Pruner = Literal["magnitude-uniform", "magnitude-global"]
-
 Keep = Literal["siblings", "best", "nothing"]
 """Which of a point's retrained models are kept once they are measured: all, that of the lowest error, none."""
 
@@ -74,7 +72,7 @@ class Point:
         dense: The training the dense model comes from.
         epoch: Its epochs done when the model is taken.
         density: Fraction of the prunable weights to keep, in (0, 1].
-        pruner: Rule that chooses them.
+        pruner: Name of the rule that chooses them (:data:`trainables.pruning.RULES`).
         retrain: How the pruned model is retrained.
         measurement: How its siblings are compared.
     """
@@ -82,7 +80,7 @@ class Point:
     dense: DenseRun
     epoch: int
     density: float
-    pruner: Pruner
+    pruner: str
     retrain: Recipe
     measurement: Measurement
 

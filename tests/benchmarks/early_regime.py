@@ -39,7 +39,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     splits = splits_of(point.dense, machine)
     dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     assert dense is not None
-    training, _ = retraining(point, stage.seeds, dense["model"], splits)
+    training, _ = retraining(point, stage.seeds, dense["model"], machine)
     path = PathStacks(lambda models: splits.stack(point.dense.model, models), point.measurement.path_points)
     pairs = list(combinations(range(len(stage.seeds)), 2))
     rows: list[dict[str, object]] = []

@@ -51,7 +51,7 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
     for stage in stages:
         dense = artifacts.load(machine.folder, dense_file(stage.point.dense, stage.point.epoch))
         assert dense is not None
-        trainings.append(retraining(stage.point, stage.seeds, dense["model"], splits)[0])
+        trainings.append(retraining(stage.point, stage.seeds, dense["model"], machine)[0])
     epochs = stages[0].point.retrain.epochs
     last = []
     for epoch in range(1, epochs + 1):
