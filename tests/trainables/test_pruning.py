@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from metrics.sparsity import density
+from sweeps import grid
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from trainables.attempt import Machine, splits_of
@@ -185,13 +186,15 @@ def keep_first(weights, density):
     return {name: mask.view_as(weights[name]) for name, mask in masks.items()}
 
 
-def test_a_rule_is_one_function_and_one_line(machine, add):
+def test_a_rule_is_one_function_and_one_line(machine, add, tmp_path, capsys):
     spec = replace(PRESETS["smoke"], pruner="first")
     with pytest.raises(UsageError, match=r"--pruner first: it is one of magnitude-uniform, .*, random"):
         spec.check()
     add("first", keep_first, WeightsRule)
     spec.check()
     assert {stage.point.pruner for stage in spec.points()} == {"first"}
+    assert grid.main(["--preset", "smoke", "--pruner", "first", "--out", str(tmp_path / "new"), "--dry-run"]) == 0
+    assert "points: 4 wanted, 0 stored, 4 to do" in capsys.readouterr().out
     point = replace(POINT, pruner="first")
     assert point.key != POINT.key
     model, masks = siblings(machine, point)

@@ -1,18 +1,19 @@
 """Pruning rules, by the names people write: which weights of a dense model its siblings keep. Imports no torch.
 
 A rule is a function in a file of this folder and a line of :data:`RULES`, from which help, checks and errors take its
-name. It is called again after a resume, and for siblings that are added later, perhaps on another machine: what it
-decides may depend on what it is given alone. (Gradients round otherwise on another machine: with the first rule that
-takes them, masks have to be kept in a file once they are made.)
+name. It is called again after a resume, and for siblings that are added later, perhaps on another machine, so what it
+decides may depend on nothing but what it is given.
 
-Rules to come, and their places:
+What the first rule of its kind will have to bring along:
 
-- One that trains in rounds of its own is a stage (``trainables/stages.py``), which keeps what it pruned for a density
-  as a dense training keeps its models. Its line is of another kind of :class:`Rule`, whose ``prune`` takes what the
-  stage kept, and which says so to whoever asks what a point needs.
-- One that takes another epoch of the dense training has it from :meth:`PruningContext.model_at` if it is kept, as it is
-  where it is one of the sweep's temperatures. That points need it, too, is for its kind of :class:`Rule` to say.
-- Models that come out smaller, and masks that change while siblings train: see :class:`Pruned`.
+- Gradients round differently on another machine. A point whose rule takes them has to keep its masks in a file.
+- Another epoch of the dense training is there if it is kept, as it is where it is a temperature of the sweep. That
+  points need it is for the rule's line to say, in a field of :class:`Rule`.
+- A rule that trains in rounds of its own is a stage (``trainables/stages.py``), which keeps pruned models of several
+  densities as a dense training keeps those of several epochs. Its line is of another kind of :class:`Rule`, which says
+  that points need this stage, and whose ``prune`` takes what it kept.
+- Models that come out smaller, and masks that change while siblings train, are fields of
+  :class:`~trainables.pruning.context.Pruned`.
 """
 
 from collections.abc import Callable
@@ -67,8 +68,8 @@ class WeightsRule(Rule):
 
 RULES: dict[str, Rule] = {
     "magnitude-uniform": WeightsRule("trainables.pruning.magnitude:uniform", "the largest weights of every layer"),
-    "magnitude-global": WeightsRule("trainables.pruning.magnitude:everywhere", "the largest weights of all layers"),
-    "random": Rule("trainables.pruning.random:random", "weights of every layer drawn at random, by the dense seed"),
+    "magnitude-global": WeightsRule("trainables.pruning.magnitude:everywhere", "the largest of all layers together"),
+    "random": Rule("trainables.pruning.random:random", "as many weights of every layer, drawn at random"),
 }
 """Pruning rules by name."""
 
