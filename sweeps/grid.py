@@ -63,9 +63,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _to_do(points: Sequence[PointStage], plan: GridPlan, inventory: Inventory) -> list[str]:
     """Lines that say what is wanted, stored and to do."""
-    models = {
-        (need.id, part): need.with_parts([part]) for stage in points for need in stage.needs for part in need.parts
-    }
+    needs = [need for stage in points for need in stage.needs]
+    models = {(need.id, part): need.with_parts([part]) for need in needs for part in need.parts}
     there = sum(not inventory.lacking(model) for model in models.values())
     to_do = sum(len(stage.parts) for stage in plan.dense)
     trainings = f" in {len(plan.dense)} trainings" if to_do else ""

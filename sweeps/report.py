@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -11,6 +11,8 @@ from sweeps.results.phase import phase_table
 from sweeps.results.recorded import open_recorded
 from sweeps.results.store import Store
 from sweeps.results.user_table import table_content, table_kind
+from sweeps.spec.axes import TEMPERATURES
+from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import check_thresholds
@@ -46,7 +48,7 @@ class Report:
     tensorboard: str | None = None
     """Of a folder: folder for TensorBoard's event files, the training loss of every model over its epochs."""
 
-    temperature: Literal["epochs", "batch_size", "rho", "lr"] | None = None
+    temperature: Annotated[str, one_of("--temperature", TEMPERATURES)] | None = None
     """Of a file: what its temperature is; if not given what the file itself says, or epochs."""
 
     storage_endpoint: str | None = None

@@ -13,7 +13,7 @@ from trainables.batches import Split
 from trainables.data import DataSet, Images, outline, training_images
 from trainables.measuring.measurement import errors
 from trainables.models import build
-from trainables.pruning.magnitude import prunable_weights
+from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.memory import LARGEST_BATCH
 from trainables.stages.dense import DenseRun
 from trainables.training.recipe import Recipe

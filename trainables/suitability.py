@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from trainables.data import Outline
 from trainables.models import build
-from trainables.pruning.magnitude import prunable_weights
+from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.choice import layout_of
 from trainables.stacks.stack import GroupedStack
 

@@ -12,7 +12,6 @@ from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store, lost_part
-from sweeps.spec.errors import UsageError
 from trainables.stages import Measurement, PointStage
 from trainables.stages.dense import DenseStage, dense_part
 from trainables.stages.measurement import settings_key
@@ -57,7 +56,9 @@ def phase_table(
     pairs = pairs[pairs["point"].isin(runs["point"])]
     table = stages.drop_duplicates("cell").set_index("cell").sort_index()
     wanted = siblings.groupby(["cell", "point"]).size()
-    table["status"] = _statuses(runs, pairs, wanted.groupby("cell").sum(), (wanted * (wanted - 1) // 2).groupby("cell").sum())
+    table["status"] = _statuses(
+        runs, pairs, wanted.groupby("cell").sum(), (wanted * (wanted - 1) // 2).groupby("cell").sum()
+    )
     seconds = pd.concat([rows.set_index("cell")["seconds"] for rows in (runs, pairs)])
     table["seconds"] = seconds.groupby("cell").sum().reindex(table.index, fill_value=0)
     table["n_diverged"] = _counts(runs[runs["status"] == "diverged"], len(table))

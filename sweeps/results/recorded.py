@@ -41,7 +41,9 @@ class Recorded:
         """Phase table of all of it."""
         if self.store is None:
             return phase_of(self.rows, self.spec.temperature, thresholds)
-        return phase_table(self.store.with_added_siblings(self.spec.points()), self.store, thresholds, self.spec.measurement)
+        return phase_table(
+            self.store.with_added_siblings(self.spec.points()), self.store, thresholds, self.spec.measurement
+        )
 
     @property
     def title(self) -> str:

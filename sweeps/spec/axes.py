@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from sweeps.spec.choices import described, one_of
 from trainables.models import with_width
 from trainables.training.recipe import Recipe
 
@@ -14,6 +16,7 @@ class TemperatureAxis:
 
     Attributes:
         hot_is_low: Whether small values are the hot ones.
+        what: What it is, for a person.
         rule: Which values it takes, for a person; a format of ``recipe`` and ``images``.
         allowed: Whether a value is one of them, given the dense recipe and the number of training images.
         dense: Recipe of the dense training for a value, and the epochs after which its model is taken; given the
@@ -22,10 +25,14 @@ class TemperatureAxis:
     """
 
     hot_is_low: bool
+    what: str
     rule: str
     allowed: Callable[[float, Recipe, int], bool]
     dense: Callable[[Recipe, float, int], tuple[Recipe, int]]
     retrain: Callable[[Recipe, int], Recipe] = lambda recipe, images: recipe
+
+    def __str__(self) -> str:
+        return f"{self.what} ({'small' if self.hot_is_low else 'large'} is hot)"
 
 
 def _steps(recipe: Recipe, images: int) -> int:
@@ -44,6 +51,7 @@ TEMPERATURES = {
     # One training passes through all temperatures (Zhou et al. 2023, section 4.1).
     "epochs": TemperatureAxis(
         hot_is_low=True,
+        what="of the training",
         rule="on the epochs axis a temperature is a whole number from 1 to the {recipe.epochs} --epochs",
         allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= recipe.epochs,
         dense=lambda recipe, value, images: (recipe, int(value)),
@@ -51,6 +59,7 @@ TEMPERATURES = {
     # Fixed learning rate and number of steps, decay after fixed steps, last partial batch dropped (ibid., appendix A).
     "batch_size": TemperatureAxis(
         hot_is_low=True,
+        what="in as many steps for each",
         rule="on the batch_size axis a temperature is a whole number from 1 to the {images} training images",
         allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= images,
         dense=_with_batch_size,
@@ -59,6 +68,7 @@ TEMPERATURES = {
     # SAM for the dense model only, retraining with SGD (ibid., section 5.3).
     "rho": TemperatureAxis(
         hot_is_low=False,
+        what="radius of SAM",
         rule="on the rho axis a temperature is 0 (plain SGD) or more",
         allowed=lambda value, recipe, images: 0 <= value < math.inf,
         dense=lambda recipe, value, images: (replace(recipe, rho=float(value)), recipe.epochs),
@@ -66,6 +76,7 @@ TEMPERATURES = {
     # The dense model's alone; retraining keeps the sweep's.
     "lr": TemperatureAxis(
         hot_is_low=False,
+        what="learning rate at the start",
         rule="on the lr axis a temperature is a positive learning rate",
         allowed=lambda value, recipe, images: 0 < value < math.inf,
         dense=lambda recipe, value, images: (replace(recipe, lr=float(value)), recipe.epochs),
@@ -73,8 +84,49 @@ TEMPERATURES = {
 }
 """Temperature axes by name."""
 
-LOADS: dict[str, Callable[[str, float, float], tuple[str, float]]] = {
-    "density": lambda model, density, load: (model, load),
-    "width": lambda model, density, load: (with_width(model, load), density),
+Temperature = Annotated[
+    str, one_of("--temperature", TEMPERATURES), described("Temperature axis, of dense training", TEMPERATURES)
+]
+
+
+@dataclass(frozen=True)
+class LoadAxis:
+    """What is asked of the pruned model's capacity.
+
+    Attributes:
+        what: What it is, for a person.
+        values: Field of the sweep that holds its values, and name of their option.
+        rule: Which values it takes, for a person.
+        allowed: Whether a value is one of them.
+        model_and_density: For a value, given the sweep's model and its first density.
+    """
+
+    what: str
+    values: str
+    rule: str
+    allowed: Callable[[float], bool]
+    model_and_density: Callable[[str, float, float], tuple[str, float]]
+
+    def __str__(self) -> str:
+        return f"{self.what} (--{self.values})"
+
+
+LOADS = {
+    "density": LoadAxis(
+        what="of the weights kept",
+        values="densities",
+        rule="a density is a fraction kept, in (0, 1]",
+        allowed=lambda value: 0 < value <= 1,
+        model_and_density=lambda model, density, load: (model, load),
+    ),
+    "width": LoadAxis(
+        what="of the model",
+        values="widths",
+        rule="a width is a positive factor",
+        allowed=lambda value: 0 < value < math.inf,
+        model_and_density=lambda model, density, load: (with_width(model, load), density),
+    ),
 }
-"""Load axes by name: model and density for a value, given the sweep's model and its first density."""
+"""Load axes by name. Whatever the load, models are pruned to a density."""
+
+Load = Annotated[str, one_of("--load", LOADS), described("Load axis", LOADS)]

@@ -2,18 +2,20 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 import tyro
 
-import trainables.models
 from metrics.regimes import SimilarityRule, Thresholds
-from sweeps.spec.axes import LOADS, TEMPERATURES
+from sweeps.spec.axes import LOADS, TEMPERATURES, Load, Temperature
+from sweeps.spec.choices import check_choice, described, one_of
 from sweeps.spec.errors import UsageError
-from trainables.data import training_images
+from trainables.data import PUBLISHED, training_images
+from trainables.models import EXAMPLES, check_name
+from trainables.pruning import RULES
 from trainables.stages import DenseRun, Label, Measurement, Point, PointStage
 from trainables.training.recipe import Precision, Recipe
 
@@ -25,20 +27,19 @@ MOST = 10_000_000
 class SweepSpec:
     """The sweep. A field left out has the preset's value."""
 
-    data: str
-    """Data set: digits, CIFAR10, CIFAR100, SVHN, FashionMNIST, MNIST or a file path.npz; the README says more."""
+    data: Annotated[str, tyro.conf.arg(help=f"Data set: {', '.join(PUBLISHED)} or a file path.npz; see the README.")]
 
-    model: str
-    """Architecture: such as preresnet20, vgg16-bn-w0.5, densenet40, mobilenet-v1; or package.module:function."""
+    model: Annotated[
+        str,
+        tyro.conf.arg(help=f"Architecture: one like {EXAMPLES}, -w0.5 for half the width; or package.module:function."),
+    ]
 
-    temperature: Literal["epochs", "batch_size", "rho", "lr"]
-    """Temperature axis, of dense training: epochs, batch_size (small is hot), rho of SAM, lr (large is hot)."""
+    temperature: Temperature
 
     temperatures: tuple[int | float, ...]
     """Values on the temperature axis, in its own unit."""
 
-    load: Literal["density", "width"]
-    """Load axis: density, of the weights kept (--densities), or width of the model (--widths)."""
+    load: Load
 
     densities: Annotated[tuple[float, ...], tyro.conf.arg(aliases=["--density"])]
     """Fractions of the prunable weights to keep, in (0, 1]; just one with --load width."""
@@ -64,8 +65,7 @@ class SweepSpec:
     weight_decay: float
     """L2 penalty on all parameters."""
 
-    pruner: Literal["magnitude-uniform", "magnitude-global"]
-    """The weights of smallest magnitude go: the same share of every layer (uniform), or over all layers (global)."""
+    pruner: Annotated[str, one_of("--pruner", RULES), described("Weights to keep", RULES)]
 
     validation_fraction: float
     """Share of the training images held out to give validation_error, in [0, 1); 0 leaves that NaN."""
@@ -114,25 +114,17 @@ class SweepSpec:
 
     def check(self) -> None:
         """Raise UsageError unless the sweep can be run."""
-        for option, names in ((self.temperature, TEMPERATURES), (self.load, LOADS)):
-            _require(option in names, "axis", option, f"there is no such axis; the axes are {', '.join(names)}")
-        choices: dict[str, Any] = {
-            "pruner": Literal["magnitude-uniform", "magnitude-global"],
-            "cka_rule": SimilarityRule,
-            "precision": Precision,
-        }
-        for name, known in ((name, get_args(kind)) for name, kind in choices.items()):
-            rule = f"it is one of {', '.join(known)}"
-            _require(getattr(self, name) in known, _option(name), getattr(self, name), rule)
+        choices: dict[str, Collection[str]] = {"temperature": TEMPERATURES, "load": LOADS, "pruner": RULES}
+        choices |= {"cka_rule": get_args(SimilarityRule), "precision": get_args(Precision)}
+        for name, names in choices.items():
+            check_choice(_option(name), getattr(self, name), names)
         for name in ("epochs", "batch_size", "retrain_epochs", "retrain_batch_size"):
             value = getattr(self, name)
             rule = f"it is a whole number from 1 to {MOST}"
             _require(value is None or 1 <= value <= MOST, _option(name), value, rule)
-        for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds"):
+        for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds", self.load_values):
             check_list(name, getattr(self, name))
-        for density in self.densities:
-            _require(0 < density <= 1, "--densities", density, "a density is a fraction kept, in (0, 1]")
-        self._check_load()
+        self._check_loads()
         for name in ("dense_seeds", "retrain_seeds"):
             for seed in getattr(self, name):
                 _require(0 <= seed < 2**32, _option(name), seed, "a seed is from 0 to 4294967295")
@@ -160,21 +152,21 @@ class SweepSpec:
         check_thresholds(self.thresholds)
         try:
             for load in self.loads:
-                trainables.models.check_name(LOADS[self.load](self.model, self.densities[0], load)[0])
+                check_name(self._model_and_density(load)[0])
             images = training_images(self.data, self.validation_fraction)
         except ValueError as error:
             raise UsageError(f"{error}.") from None
         self._check_temperatures(images)
 
-    def _check_load(self) -> None:
-        if self.load == "width":
-            check_list("widths", self.widths)
-            for width in self.widths:
-                _require(0 < width < math.inf, "--widths", width, "a width is a positive factor")
-            rule = "with --load width all models are pruned to the same density, so give one"
-            _require(len(self.densities) == 1, "--densities", _words(self.densities), rule)
-        else:
-            _require(not self.widths, "--widths", _words(self.widths), "they are the load only with --load width")
+    def _check_loads(self) -> None:
+        for name, axis in LOADS.items():
+            values = getattr(self, axis.values)
+            rule = f"they are the load only with --load {name}"
+            _require(name in (self.load, "density") or not values, _option(axis.values), _words(values), rule)
+            for value in values:
+                _require(axis.allowed(value), _option(axis.values), value, axis.rule)
+        rule = f"with --load {self.load} all models are pruned to the same density, so give one"
+        _require(self.load == "density" or len(self.densities) == 1, "--densities", _words(self.densities), rule)
 
     def _check_temperatures(self, images: int) -> None:
         axis = TEMPERATURES[self.temperature]
@@ -200,12 +192,13 @@ class SweepSpec:
     @property
     def loads(self) -> tuple[float, ...]:
         """Values on the load axis."""
-        return self.widths if self.load == "width" else self.densities
+        values: tuple[float, ...] = getattr(self, self.load_values)
+        return values
 
     @property
     def load_values(self) -> str:
         """Name of the field that holds the values on the load axis."""
-        return "widths" if self.load == "width" else "densities"
+        return LOADS[self.load].values
 
     @property
     def hot_is_low(self) -> bool:
@@ -257,11 +250,14 @@ class SweepSpec:
         points = []
         for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
             recipe, epoch = axis.dense(self.dense_recipe, temperature, images)
-            model, density = LOADS[self.load](self.model, self.densities[0], load)
+            model, density = self._model_and_density(load)
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, self.crop_padding, self.flip)
             point = Point(run, epoch, density, self.pruner, retrain)
             points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))
         return points
+
+    def _model_and_density(self, load: float) -> tuple[str, float]:
+        return LOADS[self.load].model_and_density(self.model, self.densities[0], load)
 
     def to_json(self) -> str:
         """Text that :meth:`from_json` reads."""

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from trainables.execution import dense_file, retraining
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.regimes import Thresholds
@@ -24,6 +23,8 @@ from sweeps.running.options import machine_cores
 from trainables.attempt import Machine, splits_of
 from trainables.measuring.measurement import PathStacks, errors, path_errors, similarities
 from trainables.stages import PointStage
+from trainables.stages.dense import dense_file
+from trainables.stages.point import retraining
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
 
@@ -39,7 +40,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     splits = splits_of(point.dense, machine)
     dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     assert dense is not None
-    training, _ = retraining(point, stage.seeds, dense["model"], splits)
+    training, _ = retraining(point, stage.seeds, dense["model"], machine)
     path = PathStacks(lambda models: splits.stack(point.dense.model, models), point.measurement.path_points)
     pairs = list(combinations(range(len(stage.seeds)), 2))
     rows: list[dict[str, object]] = []

@@ -23,7 +23,6 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
-from trainables.execution import TEST_EPOCHS, dense_file, retraining
 
 from sweeps.results.phase import phase_table, rows_of
 from sweeps.results.store import Store
@@ -31,6 +30,8 @@ from sweeps.running.options import machine_cores
 from sweeps.spec.spec import SweepSpec
 from trainables.attempt import Machine, splits_of
 from trainables.measuring.measurement import errors
+from trainables.stages.dense import dense_file
+from trainables.stages.point import TEST_EPOCHS, retraining
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
 
@@ -51,7 +52,7 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
     for stage in stages:
         dense = artifacts.load(machine.folder, dense_file(stage.point.dense, stage.point.epoch))
         assert dense is not None
-        trainings.append(retraining(stage.point, stage.seeds, dense["model"], splits)[0])
+        trainings.append(retraining(stage.point, stage.seeds, dense["model"], machine)[0])
     epochs = stages[0].point.retrain.epochs
     last = []
     for epoch in range(1, epochs + 1):

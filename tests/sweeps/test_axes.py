@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.spec.axes import TEMPERATURES
+from sweeps import grid
+from sweeps.spec.axes import TEMPERATURES, TemperatureAxis
+from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.training.recipe import Recipe
@@ -75,6 +77,28 @@ def test_axes_meet_where_they_mean_the_same():
         replace(DIGITS, temperature="lr", temperatures=(0.1,)),
     ]
     assert len({tuple(stage.point.key for stage in spec.points()) for spec in sweeps}) == 1
+
+
+def test_a_temperature_axis_is_one_entry(monkeypatch, capsys, tmp_path):
+    spec = replace(DIGITS, temperature="momentum", temperatures=(0.0, 0.95))
+    with pytest.raises(UsageError, match=r"--temperature momentum: it is one of epochs, batch_size, rho, lr\."):
+        spec.check()
+    axis = TemperatureAxis(
+        hot_is_low=False,
+        what="momentum of SGD",
+        rule="on the momentum axis a temperature is in [0, 1)",
+        allowed=lambda value, recipe, images: 0 <= value < 1,
+        dense=lambda recipe, value, images: (replace(recipe, momentum=value), recipe.epochs),
+    )
+    monkeypatch.setitem(TEMPERATURES, "momentum", axis)
+    spec.check()
+    assert [recipe.momentum for recipe, _ in dense(spec).values()] == [0.0, 0.95]
+    assert spec.default_temperature == 0.95
+    asked = ["--preset", "smoke", "--out", str(tmp_path / "new"), "--temperature", "momentum", "--temperatures"]
+    assert grid.main([*asked, "0", "0.5", "--dry-run"]) == 0
+    assert "points: 4 wanted" in capsys.readouterr().out
+    with pytest.raises(UsageError, match=r"--temperatures 1\.0: on the momentum axis a temperature is in"):
+        grid.main([*asked, "1.0", "--dry-run"])
 
 
 def test_width_as_the_load():

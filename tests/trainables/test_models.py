@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from trainables.models import build, check_name, with_width
-from trainables.pruning.magnitude import prunable_weights
+from trainables.pruning.prunable import prunable_weights
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import torch
 from trainables.batches import TrainingBatches, random_stream
 from trainables.data import load
 from trainables.models import build
-from trainables.pruning.magnitude import magnitude_masks, prunable_weights
+from trainables.pruning.magnitude import uniform
+from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.stack import GroupedStack, SerialStack
 from trainables.training.optimizers import remember, remembered
 from trainables.training.recipe import Recipe
@@ -33,7 +34,7 @@ def weights(training, model):
 @pytest.fixture(scope="module")
 def masks():
     torch.manual_seed(0)
-    return magnitude_masks(prunable_weights(build("preresnet8-w0.5", 1, 10)), 0.1, "magnitude-uniform")
+    return uniform(prunable_weights(build("preresnet8-w0.5", 1, 10)), 0.1)
 
 
 def test_a_sibling_in_a_stack_becomes_what_it_does_alone(batches, masks):

@@ -26,7 +26,7 @@ class Family:
         example: How to write it.
         depths: Which depths there are, for a person.
         has_depth: Whether there is this depth.
-        width: Channels that the width factor multiplies.
+        width: Channels that the width factor multiplies; the class takes them as ``width_argument``.
         module: Module and class.
         options: Other arguments of the class, from the name's parts.
     """
@@ -38,6 +38,7 @@ class Family:
     width: int
     module: tuple[str, str]
     options: Callable[[dict[str, str | None]], dict[str, Any]] = lambda parts: {}
+    width_argument: str = "width"
 
 
 def _residual(name: str, kind: str) -> Family:
@@ -64,9 +65,13 @@ FAMILIES = (
         lambda depth: depth % 3 == 1 and depth >= 7,
         12,
         ("densenet", "DenseNet"),
+        width_argument="growth",
     ),
     Family("mobilenet-v1", "mobilenet-v1", "", lambda depth: True, 32, ("mobilenet", "MobileNetV1")),
 )
+
+EXAMPLES = ", ".join(family.example for family in FAMILIES)
+"""Names of models, one of each family, for a person."""
 
 
 def check_name(name: str) -> None:
@@ -84,8 +89,8 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
     """Make the model called ``name``, initialised from torch's global random state.
 
     Args:
-        name: Such as ``preresnet20``, ``resnet56``, ``vgg16-bn``, ``densenet40-k12``, ``mobilenet-v1``, each optionally
-            with ``-w<factor>`` for a width other than the published; or a pinned ``package.module:function#hash``.
+        name: Of one of :data:`FAMILIES`, optionally with ``-w<factor>`` for a width other than the published; or a
+            pinned ``package.module:function#hash``.
         channels: Of the images.
         classes: Number of outputs.
 
@@ -119,8 +124,7 @@ def _named(name: str) -> tuple[Family, dict[str, Any]]:
         if match := re.fullmatch(family.pattern + WIDTH, name):
             break
     else:
-        known = ", ".join(family.example for family in FAMILIES)
-        raise ValueError(f"unknown model {name!r}; write one like {known}, or package.module:function for your own")
+        raise ValueError(f"unknown model {name!r}; write one like {EXAMPLES}, or package.module:function for your own")
     parts = match.groupdict()
     arguments = family.options(parts)
     if "depth" in parts:
@@ -131,4 +135,4 @@ def _named(name: str) -> tuple[Family, dict[str, Any]]:
     if not 1 <= width <= WIDEST or width % 1:
         said = f"width {width:g} of model {name!r} (its published width times the factor)"
         raise ValueError(f"{said} is not a whole number of channels from 1 to {WIDEST}")
-    return family, arguments | {"growth" if family.module[0] == "densenet" else "width": int(width)}
+    return family, arguments | {family.width_argument: int(width)}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from trainables.pruning import RULES
 from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
 from trainables.stages.siblings import Sibling, diverged_message, kept_siblings, sibling_file
 from trainables.stages.stage import Execution, Keep, Label, Row, Stage, configuration_key
@@ -15,8 +16,9 @@ from trainables.training.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainables.attempt import Machine, Progress, Splits
+    from trainables.attempt import Machine, Progress
     from trainables.cost import StageCosts
+    from trainables.pruning.context import State
     from trainables.training.training import Training
 
 TEST_EPOCHS = 5
@@ -82,8 +84,9 @@ class PointStage(Stage):
 
     @property
     def needs(self) -> tuple[Stage, ...]:
-        """The dense model."""
-        return (DenseStage(self.point.dense, (self.point.epoch,)),)
+        """The dense model, and those of other epochs that the pruning rule takes."""
+        epochs = {self.point.epoch, *RULES[self.point.pruner].epochs}
+        return (DenseStage(self.point.dense, tuple(sorted(epochs))),)
 
     @classmethod
     def tables(cls) -> tuple[str, ...]:
@@ -141,12 +144,12 @@ class PointStage(Stage):
         """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
         from trainables.attempt import Attempt, splits_of
         from trainables.measuring.measurement import errors
-        from trainables.pruning.kept import pack_masks, pack_weights
+        from trainables.pruning.packing import pack_masks, pack_weights
         from trainables.storage import artifacts
 
         point = self.point
         splits = splits_of(point.dense, machine)
-        training, masks = retraining(point, seeds, dense, splits)
+        training, masks = retraining(point, seeds, dense, machine)
         attempt = Attempt(training, splits, machine, f"training/{point.key}-{'-'.join(map(str, seeds))}.pt")
         yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
         train_errors = errors(training.stack, splits.train)
@@ -218,18 +221,23 @@ class PointStage(Stage):
 
 
 def retraining(
-    point: Point, seeds: Sequence[int], dense: dict[str, Any], splits: "Splits"
-) -> tuple["Training", dict[str, "Tensor"]]:
+    point: Point, seeds: Sequence[int], dense: "State", machine: "Machine"
+) -> tuple["Training", Mapping[str, "Tensor"]]:
     """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
-    from trainables.pruning.magnitude import magnitude_masks, prunable_weights
+    from trainables.attempt import splits_of
+    from trainables.pruning import prune
+    from trainables.stages.pruning_context import PointContext
     from trainables.training.training import Training
 
+    def state_at(epoch: int) -> "State":
+        return dense if epoch == point.epoch else dense_model(point.dense, epoch, machine.folder)["model"]
+
+    pruned = prune(point.pruner, PointContext(point, machine, state_at))
+    splits = splits_of(point.dense, machine)
     stack = splits.stack(point.dense.model, len(seeds))
-    stack.load([dense] * len(seeds))
-    plain = splits.model(point.dense.model)
-    plain.load_state_dict(dense)
-    masks = magnitude_masks(prunable_weights(plain), point.density, point.pruner)
-    return Training(stack, point.retrain, splits.batches, [("retrain", seed) for seed in seeds], masks), masks
+    stack.load([pruned.state] * len(seeds))
+    seeded = [("retrain", seed) for seed in seeds]
+    return Training(stack, point.retrain, splits.batches, seeded, pruned.masks), pruned.masks
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ seconds."""
 
 def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
     """All siblings of a point that are kept, by retrain seed."""
-    from trainables.pruning.kept import unpack_masks, unpack_weights
+    from trainables.pruning.packing import unpack_masks, unpack_weights
     from trainables.storage import artifacts
 
     found: dict[int, Sibling] = {}

@@ -1,0 +1,31 @@
+"""Options whose value is one of the names in a registry, which alone says what there is and what it means."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from sweeps.spec.errors import UsageError
+
+
+def check_choice(option: str, value: str, names: Collection[str]) -> None:
+    """Raise UsageError unless a value is one of these names."""
+    if value not in names:
+        raise UsageError(f"{option} {value}: it is one of {', '.join(names)}.")
+
+
+def one_of(option: str, names: Collection[str]) -> PrimitiveConstructorSpec[str]:
+    """How the command line reads one of these names: an annotation, where a ``Literal`` would repeat them."""
+
+    def read(words: list[str]) -> str:
+        check_choice(option, words[0], names)
+        return words[0]
+
+    metavar = "{" + ",".join(names) + "}"
+    return PrimitiveConstructorSpec(1, metavar, read, lambda value: isinstance(value, str), lambda value: [value])
+
+
+def described(what: str, registry: Mapping[str, object]) -> Any:
+    """Help of an option, with each name and, as text, what it stands for: an annotation."""
+    return tyro.conf.arg(help=f"{what}: {'; '.join(f'{name}, {entry}' for name, entry in registry.items())}.")

@@ -1,0 +1,98 @@
+"""What a pruning rule is given, and what it gives."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from trainables.pruning.prunable import prunable_weights
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned model, from which all siblings are retrained.
+
+    A rule whose models come out smaller will need one more field, how to make the smaller plain model; a rule whose
+    masks change while siblings train one for what the training loop calls after each step, and keeps with its
+    checkpoints. No rule so far needs either.
+
+    Attributes:
+        masks: Boolean tensors by parameter name, True where a weight is kept; of all prunable weights.
+        state: State dictionary of the plain model that siblings begin with, but for zeros where a weight is dropped.
+    """
+
+    masks: Mapping[str, Tensor]
+    state: State
+
+
+class PruningContext(ABC):
+    """What a rule may use of a dense model. What takes time is done when it is asked for.
+
+    Args:
+        density: Fraction of the prunable weights to keep, in (0, 1].
+        epoch: Epochs of dense training after which the model is pruned.
+    """
+
+    def __init__(self, density: float, epoch: int) -> None:
+        self.density, self.epoch = density, epoch
+
+    @abstractmethod
+    def state_at(self, epoch: int) -> State:
+        """State dictionary of the plain model after so many epochs of the same dense training. Not to be changed.
+
+        Raises:
+            ArtifactError: If it is not kept.
+        """
+
+    @abstractmethod
+    def plain_model(self) -> nn.Module:
+        """Make a plain model of this architecture, with any weights, on the device."""
+
+    @abstractmethod
+    def random_stream(self, *names: str | int) -> torch.Generator:
+        """Random numbers, on the CPU, that depend on the dense model's seed and these names alone.
+
+        Not on temperature, density or machine, nor on what was drawn before.
+        """
+
+    @abstractmethod
+    def loss_parts(self, model: nn.Module, examples: int, at_once: int = 64) -> Iterator[Tensor]:
+        """Mean training loss of a model on a fixed sample, in parts that add up to it.
+
+        Each part can be differentiated by itself, also twice: gradients and Hessian-vector products are sums over
+        parts, in the memory that one of them takes, and parts of one example give the gradients of each. It has no
+        weight decay and no augmentation in it. On a GPU convolutions use TensorFloat-32, as in training.
+
+        Args:
+            model: Plain, of :meth:`model_at`; in the mode in which it is.
+            examples: How many training examples, always the same; all if there are fewer.
+            at_once: Examples in a part.
+
+        Yields:
+            float32 scalars: the summed loss of a part's examples over the number of all.
+        """
+
+    @cached_property
+    def state(self) -> State:
+        """State dictionary of the model that is pruned. Not to be changed."""
+        return self.state_at(self.epoch)
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """Prunable weights of the model that is pruned, by parameter name, on the CPU. Not to be changed."""
+        return {name: weight.cpu() for name, weight in prunable_weights(self.model_at(self.epoch)).items()}
+
+    def model_at(self, epoch: int) -> nn.Module:
+        """Make the plain model as it was after so many epochs: the caller's own, in evaluation mode, on the device.
+
+        Raises:
+            ArtifactError: If it is not kept.
+        """
+        model = self.plain_model()
+        model.load_state_dict(self.state_at(epoch))
+        return model.eval()

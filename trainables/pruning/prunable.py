@@ -1,0 +1,30 @@
+"""Which weights of a model pruning may remove."""
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+PRUNABLE: dict[type[nn.Module], tuple[str, ...]] = {
+    _ConvNd: ("weight",),
+    nn.Linear: ("weight",),
+    nn.MultiheadAttention: ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),
+}
+"""Parameters that pruning may remove weights of, by the kind of layer."""
+
+
+def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Weights that pruning may remove, by parameter name: of convolutions, of attention, of linear layers but the last.
+
+    The first convolution and the 1x1 shortcuts count; the final linear layer, biases and batch-norm do not
+    (Zhou et al. 2023, section 4.1 and their code). Their models have no other linear layers and no attention; that
+    those count is our extension to models that do. Weights that are bare parameters of other modules do not count.
+    """
+    modules = dict(model.named_modules())
+    last = [name for name, module in modules.items() if isinstance(module, nn.Linear)][-1:]
+    found = {
+        f"{name}.{parameter}".removeprefix("."): getattr(module, parameter, None)
+        for name, module in modules.items()
+        for kind, parameters in PRUNABLE.items()
+        if isinstance(module, kind) and name not in last
+        for parameter in parameters
+    }
+    return {name: weight.detach() for name, weight in found.items() if weight is not None}
