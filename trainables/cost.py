@@ -18,6 +18,7 @@ from trainables.models import build
 from trainables.pruning.magnitude import prunable_weights
 from trainables.stacks.memory import LARGEST_BATCH
 from trainables.stages import DenseRun, DenseStage, Keep, PointStage, Stage
+from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 from trainables.training.training import Training
 
@@ -60,7 +61,8 @@ class StageCosts:
 
     def _step(self, run: DenseRun, recipe: Recipe, models: int) -> float:
         """Seconds of a training step of a stack."""
-        key = ("step", run.model, run.data, models, recipe.batch_size, bool(recipe.rho), recipe.precision)
+        kind = recipe.batch_size, recipe.optimizer, bool(recipe.rho), bool(recipe.gradient_clipping), recipe.precision
+        key = ("step", run.model, run.data, models, *kind)
         if key not in self._steps:
             splits = self._splits(run, STEPS * recipe.batch_size)
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
@@ -107,16 +109,18 @@ def kept_bytes(stages: Mapping[Stage, int], keep: Keep) -> int:
 
 
 def training_bytes(stage: Stage) -> int:
-    """Disk that a stage takes while it runs: weights and momentum of its models."""
+    """Disk that a stage takes while it runs: weights of its models, and what the optimizer keeps of them."""
     size = _model_bytes(stage.run.model, stage.run.data)
-    return (size.everything + size.parameters) * (len(stage.seeds) if isinstance(stage, PointStage) else 1)
+    recipe, models = (stage.point.retrain, len(stage.seeds)) if isinstance(stage, PointStage) else (stage.run.recipe, 1)
+    return (size.everything + OPTIMIZERS[recipe.optimizer].moments * size.parameters) * models
 
 
 def _kept_bytes(stage: Stage, keep: Keep, kept: int) -> int:
     size = _model_bytes(stage.run.model, stage.run.data)
     if isinstance(stage, DenseStage):
         going_on = sum(epoch < stage.run.recipe.epochs for epoch in stage.epochs)  # with their momentum
-        return len(stage.epochs) * size.everything + going_on * size.parameters
+        moments = OPTIMIZERS[stage.run.recipe.optimizer].moments
+        return len(stage.epochs) * size.everything + going_on * moments * size.parameters
     siblings = {"siblings": len(stage.seeds) - kept, "best": 1, "nothing": 0}[keep]
     masks = size.prunable // 32  # a bit for each number of 32
     of_each = size.everything - size.prunable + round(stage.point.density * size.prunable)

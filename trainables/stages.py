@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -161,13 +161,20 @@ def dense_epoch(name: str) -> int:
 def configuration_key(config: DenseRun | Point) -> str:
     """Twenty hexadecimal digits that name a configuration: equal exactly if every field is.
 
-    Whole floats and integers are the same number, so the same key: 1 and 1.0.
+    Whole floats and integers are the same number, so the same key: 1 and 1.0. A field whose metadata says ``added``
+    enters it only where it has another value than its default, so that adding it left all keys as they were.
     """
-    fields = asdict(config, dict_factory=_deciding) | {"protocol": PROTOCOL}
-    canonical = json.dumps(json.loads(json.dumps(fields, allow_nan=False), parse_int=float), sort_keys=True)
+    deciding = _deciding(config) | {"protocol": PROTOCOL}
+    canonical = json.dumps(json.loads(json.dumps(deciding, allow_nan=False), parse_int=float), sort_keys=True)
     return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
 
 
-def _deciding(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+def _deciding(config: Any) -> dict[str, Any]:
     """Fields as they enter a key."""
-    return {name: content_name(value) if name == "data" else value for name, value in fields}
+    entering = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not (field.metadata.get("added") and value == field.default):
+            value = content_name(value) if field.name == "data" else value
+            entering[field.name] = _deciding(value) if is_dataclass(value) else value
+    return entering

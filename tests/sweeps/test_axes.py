@@ -6,6 +6,7 @@ from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.training.recipe import Recipe
+from trainables.training.schedules import learning_rate
 
 PAPER = PRESETS["paper-epochs"]
 DIGITS = PRESETS["digits"]
@@ -44,7 +45,7 @@ def test_batch_sizes_share_the_papers_number_of_steps():
     for value, (recipe, epochs) in models.items():
         assert (recipe.batch_size, recipe.epochs, recipe.lr) == (value, epochs, 0.1)
         assert (epochs - 1) * (50_000 // value) < 62_400 <= epochs * (50_000 // value)
-        assert [recipe.lr_at(step) for step in (31_199, 31_200, 46_799, 46_800)] == pytest.approx(
+        assert [learning_rate(recipe, step) for step in (31_199, 31_200, 46_799, 46_800)] == pytest.approx(
             [0.1, 0.01, 0.01, 1e-3]
         )
     again = retrain(PRESETS["paper-batch-size"])
