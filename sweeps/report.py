@@ -12,10 +12,10 @@ from sweeps.results.recorded import open_recorded
 from sweeps.results.store import Store
 from sweeps.results.user_table import table_content, table_kind
 from sweeps.spec.axes import TEMPERATURES
+from sweeps.spec.checks import check_thresholds
 from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
-from sweeps.spec.spec import check_thresholds
 from sweeps.views.live_diagram import LiveDiagram, serve
 from sweeps.views.named_files import among_results, check_distinct, checked_file
 from sweeps.views.phase_diagram import draw_json, phase_diagram

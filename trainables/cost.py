@@ -55,7 +55,8 @@ class StageCosts:
 
     def _step(self, run: DenseRun, recipe: Recipe, models: int) -> float:
         """Seconds of a training step of a stack."""
-        key = ("step", run.model, run.data, models, recipe.batch_size, bool(recipe.rho), recipe.precision)
+        kind = recipe.batch_size, recipe.optimizer, bool(recipe.rho), bool(recipe.gradient_clipping), recipe.precision
+        key = ("step", run.model, run.data, models, *kind)
         if key not in self._steps:
             splits = self._splits(run, STEPS * recipe.batch_size)
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)

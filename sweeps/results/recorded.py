@@ -12,10 +12,11 @@ from sweeps.results.phase import phase_table
 from sweeps.results.store import Store
 from sweeps.results.user_table import axis_of, phase_of, read_table
 from sweeps.spec.axes import TEMPERATURES
+from sweeps.spec.checks import check_list, check_thresholds
 from sweeps.spec.command_line import value_of
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
-from sweeps.spec.spec import SweepSpec, check_list, check_thresholds
+from sweeps.spec.spec import SweepSpec
 
 MOST_NAMED = 20
 """Values in a message."""

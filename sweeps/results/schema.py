@@ -64,7 +64,8 @@ _PROVENANCE = [
 ]
 
 
-_LOSSES = column("losses", pa.list_(pa.float64()), "nats", "mean training loss of each epoch; NaN if unknown")
+_TRAINING_LOSSES = "mean training loss of each epoch, with label smoothing that of the smoothed labels; NaN if unknown"
+_LOSSES = column("losses", pa.list_(pa.float64()), "nats", _TRAINING_LOSSES)
 _TEST_ERROR = column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images")
 
 

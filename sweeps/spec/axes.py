@@ -65,11 +65,11 @@ TEMPERATURES = {
         dense=_with_batch_size,
         retrain=lambda recipe, images: replace(recipe, iterations=_steps(recipe, images)),
     ),
-    # SAM for the dense model only, retraining with SGD (ibid., section 5.3).
+    # SAM for the dense model only, retraining without (ibid., section 5.3).
     "rho": TemperatureAxis(
         hot_is_low=False,
         what="radius of SAM",
-        rule="on the rho axis a temperature is 0 (plain SGD) or more",
+        rule="on the rho axis a temperature is 0 (no SAM) or more",
         allowed=lambda value, recipe, images: 0 <= value < math.inf,
         dense=lambda recipe, value, images: (replace(recipe, rho=float(value)), recipe.epochs),
     ),

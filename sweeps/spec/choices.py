@@ -15,15 +15,24 @@ def check_choice(option: str, value: str, names: Collection[str]) -> None:
         raise UsageError(f"{option} {value}: it is one of {', '.join(names)}.")
 
 
-def one_of(option: str, names: Collection[str]) -> PrimitiveConstructorSpec[str]:
-    """How the command line reads one of these names: an annotation, where a ``Literal`` would repeat them."""
+def one_of(option: str, names: Collection[str], optional: bool = False) -> PrimitiveConstructorSpec[Any]:
+    """How the command line reads one of these names: an annotation, where a ``Literal`` would repeat them.
 
-    def read(words: list[str]) -> str:
+    Args:
+        option: The option.
+        names: What it may be.
+        optional: Whether it may be None, too.
+    """
+
+    def read(words: list[str]) -> str | None:
+        if optional and words[0] == "None":
+            return None
         check_choice(option, words[0], names)
         return words[0]
 
-    metavar = "{" + ",".join(names) + "}"
-    return PrimitiveConstructorSpec(1, metavar, read, lambda value: isinstance(value, str), lambda value: [value])
+    metavar = "{" + ",".join([*(["None"] if optional else []), *names]) + "}"
+    fits = lambda value: isinstance(value, str) or (optional and value is None)  # noqa: E731
+    return PrimitiveConstructorSpec(1, metavar, read, fits, lambda value: [str(value)])
 
 
 def described(what: str, registry: Mapping[str, object]) -> Any:

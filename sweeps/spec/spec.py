@@ -1,9 +1,8 @@
 """What a sweep computes: its axes, seeds and recipe, as a user writes them."""
 
 import json
-import math
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from typing import Annotated, Any, get_args
 
@@ -11,16 +10,28 @@ import tyro
 
 from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES, Load, Temperature
+from sweeps.spec.checks import (
+    check_list,
+    check_loads,
+    check_thresholds,
+    check_values,
+    check_warmup,
+    option_of,
+    require,
+    words,
+)
 from sweeps.spec.choices import check_choice, described, one_of
 from sweeps.spec.errors import UsageError
 from trainables.data import PUBLISHED, training_images
 from trainables.models import EXAMPLES, check_name
 from trainables.pruning import RULES
 from trainables.stages import DenseRun, Label, Measurement, Point, PointStage
+from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Precision, Recipe
+from trainables.training.schedules import SCHEDULES
 
-MOST = 10_000_000
-"""Of epochs and images in a batch; beyond are typing errors."""
+RETRAIN = "retrain_"
+"""Begins the names of fields that are of retraining alone; those that are None have the value of dense training."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +62,19 @@ class SweepSpec:
     """Seeds of the siblings retrained from each pruned model, at least two; all their pairs are compared."""
 
     epochs: int
-    """Epochs of the whole schedule of dense training; the learning rate drops to a tenth at 50 % and at 75 %."""
+    """Epochs of the whole schedule of dense training."""
 
     batch_size: int
     """Images in a training step."""
 
     lr: float
-    """Learning rate at the start."""
+    """Learning rate, at its highest."""
 
     momentum: float
-    """Momentum of SGD, in [0, 1)."""
+    """Momentum of SGD, in [0, 1); adamw does not use it."""
 
     weight_decay: float
-    """L2 penalty on all parameters."""
+    """Weight decay of all parameters: with sgd an L2 penalty, with adamw decoupled."""
 
     pruner: Annotated[str, one_of("--pruner", RULES), described("Weights to keep", RULES)]
 
@@ -79,8 +90,23 @@ class SweepSpec:
     widths: tuple[float, ...] = ()
     """With --load width: factors on the model's channels."""
 
+    optimizer: Annotated[str, one_of("--optimizer", OPTIMIZERS)] = "sgd"
+    """What takes the steps; adamw has torch's betas, 0.9 and 0.999."""
+
+    schedule: Annotated[str, one_of("--schedule", SCHEDULES)] = "step"
+    """Of the learning rate; step takes it down to a tenth at 50 % and again at 75 %, cosine ends at 0."""
+
+    warmup: float = 0.0
+    """Share of the schedule, in [0, 1), in which the learning rate rises from 0, the same amount in each step."""
+
+    label_smoothing: float = 0.0
+    """Share of each target, in [0, 1), that is spread over all classes; the losses shown are then of these targets."""
+
+    gradient_clipping: float = 0.0
+    """Largest L2 norm of a model's gradients; larger ones are scaled down to it. 0 for no limit."""
+
     rho: float = 0.0
-    """Radius of sharpness-aware minimization (SAM) in dense training, on all axes but rho; 0 is plain SGD."""
+    """Radius of sharpness-aware minimization (SAM) in dense training, on all axes but rho; 0 is none of it."""
 
     precision: Precision = "float32"
     """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32."""
@@ -104,7 +130,25 @@ class SweepSpec:
     """Images in a step of retraining; as many as --batch-size if not given."""
 
     retrain_lr: float | None = None
-    """Learning rate of retraining at the start; as --lr if not given."""
+    """Learning rate of retraining at its highest; as --lr if not given."""
+
+    retrain_optimizer: Annotated[str | None, one_of("--retrain-optimizer", OPTIMIZERS, optional=True)] = None
+    """Optimizer of retraining; as --optimizer if not given."""
+
+    retrain_schedule: Annotated[str | None, one_of("--retrain-schedule", SCHEDULES, optional=True)] = None
+    """Schedule of retraining; as --schedule if not given."""
+
+    retrain_warmup: float | None = None
+    """Warm-up of retraining; as --warmup if not given."""
+
+    retrain_weight_decay: float | None = None
+    """Weight decay of retraining; as --weight-decay if not given."""
+
+    retrain_label_smoothing: float | None = None
+    """Label smoothing of retraining; as --label-smoothing if not given."""
+
+    retrain_gradient_clipping: float | None = None
+    """Gradient clipping of retraining; as --gradient-clipping if not given, 0 for no limit."""
 
     path_points: int = 11
     """Positions on the line between two siblings at which LMC takes the error, both ends among them."""
@@ -117,67 +161,39 @@ class SweepSpec:
         choices: dict[str, Collection[str]] = {"temperature": TEMPERATURES, "load": LOADS, "pruner": RULES}
         choices |= {"cka_rule": get_args(SimilarityRule), "precision": get_args(Precision)}
         for name, names in choices.items():
-            check_choice(_option(name), getattr(self, name), names)
-        for name in ("epochs", "batch_size", "retrain_epochs", "retrain_batch_size"):
-            value = getattr(self, name)
-            rule = f"it is a whole number from 1 to {MOST}"
-            _require(value is None or 1 <= value <= MOST, _option(name), value, rule)
+            check_choice(option_of(name), getattr(self, name), names)
         for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds", self.load_values):
             check_list(name, getattr(self, name))
-        self._check_loads()
+        check_loads(self.load, {axis.values: getattr(self, axis.values) for axis in LOADS.values()})
         for name in ("dense_seeds", "retrain_seeds"):
             for seed in getattr(self, name):
-                _require(0 <= seed < 2**32, _option(name), seed, "a seed is from 0 to 4294967295")
+                require(0 <= seed < 2**32, option_of(name), seed, "a seed is from 0 to 4294967295")
         rule = "siblings are compared in pairs, so give at least two"
-        _require(len(self.retrain_seeds) >= 2, "--retrain-seeds", _words(self.retrain_seeds), rule)
-        for name in ("lr", "retrain_lr"):
-            value = getattr(self, name)
-            _require(value is None or 0 < value < math.inf, _option(name), value, "it is a positive number")
-        _require(0 <= self.momentum < 1, "--momentum", self.momentum, "it is in [0, 1)")
-        _require(0 <= self.weight_decay < math.inf, "--weight-decay", self.weight_decay, "it is 0 or more")
-        _require(
-            0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "it is in [0, 1)"
-        )
-        _require(0 <= self.rho < math.inf, "--rho", self.rho, "it is 0 or more")
+        require(len(self.retrain_seeds) >= 2, "--retrain-seeds", words(self.retrain_seeds), rule)
+        check_values(asdict(self), RETRAIN)
+        check_warmup(self.dense_recipe, "--warmup")
+        check_warmup(self.retrain_recipe, "--retrain-warmup")
         rule = "on the rho axis the --temperatures are SAM's radius"
-        _require(self.temperature != "rho" or self.rho == 0, "--rho", self.rho, rule)
-        padding = self.crop_padding
-        _require(padding is None or 0 <= padding <= 64, "--crop-padding", padding, "it is from 0 to 64 pixels")
-        _require(
-            2 <= self.path_points <= 1001, "--path-points", self.path_points, "it is from 2 to 1001, ends included"
-        )
-        _require(
-            2 <= self.cka_images <= MOST, "--cka-images", self.cka_images, f"it is a whole number from 2 to {MOST}"
-        )
+        require(self.temperature != "rho" or self.rho == 0, "--rho", self.rho, rule)
         check_thresholds(self.thresholds)
         try:
             for load in self.loads:
-                check_name(self._model_and_density(load)[0])
+                check_name(LOADS[self.load].model_and_density(self.model, self.densities[0], load)[0])
             images = training_images(self.data, self.validation_fraction)
         except ValueError as error:
             raise UsageError(f"{error}.") from None
         self._check_temperatures(images)
 
-    def _check_loads(self) -> None:
-        for name, axis in LOADS.items():
-            values = getattr(self, axis.values)
-            rule = f"they are the load only with --load {name}"
-            _require(name in (self.load, "density") or not values, _option(axis.values), _words(values), rule)
-            for value in values:
-                _require(axis.allowed(value), _option(axis.values), value, axis.rule)
-        rule = f"with --load {self.load} all models are pruned to the same density, so give one"
-        _require(self.load == "density" or len(self.densities) == 1, "--densities", _words(self.densities), rule)
-
     def _check_temperatures(self, images: int) -> None:
         axis = TEMPERATURES[self.temperature]
         rule = axis.rule.format(recipe=self.dense_recipe, images=images)
         for value in self.temperatures:
-            _require(axis.allowed(value, self.dense_recipe, images), "--temperatures", value, rule)
+            require(axis.allowed(value, self.dense_recipe, images), "--temperatures", value, rule)
         if self.temperature == "batch_size":  # all in whole batches
             for name in ("batch_size", "retrain_batch_size"):
                 value = getattr(self, name)
                 rule = f"on the batch_size axis all batches are whole, and there are {images} training images"
-                _require(value is None or value <= images, _option(name), value, rule)
+                require(value is None or value <= images, option_of(name), value, rule)
 
     @property
     def thresholds(self) -> Thresholds:
@@ -226,38 +242,35 @@ class SweepSpec:
     @property
     def dense_recipe(self) -> Recipe:
         """Recipe of the dense models but for the temperature."""
-        return Recipe(
-            self.epochs,
-            self.batch_size,
-            self.lr,
-            self.momentum,
-            self.weight_decay,
-            rho=self.rho,
-            precision=self.precision,
-        )
+        return self._recipe("")
+
+    @property
+    def retrain_recipe(self) -> Recipe:
+        """Recipe of retraining but for what the temperature axis says of it; never with SAM."""
+        return replace(self._recipe(RETRAIN), rho=0.0)
+
+    def _recipe(self, prefix: str) -> Recipe:
+        """Of the sweep's own values and, where they are given, those of the fields that begin with the prefix."""
+        values = asdict(self)
+        names = [field.name for field in fields(Recipe)]
+        own = {name: values[name] for name in names if name in values}
+        given = {name: values[prefix + name] for name in names if values.get(prefix + name) is not None}
+        recipe = Recipe(**own | given)
+        takes_momentum = "momentum" in OPTIMIZERS[recipe.optimizer].settings
+        return recipe if takes_momentum else replace(recipe, momentum=0.0)  # so that it changes no key
 
     def points(self) -> list[PointStage]:
         """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
         axis, images = TEMPERATURES[self.temperature], training_images(self.data, self.validation_fraction)
-        own = replace(
-            self.dense_recipe,
-            epochs=self.retrain_epochs or self.epochs,
-            batch_size=self.retrain_batch_size or self.batch_size,
-            lr=self.retrain_lr or self.lr,
-            rho=0.0,
-        )
-        retrain = axis.retrain(own, images)
+        own, retrain = self.dense_recipe, axis.retrain(self.retrain_recipe, images)
         points = []
         for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
-            recipe, epoch = axis.dense(self.dense_recipe, temperature, images)
-            model, density = self._model_and_density(load)
+            recipe, epoch = axis.dense(own, temperature, images)
+            model, density = LOADS[self.load].model_and_density(self.model, self.densities[0], load)
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, self.crop_padding, self.flip)
             point = Point(run, epoch, density, self.pruner, retrain)
             points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))
         return points
-
-    def _model_and_density(self, load: float) -> tuple[str, float]:
-        return LOADS[self.load].model_and_density(self.model, self.densities[0], load)
 
     def to_json(self) -> str:
         """Text that :meth:`from_json` reads."""
@@ -278,31 +291,3 @@ class SweepSpec:
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
         return cls(**values)
-
-
-def check_thresholds(thresholds: Thresholds) -> None:
-    """Raise UsageError unless the boundaries of the regimes make sense."""
-    rule = "it is a negative number near 0, in units of error"
-    _require(-1 <= thresholds.lmc < 0, "--lmc-threshold", thresholds.lmc, rule)
-    _require(0 <= thresholds.cka <= 1, "--cka-threshold", thresholds.cka, "it is in [0, 1]")
-    _require(0 <= thresholds.margin <= 1, "--cka-margin", thresholds.margin, "it is in [0, 1]")
-
-
-def check_list(name: str, values: Sequence[float]) -> None:
-    """Raise UsageError unless there is a value, and none twice."""
-    _require(len(values) > 0, _option(name), "(nothing)", "give at least one value")
-    repeated = [value for index, value in enumerate(values) if value in values[:index]]
-    _require(not repeated, _option(name), _words(repeated), "each value is given once")
-
-
-def _require(holds: bool, option: str, value: object, rule: str) -> None:
-    if not holds:
-        raise UsageError(f"{option} {value}: {rule}.")
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _words(values: Sequence[object]) -> str:
-    return " ".join(map(str, values))

@@ -8,6 +8,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.training.recipe import Recipe
+from trainables.training.schedules import SCHEDULES, learning_rate
 
 PAPER = PRESETS["paper-epochs"]
 DIGITS = PRESETS["digits"]
@@ -46,7 +47,7 @@ def test_batch_sizes_share_the_papers_number_of_steps():
     for value, (recipe, epochs) in models.items():
         assert (recipe.batch_size, recipe.epochs, recipe.lr) == (value, epochs, 0.1)
         assert (epochs - 1) * (50_000 // value) < 62_400 <= epochs * (50_000 // value)
-        assert [recipe.lr_at(step) for step in (31_199, 31_200, 46_799, 46_800)] == pytest.approx(
+        assert [learning_rate(recipe, step) for step in (31_199, 31_200, 46_799, 46_800)] == pytest.approx(
             [0.1, 0.01, 0.01, 1e-3]
         )
     again = retrain(PRESETS["paper-batch-size"])
@@ -67,6 +68,23 @@ def test_learning_rates_are_of_dense_models_only():
     spec = replace(DIGITS, temperature="lr", temperatures=(0.01, 0.3))
     assert [recipe.lr for recipe, _ in dense(spec).values()] == [0.01, 0.3]
     assert retrain(spec).lr == DIGITS.lr
+
+
+@pytest.mark.parametrize("axis", TEMPERATURES)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_axis_goes_with_every_schedule(axis, schedule):
+    """Warm-up ends after the same share of epochs or of steps for all values, at the highest learning rate."""
+    values = {"epochs": (10, 160), "batch_size": (16, 512), "rho": (0.1, 0.8), "lr": (0.01, 0.3)}[axis]
+    spec = replace(PAPER, temperature=axis, temperatures=values, schedule=schedule, warmup=0.25, optimizer="adamw")
+    spec.check()
+    for value, (recipe, _) in dense(spec).items():
+        highest = value if axis == "lr" else 0.1
+        quarter = recipe.length // 4
+        assert learning_rate(recipe, 0) == 0
+        assert learning_rate(recipe, quarter) == pytest.approx(highest)
+        assert learning_rate(recipe, quarter / 2) == pytest.approx(highest / 2)
+        if schedule != "constant":
+            assert learning_rate(recipe, recipe.length - 1) < highest / 1.9
 
 
 def test_axes_meet_where_they_mean_the_same():

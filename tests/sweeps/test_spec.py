@@ -1,12 +1,15 @@
+import json
 import math
 from dataclasses import replace
 
 import pytest
 
 from sweeps.running.options import RunOptions
+from sweeps.spec.command_line import parse
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
+from trainables.training.recipe import Recipe
 
 DIGITS = PRESETS["digits"]
 
@@ -40,6 +43,20 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"retrain_lr": math.nan}, "--retrain-lr nan"),
         ({"momentum": 1.0}, "--momentum 1.0"),
         ({"weight_decay": -0.1}, "--weight-decay -0.1"),
+        ({"retrain_weight_decay": -0.1}, "--retrain-weight-decay -0.1"),
+        ({"optimizer": "adam"}, "--optimizer adam: it is one of sgd, adamw."),
+        ({"retrain_optimizer": "adam"}, "--retrain-optimizer adam: it is one of sgd, adamw."),
+        ({"schedule": "linear"}, "--schedule linear: it is one of step, constant, cosine, inverse-square-root."),
+        ({"retrain_schedule": ""}, "--retrain-schedule : it is one of step, constant"),
+        ({"warmup": 1.0}, "--warmup 1.0: it is in [0, 1)."),
+        ({"warmup": math.nan}, "--warmup nan"),
+        ({"retrain_warmup": -0.1}, "--retrain-warmup -0.1"),
+        ({"schedule": "inverse-square-root"}, "--warmup 0.0: the inverse-square-root schedule falls"),
+        ({"retrain_schedule": "inverse-square-root"}, "--retrain-warmup 0.0: the inverse-square-root schedule falls"),
+        ({"label_smoothing": 1.0}, "--label-smoothing 1.0: it is in [0, 1)."),
+        ({"retrain_label_smoothing": 1.5}, "--retrain-label-smoothing 1.5"),
+        ({"gradient_clipping": -1.0}, "--gradient-clipping -1.0: it is 0 or more."),
+        ({"retrain_gradient_clipping": math.inf}, "--retrain-gradient-clipping inf"),
         ({"validation_fraction": 1.0}, "--validation-fraction 1.0"),
         ({"validation_fraction": 0.9999}, "leaves none of 1297 images to train on"),
         ({"cka_margin": -0.1}, "--cka-margin -0.1"),
@@ -108,6 +125,56 @@ def test_points_are_the_whole_grid_and_share_one_dense_training_for_each_seed():
 def test_retraining_takes_what_is_not_given_from_the_dense_recipe():
     retrain = replace(DIGITS, retrain_lr=0.01, batch_size=32).points()[0].point.retrain
     assert (retrain.lr, retrain.batch_size, retrain.epochs) == (0.01, 32, DIGITS.epochs)
+
+
+RECIPE_OPTIONS = {
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "warmup": 0.05,
+    "label_smoothing": 0.1,
+    "gradient_clipping": 1.0,
+    "weight_decay": 0.01,
+}
+
+
+def recipes(spec):
+    (stage, *_) = spec.points()
+    return stage.point.dense.recipe, stage.point.retrain
+
+
+@pytest.mark.parametrize(("name", "value"), RECIPE_OPTIONS.items())
+def test_a_recipes_options_are_for_both_trainings_and_can_be_for_retraining_alone(name, value):
+    both = recipes(replace(DIGITS, **{name: value}))
+    assert [getattr(recipe, name) for recipe in both] == [value, value]
+    own = getattr(DIGITS, name)
+    dense, retrain = recipes(replace(DIGITS, **{f"retrain_{name}": value}))
+    assert (getattr(dense, name), getattr(retrain, name)) == (own, value)
+    dense, retrain = recipes(replace(DIGITS, **{name: value, f"retrain_{name}": own}))  # 0 is a value, too
+    assert (getattr(dense, name), getattr(retrain, name)) == (value, own)
+
+
+def test_as_one_types_it():
+    line = "--optimizer adamw --lr 1e-3 --schedule cosine --warmup 0.05 --retrain-schedule constant --retrain-warmup 0"
+    spec = parse(SweepSpec, line.split(), DIGITS)
+    spec.check()
+    dense, retrain = recipes(spec)
+    adamw = Recipe(20, 64, 1e-3, 0.0, 5e-3, optimizer="adamw")
+    assert (dense, retrain) == (replace(adamw, schedule="cosine", warmup=0.05), replace(adamw, schedule="constant"))
+
+
+def test_momentum_is_of_sgd_alone_and_so_enters_only_its_keys():
+    adamw = replace(DIGITS, optimizer="adamw")
+    assert recipes(adamw) == recipes(replace(adamw, momentum=0.5))
+    dense, retrain = recipes(replace(adamw, retrain_optimizer="sgd", momentum=0.5))
+    assert (dense.momentum, retrain.momentum) == (0.0, 0.5)
+
+
+def test_a_sweep_of_before_these_options_reads_as_the_same():
+    fields = json.loads(DIGITS.to_json())
+    added = [name for name in fields if name.removeprefix("retrain_") in {*RECIPE_OPTIONS} - {"weight_decay"}]
+    assert len(added) == 10
+    older = json.dumps({name: value for name, value in fields.items() if name not in added})
+    assert SweepSpec.from_json(older) == DIGITS
 
 
 def test_the_default_temperature_is_the_recipes_own_or_the_nearest():

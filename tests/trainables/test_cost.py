@@ -8,6 +8,7 @@ from trainables.attempt import Machine
 from trainables.cost import StageCosts
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage, finish
 from trainables.storage.local_folder import LocalFolder
+from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=64)
@@ -18,14 +19,24 @@ POINT = PointStage(
 STAGES = DenseStage(DENSE, (1, 2)), POINT, measurement(POINT, Measurement(path_points=3))
 
 
-@pytest.mark.parametrize("keep", ["siblings", "best", "nothing"])
-def test_disk_is_what_the_files_take(keep, tmp_path):
+def with_optimizer(name):
+    run = replace(DENSE, recipe=replace(RECIPE, optimizer=name))
+    retrain = replace(POINT.point.retrain, optimizer=name)
+    point = replace(POINT, point=replace(POINT.point, dense=run, retrain=retrain))
+    return replace(STAGES[0], run=run), point, measurement(point, Measurement(path_points=3))
+
+
+@pytest.mark.parametrize(
+    ("keep", "optimizer"), [("siblings", "sgd"), ("best", "sgd"), ("nothing", "sgd"), ("siblings", "adamw")]
+)
+def test_disk_is_what_the_files_take(keep, optimizer, tmp_path):
     machine = Machine(LocalFolder(tmp_path), torch.device("cpu"), keep=keep)
-    for stage in STAGES:
+    stages = with_optimizer(optimizer)
+    for stage in stages:
         finish(stage.execute(machine))
         stage.discard(machine)
     taken = sum(size for size, _ in machine.folder.files("").values())
-    assert sum(stage.kept_bytes(keep) for stage in STAGES) == pytest.approx(taken, rel=0.2)  # files have heads, too
+    assert sum(stage.kept_bytes(keep) for stage in stages) == pytest.approx(taken, rel=0.2)  # files have heads, too
 
 
 def test_a_stage_costs_what_its_parts_do():
@@ -47,10 +58,12 @@ def test_measuring_costs_two_passes_at_every_position_and_the_sample_of_cka():
     assert only_cka.seconds(costs) == pytest.approx(2 * train)
 
 
-def test_disk_while_training_is_weights_and_momentum(tmp_path):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_disk_while_training_is_weights_and_what_the_optimizer_keeps(optimizer, tmp_path):
     machine = Machine(LocalFolder(tmp_path), torch.device("cpu"))
-    finish(STAGES[0].execute(machine))
-    for stage in STAGES[:2]:
+    stages = with_optimizer(optimizer)
+    finish(stages[0].execute(machine))
+    for stage in stages[:2]:
         running = stage.execute(machine)
         next(running)
         running.close()

@@ -334,6 +334,43 @@ def test_dense_models_of_all_axes_go_on_exactly(recipe, machine, tmp_path):
     assert all(torch.equal(ours["model"][name], t) for name, t in theirs["model"].items())
 
 
+ADAMW = replace(
+    RECIPE,
+    optimizer="adamw",
+    lr=3e-3,
+    schedule="cosine",
+    warmup=0.05,
+    label_smoothing=0.1,
+    gradient_clipping=1.0,
+)
+
+
+def test_with_adamw_and_a_cosine_what_was_killed_after_every_epoch_ends_the_same(tmp_path):
+    """Dense training, in which later temperatures begin with a kept model, and three siblings in a stack."""
+    run = replace(DENSE, recipe=ADAMW)
+    point = replace(STAGE, point=replace(POINT, dense=run, retrain=ADAMW))
+    disturbed, straight = (
+        Machine(LocalFolder(tmp_path / name), torch.device("cpu"), checkpoint_seconds=0.0) for name in ("a", "b")
+    )
+    alive = []  # a generator that is collected is closed, and would be no kill
+    for stage in (DenseStage(run, (2, 4, 6)), point):
+        expected = finish(stage.execute(straight))
+        assert {row["status"] for rows in expected.values() for row in rows} == {"ok"}
+        for epochs in range(1, 7):
+            alive.append(stage.execute(disturbed))
+            assert step(alive[-1]).epochs == epochs
+        rows = finish(stage.execute(disturbed))
+        for table in expected:
+            assert values(rows[table]) == values(expected[table])
+    assert disturbed.folder.names("training", ".pt") == []
+    for epoch in (2, 4, 6):
+        ours, theirs = (artifacts.load(m.folder, dense_file(run, epoch))["model"] for m in (disturbed, straight))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    ours, theirs = (kept_siblings(m.folder, point.point.key) for m in (disturbed, straight))
+    for seed in point.seeds:
+        assert all(torch.equal(ours[seed]["model"][name], tensor) for name, tensor in theirs[seed]["model"].items())
+
+
 def test_a_colder_temperature_goes_on_from_the_coldest_that_is_kept(finished, machine):
     finish(DenseStage(DENSE, (2, 4)).execute(machine))
     colder = DenseStage(DENSE, (6,)).execute(machine)

@@ -17,7 +17,7 @@ from trainables.pruning.context import Pruned
 from trainables.pruning.magnitude import everywhere, uniform
 from trainables.pruning.prunable import prunable_weights
 from trainables.pruning.ranking import highest_of_all
-from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
+from trainables.stages import DenseRun, Label, Point, PointStage, finish
 from trainables.stages.dense import dense_file
 from trainables.stages.pruning_context import PointContext
 from trainables.stages.siblings import kept_siblings

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -48,10 +48,36 @@ def test_a_file_is_known_by_its_content_not_its_place():
         {"density": 0.06},
         {"pruner": "magnitude-global"},
         {"retrain": Recipe(weight_decay=5e-4)},
+        {"retrain": Recipe(optimizer="adamw")},
+        {"retrain": Recipe(schedule="cosine")},
+        {"retrain": Recipe(warmup=0.05)},
+        {"retrain": Recipe(label_smoothing=0.1)},
+        {"retrain": Recipe(gradient_clipping=1.0)},
+        {"retrain": Recipe(betas=(0.9, 0.98))},
+        {"dense": replace(DENSE, recipe=Recipe(optimizer="adamw"))},
     ],
 )
 def test_everything_that_decides_a_result_changes_the_key(change):
     assert replace(POINT, **change).key != POINT.key
+
+
+@dataclass(frozen=True)
+class LongerRecipe(Recipe):
+    """As if fields were added, one of them in a way that names all results anew."""
+
+    nesterov: bool = field(default=False, metadata={"added": True})
+
+
+@dataclass(frozen=True)
+class OtherRecipe(Recipe):
+    nesterov: bool = False
+
+
+def test_a_field_that_is_marked_as_added_enters_a_key_only_with_another_value():
+    assert replace(POINT, retrain=LongerRecipe()).key == POINT.key
+    assert replace(POINT, retrain=LongerRecipe(nesterov=True)).key != POINT.key
+    assert replace(POINT, retrain=OtherRecipe()).key != POINT.key
+    assert replace(POINT, retrain=Recipe(warmup=0, gradient_clipping=0)).key == POINT.key
 
 
 def test_the_same_number_has_the_same_key():

@@ -9,8 +9,9 @@ from trainables.models import build
 from trainables.pruning.magnitude import uniform
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.stack import GroupedStack, SerialStack
-from trainables.training.optimizers import remember, remembered
+from trainables.training.optimizer_state import remember, remembered
 from trainables.training.recipe import Recipe
+from trainables.training.schedules import learning_rate
 from trainables.training.training import Training
 
 RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3)
@@ -105,7 +106,7 @@ def test_a_model_that_diverges_is_noted_and_does_not_touch_its_siblings(batches)
 
 def test_learning_rate_drops_at_half_and_three_quarters():
     recipe = Recipe(epochs=160)
-    assert [recipe.lr_at(epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
+    assert [learning_rate(recipe, epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     )
 
@@ -180,7 +181,7 @@ def sam_by_hand(model, recipe, epochs_batches):
                     norm.num_batches_tracked -= 1
                 for name, parameter in model.named_parameters():
                     velocity[name] = 0.9 * velocity[name] + parameter.grad + recipe.weight_decay * before[name]
-                    parameter.copy_(before[name] - recipe.lr_at(epoch) * velocity[name])
+                    parameter.copy_(before[name] - learning_rate(recipe, epoch) * velocity[name])
     return torch.cat([tensor.flatten().float() for tensor in model.state_dict().values()])
 
 

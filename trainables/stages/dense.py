@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from trainables.stages.stage import Execution, Keep, Row, Stage, configuration_key
+from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -192,20 +193,23 @@ class DenseStage(Stage):
         return costs.training(self.run, self.run.recipe, self.epochs[-1], 1) + measured
 
     def kept_bytes(self, keep: Keep) -> int:
-        """Models, with their momentum where training may go on."""
+        """Models, with what the optimizer keeps of them where training may go on."""
         from trainables.cost import model_bytes
 
         size = model_bytes(self.run.model, self.run.data)
         going_on = sum(epoch < self.run.recipe.epochs for epoch in self.epochs)
-        return len(self.epochs) * size.everything + going_on * size.parameters
+        return (
+            len(self.epochs) * size.everything
+            + going_on * OPTIMIZERS[self.run.recipe.optimizer].moments * size.parameters
+        )
 
     @property
     def running_bytes(self) -> int:
-        """Weights and momentum."""
+        """Weights, and what the optimizer keeps of them."""
         from trainables.cost import model_bytes
 
         size = model_bytes(self.run.model, self.run.data)
-        return size.everything + size.parameters
+        return size.everything + OPTIMIZERS[self.run.recipe.optimizer].moments * size.parameters
 
 
 def dense_name(epoch: int) -> str:

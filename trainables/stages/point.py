@@ -11,6 +11,7 @@ from trainables.pruning import RULES
 from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
 from trainables.stages.siblings import Sibling, diverged_message, kept_siblings, sibling_file
 from trainables.stages.stage import Execution, Keep, Label, Row, Stage, configuration_key
+from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -213,11 +214,12 @@ class PointStage(Stage):
 
     @property
     def running_bytes(self) -> int:
-        """Weights and momentum of all siblings."""
+        """Weights of all siblings, and what the optimizer keeps of them."""
         from trainables.cost import model_bytes
 
         size = model_bytes(self.run.model, self.run.data)
-        return (size.everything + size.parameters) * len(self.seeds)
+        moments = OPTIMIZERS[self.point.retrain.optimizer].moments
+        return (size.everything + moments * size.parameters) * len(self.seeds)
 
 
 def retraining(

@@ -1,88 +1,53 @@
-"""What turns gradients into steps: SGD, alone or inside sharpness-aware minimization."""
+"""Optimizers by name, alone or inside sharpness-aware minimization. Imports torch only where one is made."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
-
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from trainables.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
 
-def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD or, for a recipe with ``rho``, SAM around it; the latter's ``step`` needs a closure.
+
+@dataclass(frozen=True)
+class OptimizerKind:
+    """An optimizer that treats every weight by itself, as those of several models in one tensor need it.
+
+    Attributes:
+        torch_name: Of its class in ``torch.optim``; what no setting says is torch's default.
+        settings: Fields of a recipe that are its own, and the names of its arguments; all have lr and weight_decay.
+        moments: Numbers that it keeps for each weight.
+    """
+
+    torch_name: str
+    settings: tuple[str, ...]
+    moments: int
+
+
+OPTIMIZERS = {
+    "sgd": OptimizerKind("SGD", ("momentum",), moments=1),
+    "adamw": OptimizerKind("AdamW", ("betas",), moments=2),
+}
+"""Optimizers by the names that recipes and commands have for them."""
+
+
+def make_optimizer(parameters: "Iterable[nn.Parameter]", recipe: Recipe) -> "Optimizer":
+    """The optimizer of a recipe or, for one with ``rho``, SAM around it; the latter's ``step`` needs a closure.
 
     SAM's perturbation is rho * g / (||g||_2 + 1e-12) with the norm over all parameters (Zhou et al. 2023, after Foret
-    et al. 2021, arXiv 2010.01412), so the parameters must be those of a single model.
+    et al. 2021, arXiv 2010.01412), so the parameters must be those of a single model. The optimizer then takes its
+    step with the gradients at the perturbed weights, and sees no others.
     """
-    settings: dict[str, Any] = {
-        "lr": recipe.lr,
-        "momentum": recipe.momentum,
-        "weight_decay": recipe.weight_decay,
-        "fused": True,
-    }
+    import torch
+
+    kind = OPTIMIZERS[recipe.optimizer]
+    own = {name: getattr(recipe, name) for name in kind.settings}
+    settings: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True} | own
+    optimizer = getattr(torch.optim, kind.torch_name)
     if not recipe.rho:
-        return torch.optim.SGD(parameters, **settings)
+        return optimizer(parameters, **settings)
     from pytorch_optimizer import SAM  # slow to import
 
-    return SAM(parameters, torch.optim.SGD, rho=recipe.rho, **settings)
-
-
-@contextmanager
-def batch_norm_statistics_kept(model: nn.Module) -> Iterator[None]:
-    """Keep running statistics as they are in forward passes that use those of the batch: SAM's second pass."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
-
-
-def remembered(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
-) -> dict[str, dict[str, Tensor]]:
-    """What an optimizer remembers of each parameter.
-
-    Args:
-        optimizer: Any of torch's kind.
-        parameters: All that it optimizes, by name.
-
-    Returns:
-        By the optimizer's own name (``momentum_buffer``, ``exp_avg``, ``step``), then by parameter name, tensors of the
-        parameters' shapes or of none. They share memory with the optimizer's.
-    """
-    found: dict[str, dict[str, Tensor]] = {}
-    for name, parameter in parameters.items():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            if value is not None:
-                found.setdefault(key, {})[name] = torch.as_tensor(value)
-    return found
-
-
-def remember(
-    optimizer: torch.optim.Optimizer,
-    parameters: Mapping[str, nn.Parameter],
-    found: Mapping[str, Mapping[str, Tensor]],
-) -> None:
-    """Have an optimizer remember what :func:`remembered` found, of an optimizer like it.
-
-    Every tensor is laid out in memory as its parameter is here. ``load_state_dict`` of an optimizer keeps the layout of
-    the process that saved it, and fused steps go through both memories side by side: with another layout each weight
-    would get another one's momentum, or the step fails.
-    """
-    optimizer.state.clear()
-    group = optimizer.param_groups[0]
-    counts_on_device = group.get("fused") or group.get("capturable")
-    for key, tensors in found.items():
-        for name, tensor in tensors.items():
-            parameter = parameters[name].detach()
-            if tensor.shape == parameter.shape:
-                own = torch.empty_like(parameter).copy_(tensor)
-            else:  # a count of steps
-                own = tensor.to(parameter.device if counts_on_device else tensor.device, copy=True)
-            optimizer.state[parameters[name]][key] = own
+    return SAM(parameters, optimizer, rho=recipe.rho, **settings)

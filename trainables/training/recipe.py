@@ -1,6 +1,6 @@
-"""How a model is trained: everything that decides a training but its data, model and seed."""
+"""How a model is trained: everything that decides a training but its data, model and seed. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
@@ -8,23 +8,31 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stochastic gradient descent with step decay.
+    """An optimizer with a schedule of its learning rate.
 
-    The defaults are those of Zhou et al. 2023 for CIFAR-10 and PreResNet-20 (section 4.1 and appendix A).
+    The defaults are those of Zhou et al. 2023 for CIFAR-10 and PreResNet-20 (section 4.1 and appendix A): stochastic
+    gradient descent (SGD) with step decay.
 
     Attributes:
         epochs: Passes over the training data of the whole schedule.
         batch_size: Images in a step; the last, smaller batch of an epoch is used too.
-        lr: Learning rate at the start.
-        momentum: Of SGD, in [0, 1).
-        weight_decay: L2 penalty on all parameters.
-        milestones: Shares of the schedule after which the learning rate is multiplied by ``decay``.
+        lr: Learning rate that the schedule multiplies: its highest.
+        momentum: Of SGD, in [0, 1); other optimizers have none.
+        weight_decay: Of all parameters; an L2 penalty with SGD, decoupled from the gradients with AdamW.
+        milestones: Shares of the schedule after which step decay multiplies the learning rate by ``decay``.
         decay: Factor at each milestone.
         iterations: Steps of the whole schedule. If given, the schedule counts in steps, and the last, smaller batch of
             an epoch is dropped; ``epochs`` are then those it takes, the last perhaps in part.
-        rho: Radius of the perturbation of sharpness-aware minimization (SAM; Foret et al. 2021, arXiv 2010.01412);
-            0 for plain SGD.
+        rho: Radius of the perturbation of sharpness-aware minimization (SAM; Foret et al. 2021, arXiv 2010.01412)
+            around the optimizer; 0 for none.
         precision: Of the forward and backward pass in training; weights and all evaluation are float32.
+        optimizer: A name of :data:`trainables.training.optimizers.OPTIMIZERS`.
+        schedule: A name of :data:`trainables.training.schedules.SCHEDULES`.
+        warmup: Share of the schedule, in [0, 1), in which the learning rate rises step by step from 0.
+        label_smoothing: Share of each target, in [0, 1), that is spread evenly over all classes in the training loss.
+        gradient_clipping: Largest L2 norm of the gradients of all parameters of a model that are not pruned; larger
+            ones are scaled down to it. 0 for no such limit.
+        betas: Of AdamW, each in [0, 1); the defaults are those of Kingma and Ba 2015 (arXiv 1412.6980).
     """
 
     epochs: int = 160
@@ -37,8 +45,14 @@ class Recipe:
     iterations: int | None = None
     rho: float = 0.0
     precision: Precision = "float32"
+    optimizer: str = field(default="sgd", metadata={"added": True})
+    schedule: str = field(default="step", metadata={"added": True})
+    warmup: float = field(default=0.0, metadata={"added": True})
+    label_smoothing: float = field(default=0.0, metadata={"added": True})
+    gradient_clipping: float = field(default=0.0, metadata={"added": True})
+    betas: tuple[float, float] = field(default=(0.9, 0.999), metadata={"added": True})
 
-    def lr_at(self, done: int) -> float:
-        """Learning rate after so many epochs, or with ``iterations`` after so many steps."""
-        whole = self.epochs if self.iterations is None else self.iterations
-        return self.lr * self.decay ** sum(done >= round(share * whole) for share in self.milestones)
+    @property
+    def length(self) -> int:
+        """The whole schedule, in what it counts in: epochs, or steps if ``iterations`` are given."""
+        return self.epochs if self.iterations is None else self.iterations

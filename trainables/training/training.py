@@ -10,13 +10,11 @@ from torch import Tensor
 
 from trainables.batches import TrainingBatches, random_numbers, random_stream
 from trainables.stacks.stack import Stack
-from trainables.training.optimizers import (
-    batch_norm_statistics_kept,
-    make_optimizer,
-    remember,
-    remembered,
-)
+from trainables.training.gradients import batch_norm_statistics_kept, clip_gradients
+from trainables.training.optimizer_state import remember, remembered
+from trainables.training.optimizers import make_optimizer
 from trainables.training.recipe import Recipe
+from trainables.training.schedules import learning_rate
 
 
 class Training:
@@ -34,7 +32,7 @@ class Training:
         epoch: Epochs done.
         diverged: For each model the epoch, counted from 1, in which its loss, weights or batch-norm statistics first
             were not finite; 0 if never.
-        losses: Mean training loss of the last epoch, for each model.
+        losses: Mean training loss of the last epoch, for each model; with label smoothing that of the smoothed labels.
         images: Images trained on so far by this object, counted for each model.
     """
 
@@ -69,14 +67,14 @@ class Training:
         if recipe.iterations is not None:
             steps_before = self.epoch * (len(self._batches) // recipe.batch_size)
             batches = islice(batches, recipe.iterations - steps_before)
-        steps = 0
+        steps, steps_of_epoch = 0, -(-len(self._batches) // recipe.batch_size)
         losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
         self.stack.train()
         with random_numbers(streams[0].initial_seed(), losses.device):  # for dropout, in models that have it
             for step, (images, labels) in enumerate(batches):
-                lr = recipe.lr_at(self.epoch if recipe.iterations is None else steps_before + step)
+                done = self.epoch + step / steps_of_epoch if recipe.iterations is None else steps_before + step
                 for group in self._optimizer.param_groups:
-                    group["lr"] = lr
+                    group["lr"] = learning_rate(recipe, done)
                 losses += self._step(images, labels)
                 self.images += labels.numel()
                 steps += 1
@@ -111,10 +109,16 @@ class Training:
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         losses = self._gradients(images, labels)
         if self.recipe.rho:
+
+            def again() -> None:
+                """A second time, at the perturbed weights; of the first gradients SAM took the direction alone."""
+                self._gradients(images, labels)
+                self._clip_gradients()
+
             with batch_norm_statistics_kept(self.stack):
-                # A second time, at the perturbed weights.
-                self._optimizer.step(lambda: self._gradients(images, labels))  # type: ignore[arg-type, return-value]
+                self._optimizer.step(again)  # type: ignore[arg-type]
         else:
+            self._clip_gradients()
             self._optimizer.step()
         self._apply_masks()
         return losses
@@ -124,10 +128,24 @@ class Training:
         self._optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
             logits = self.stack(images)
-        flat = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
+        flat = F.cross_entropy(
+            logits.float().flatten(0, 1),
+            labels.flatten(),
+            reduction="none",
+            label_smoothing=self.recipe.label_smoothing,
+        )
         means = flat.unflatten(0, labels.shape).mean(1)
         means.sum().backward()  # a sum: each model's gradient is that of its own mean loss
         return means.detach()
+
+    @torch.no_grad()
+    def _clip_gradients(self) -> None:
+        if self.recipe.gradient_clipping:
+            gradients = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
+            for parameter, mask in self._masked:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(mask)  # or the gradients of weights that stay zero would decide
+            clip_gradients(self.stack, gradients, self.recipe.gradient_clipping)
 
     @torch.no_grad()
     def _apply_masks(self) -> None:

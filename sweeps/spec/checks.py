@@ -1,0 +1,114 @@
+"""What values options may have, in the sentences that commands say of others."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from metrics.regimes import Thresholds
+from sweeps.spec.axes import LOADS
+from sweeps.spec.errors import UsageError
+from trainables.training.optimizers import OPTIMIZERS
+from trainables.training.recipe import Recipe
+from trainables.training.schedules import SCHEDULES, learning_rate
+
+MOST = 10_000_000
+"""Of epochs and images in a batch; beyond are typing errors."""
+
+Rule = tuple[Callable[[Any], bool], str]
+
+_COUNT: Rule = (lambda value: 1 <= value <= MOST, f"it is a whole number from 1 to {MOST}")
+_SHARE: Rule = (lambda value: 0 <= value < 1, "it is in [0, 1)")
+_AMOUNT: Rule = (lambda value: 0 <= value < math.inf, "it is 0 or more")
+
+
+def _name_of(registry: Mapping[str, object]) -> Rule:
+    return lambda value: value in registry, f"it is one of {', '.join(registry)}"
+
+
+RULES: dict[str, Rule] = {
+    "optimizer": _name_of(OPTIMIZERS),
+    "schedule": _name_of(SCHEDULES),
+    "epochs": _COUNT,
+    "batch_size": _COUNT,
+    "lr": (lambda value: 0 < value < math.inf, "it is a positive number"),
+    "momentum": _SHARE,
+    "weight_decay": _AMOUNT,
+    "warmup": _SHARE,
+    "label_smoothing": _SHARE,
+    "gradient_clipping": _AMOUNT,
+    "rho": _AMOUNT,
+    "validation_fraction": _SHARE,
+    "path_points": (lambda value: 2 <= value <= 1001, "it is from 2 to 1001, ends included"),
+    "cka_images": (lambda value: 2 <= value <= MOST, f"it is a whole number from 2 to {MOST}"),
+    "crop_padding": (lambda value: 0 <= value <= 64, "it is from 0 to 64 pixels"),
+}
+"""Which values a field of a sweep may have, and in words."""
+
+
+def check_values(values: Mapping[str, Any], prefix: str) -> None:
+    """Raise UsageError unless each of these fields, if it is not None, may have its value.
+
+    Args:
+        values: By the fields' names.
+        prefix: Begins names of fields to which the same rule applies as without it.
+    """
+    for name, value in values.items():
+        holds, rule = RULES.get(name.removeprefix(prefix), (lambda value: True, ""))
+        require(value is None or holds(value), option_of(name), value, rule)
+
+
+def check_warmup(recipe: Recipe, option: str) -> None:
+    """Raise UsageError, naming the option that sets it, if a recipe's schedule needs another warm-up."""
+    try:
+        learning_rate(recipe, 0)
+    except ValueError as error:
+        raise UsageError(f"{option} {recipe.warmup}: {error}.") from None
+
+
+def check_thresholds(thresholds: Thresholds) -> None:
+    """Raise UsageError unless the boundaries of the regimes make sense."""
+    rule = "it is a negative number near 0, in units of error"
+    require(-1 <= thresholds.lmc < 0, "--lmc-threshold", thresholds.lmc, rule)
+    require(0 <= thresholds.cka <= 1, "--cka-threshold", thresholds.cka, "it is in [0, 1]")
+    require(0 <= thresholds.margin <= 1, "--cka-margin", thresholds.margin, "it is in [0, 1]")
+
+
+def check_list(name: str, values: Sequence[float]) -> None:
+    """Raise UsageError unless there is a value, and none twice."""
+    require(len(values) > 0, option_of(name), "(nothing)", "give at least one value")
+    repeated = [value for index, value in enumerate(values) if value in values[:index]]
+    require(not repeated, option_of(name), words(repeated), "each value is given once")
+
+
+def check_loads(load: str, values: Mapping[str, Sequence[float]]) -> None:
+    """Raise UsageError unless a load axis has values that it can have, and the others none; density has one at least.
+
+    Args:
+        load: Name of the axis.
+        values: Of all load axes, by the names of their fields.
+    """
+    for name, axis in LOADS.items():
+        own = values[axis.values]
+        rule = f"they are the load only with --load {name}"
+        require(name in (load, "density") or not own, option_of(axis.values), words(own), rule)
+        for value in own:
+            require(axis.allowed(value), option_of(axis.values), value, axis.rule)
+    densities = values[LOADS["density"].values]
+    rule = f"with --load {load} all models are pruned to the same density, so give one"
+    require(load == "density" or len(densities) == 1, "--densities", words(densities), rule)
+
+
+def require(holds: bool, option: str, value: object, rule: str) -> None:
+    """Raise UsageError with the value and the rule unless it holds."""
+    if not holds:
+        raise UsageError(f"{option} {value}: {rule}.")
+
+
+def option_of(name: str) -> str:
+    """Option that sets a field."""
+    return "--" + name.replace("_", "-")
+
+
+def words(values: Sequence[object]) -> str:
+    """Values as one types them."""
+    return " ".join(map(str, values))
