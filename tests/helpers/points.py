@@ -40,3 +40,16 @@ def grid_plan(points, there=None, **options):
     from sweeps.plans.grid_plan import GridPlan
 
     return GridPlan(points, Measurement(), there or inventory(), **options)
+
+
+def run_plan(plan, store, machine):
+    """Carry out a plan as a sweep does, without Ray; the stages, in order."""
+    done = []
+    while (stage := plan.ask()) is not None:
+        rows = finish(stage.execute(machine))
+        store.record(stage, rows, "cpu")
+        stage.discard(machine)
+        assert plan.tell(stage, "ok") == []
+        done.append(stage)
+    assert plan.left == []
+    return done

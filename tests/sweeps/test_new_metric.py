@@ -1,0 +1,156 @@
+"""A metric is one file and one line in a registry; a sweep that was stored without it is filled in without training."""
+
+import math
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from points import run_plan
+
+from sweeps.plans.grid_plan import GridPlan
+from sweeps.results.inventory import inventory_of
+from sweeps.results.phase import phase_table
+from sweeps.results.store import Store
+from sweeps.spec.presets import PRESETS
+from trainables.attempt import Machine
+from trainables.measuring.metric import Column, Metric
+from trainables.measuring.metrics import METRICS
+from trainables.stages import DenseStage, PointStage
+
+SPEC = replace(
+    PRESETS["smoke"], temperatures=(1, 2), densities=(0.2,), dense_seeds=(1, 2), epochs=2, validation_fraction=0.9
+)
+
+
+class Norms(Metric):
+    """Norm of all weights of a model, or of the difference of two."""
+
+    columns = (Column("norm", "", "of a test"),)
+
+    def __init__(self, of):
+        self.name, self.of = f"norm of a {of}", of
+
+    def measure(self, models, places, settings):
+        for first, *others in places:
+            state = models.states[first]
+            other = models.states[others[0]] if others else {name: torch.zeros_like(t) for name, t in state.items()}
+            difference = [(state[name].double() - other[name].double()).square().sum() for name in state]
+            yield {"norm": float(torch.stack(difference).sum().sqrt())}
+
+    def images(self, train, models, places, settings):
+        return 0.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As in a trial with one core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """Results of a small grid."""
+    store = Store(tmp_path_factory.mktemp("computed"))
+    run_plan(plan(store), store, machine_of(store))
+    return store
+
+
+@pytest.fixture
+def complete(computed, tmp_path):
+    """A copy of them."""
+    return Store(shutil.copytree(computed.folder.path, tmp_path / "complete"))
+
+
+@pytest.fixture
+def machine(complete):
+    return machine_of(complete)
+
+
+def machine_of(store):
+    return Machine(store.artifacts, torch.device("cpu"))
+
+
+def plan(store, spec=SPEC):
+    return GridPlan(spec.points(), spec.measurement, inventory_of(store))
+
+
+def values(store, table):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in store.rows(table)]
+
+
+@pytest.mark.parametrize(
+    ("of", "table", "rows"),
+    [
+        ("dense", "dense_metrics", 4),
+        ("sibling", "run_metrics", 8),
+        ("pair", "pairs", 4),
+        ("dense_pair", "dense_pairs", 2),
+    ],
+)
+def test_a_metric_that_is_added_fills_in_what_is_stored_without_training(
+    of, table, rows, complete, machine, monkeypatch
+):
+    assert plan(complete).left == []
+    before = {name: values(complete, name) for name in ("dense", "runs", "pairs")}
+    monkeypatch.setitem(METRICS, f"norm of a {of}", Norms(of))
+    store = Store(complete.folder.path)  # as a new command opens it
+    to_do = plan(store)
+    assert to_do.dense == []
+    if to_do.points:
+        assert to_do.trained == to_do.points
+    done = run_plan(to_do, store, machine)
+    assert not [stage for stage in done if isinstance(stage, (DenseStage, PointStage))]
+    assert {part[0] for stage in done for part in stage.parts} == {f"norm of a {of}"}
+    measured = store.rows(table)
+    assert len(measured) == rows
+    assert all(row["norm"] > 0 and row["status"] == "ok" for row in measured)
+    for name, old in before.items():
+        new = values(store, name)
+        known = [{column: row[column] for column in old[0]} for row in new]
+        for row in (*known, *old):
+            for changed in ("created_at",):
+                row.pop(changed)
+        assert known == old
+    assert plan(store).left == []
+    if of == "dense_pair":
+        assert {(row["first_seed"], row["second_seed"]) for row in measured} == {(1, 2)}
+
+
+def test_seconds_of_what_was_measured_in_addition_are_added(complete, machine, monkeypatch):
+    (before, *_) = (row["seconds"] for row in complete.rows("pairs"))
+    monkeypatch.setitem(METRICS, "norm of a pair", Norms("pair"))
+    store = Store(complete.folder.path)
+    run_plan(plan(store), store, machine)
+    assert store.rows("pairs")[0]["seconds"] > before
+
+
+def test_another_setting_measures_again_and_keeps_both(complete, machine):
+    finer = replace(SPEC, path_points=5)
+    to_do = plan(complete, finer)
+    assert len(to_do.trained) == len(to_do.points) == 4
+    done = run_plan(to_do, complete, machine)
+    assert {stage.kind for stage in done} == {"measurement"}
+    lengths = sorted((row["path_points"], len(row["path_errors"])) for row in complete.rows("pairs"))
+    assert lengths == [(5, 5)] * 4 + [(11, 11)] * 4
+    assert plan(complete).left == plan(complete, finer).left == []
+    coarse, fine = (phase_table(SPEC.points(), complete, SPEC.thresholds, spec.measurement) for spec in (SPEC, finer))
+    assert list(coarse["n_pairs"]) == list(fine["n_pairs"]) == [2, 2]
+    assert list(coarse["cka"]) == list(fine["cka"])
+    assert list(coarse["test_error"]) == list(fine["test_error"])
+
+
+def test_a_metric_without_a_value_is_measured_all_the_same(complete, machine, monkeypatch):
+    class Undefined(Norms):
+        def measure(self, models, places, settings):
+            for _ in places:
+                yield {"norm": math.nan}
+
+    monkeypatch.setitem(METRICS, "norm of a pair", Undefined("pair"))
+    store = Store(complete.folder.path)
+    assert len(run_plan(plan(store), store, machine)) == 4
+    assert plan(store).left == []
+    assert all(math.isnan(row["norm"]) for row in store.rows("pairs"))
