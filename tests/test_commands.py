@@ -25,6 +25,7 @@ from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from trainables.data import CACHE, load
 from trainables.models import build
+from trainables.stages import MeasurementStage
 
 SMOKE = PRESETS["smoke"]
 REAL = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser()
@@ -403,7 +404,7 @@ def test_killed_workers_and_drivers_lose_nothing(tmp_path):
     assert first.wait() == -signal.SIGKILL
     kept = torch.load(io.BytesIO(siblings[0].read_bytes()), weights_only=True)
     assert kept["training"]["epoch"] >= 1
-    assert len(Store(out).dense_models()) == 2
+    assert len(Store(out).rows("dense", ["epoch"])) == 2
 
     second = start_grid(out, *longer)
     until(lambda: workers(second), second)
@@ -411,7 +412,7 @@ def test_killed_workers_and_drivers_lose_nothing(tmp_path):
     said, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 130, said
     assert "the same command continues" in said
-    assert len(Store(out).stored()) < 4
+    assert len(Store(out).stored(MeasurementStage)) < 4
 
     last = grid(out, *longer)
     assert last.returncode == 0, last.stdout + last.stderr
@@ -526,7 +527,7 @@ def test_a_point_that_fails_is_stored_tried_again_and_does_not_stop_the_others(u
     assert failed.returncode == 1, failed.stdout + failed.stderr
     assert "1 of 4 points failed" in failed.stderr
     assert f"epochs 2, density 0.05, dense seed 1: ArtifactError: {planted} is damaged" in failed.stderr
-    assert len(Store(out).stored()) == 3
+    assert len(Store(out).stored(MeasurementStage)) == 3
     assert sorted(pd.read_csv(out / "phase.csv")["status"]) == ["failed", "ok", "ok", "ok"]
     planted.unlink()
     again = grid(out)

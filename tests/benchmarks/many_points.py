@@ -16,21 +16,25 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import combinations
 from typing import Any
 
 import psutil
 
-from sweeps.plans.plan import GridPlan
+from sweeps.plans.grid_plan import GridPlan
+from sweeps.results.inventory import inventory_of
 from sweeps.results.part_files import MERGE_AT
 from sweeps.results.store import Store
+from sweeps.running import cluster
 from sweeps.running import tune_run as runner
 from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
-from trainables.stages import DenseStage, PointStage, Stage
+from trainables.stages import DenseStage, Measurement, PointStage, Rows, Stage
+from trainables.stages.dense import dense_file
+from trainables.stages.measurement import measurements
+from trainables.stages.siblings import sibling_file
 from trainables.trainable import StageTrainable
 
 MISSING = 100
@@ -44,22 +48,17 @@ def grid_of(points: int) -> SweepSpec:
     return replace(like, epochs=50, temperatures=tuple(range(1, 51)), densities=densities, dense_seeds=(1, 2))
 
 
-def rows_of(stage: Stage) -> dict[str, list[dict[str, Any]]]:
+def rows_of(stage: Stage) -> Rows:
     """What carrying out a stage might have given."""
     common: dict[str, Any] = {"status": "ok", "message": "", "seconds": 0.0}
     errors = {"train_error": 0.1, "validation_error": 0.1, "test_error": 0.1}
+    own: dict[str, Any] = {"lmc": -0.01, "cka": 0.99, "path_errors": [0.1] * 11}
     if isinstance(stage, DenseStage):
-        return {"dense": [common | errors | {"dense": stage.run.key, "epoch": epoch} for epoch in stage.epochs]}
-    common["point"] = stage.point.key
-    runs = [
-        common
-        | errors
-        | {"retrain_seed": seed, "density": stage.point.density, "density_by_layer": {}, "stack": [seed]}
-        for seed in stage.seeds
-    ]
-    measured = {"lmc": -0.01, "cka": 0.99, "path_errors": [0.1] * 11}
-    pairs = [common | measured | {"first_seed": a, "second_seed": b} for a, b in combinations(stage.seeds, 2)]
-    return {"runs": runs, "pairs": pairs}
+        own = errors
+    elif isinstance(stage, PointStage):
+        own = errors | {"density": stage.point.density, "density_by_layer": {}, "stack": list(stage.seeds)}
+    rows = {tuple(names.items()): names | common | own for names in map(stage.part_columns, stage.parts)}
+    return {stage.table_of(stage.parts[0]): list(rows.values())}
 
 
 class NoOp(StageTrainable):
@@ -74,7 +73,9 @@ class NoOp(StageTrainable):
     def _nothing(self) -> Iterator[Any]:
         if isinstance(self._stage, DenseStage):
             for epoch in self._stage.epochs:
-                self._store.artifacts.write(f"dense/{self._stage.run.key}/epoch-{epoch:05d}.pt", b"")
+                self._store.artifacts.write(dense_file(self._stage.run, epoch), b"")
+        elif isinstance(self._stage, PointStage):
+            self._store.artifacts.write(sibling_file(self._stage.key, self._stage.seeds), b"")
         return rows_of(self._stage)
         yield
 
@@ -125,7 +126,7 @@ def through_the_whole_path(points: int, kind: str) -> None:
         store = Store(*place)
         spec = grid_of(points)
         store.set_spec(spec)
-        plan = GridPlan(spec.points(), store.stored(), store.dense_models())
+        plan = GridPlan(spec.points(), spec.measurement, inventory_of(store))
         progress = SweepProgress(points, 0, plan.left)
         driver = psutil.Process()
         seen: list[str] = []
@@ -141,7 +142,7 @@ def through_the_whole_path(points: int, kind: str) -> None:
                     seen.append(f"{progress.done}: {megabytes(driver):.0f} + {others:.0f}")
 
         runner.StageTrainable = NoOp  # type: ignore[misc]
-        with runner.ray_cluster(RunOptions()), store.shared(), Heartbeat(progress, store) as heartbeat:
+        with cluster.ray_cluster(RunOptions()), store.shared(), Heartbeat(progress, store) as heartbeat:
             watcher = threading.Thread(target=watch, daemon=True)
             watcher.start()
             started = time.perf_counter()
@@ -161,14 +162,14 @@ def resuming(planned: int, kind: str) -> None:
         started = time.perf_counter()
         store = Store(*place)
         points = spec.points()
-        GridPlan(points, store.stored(), store.dense_models())
+        GridPlan(points, spec.measurement, inventory_of(store))
         print(f"{kind}: a plan of {len(points)} points made in {time.perf_counter() - started:.1f} s", flush=True)
         fill(store, points[:-MISSING])
         for attempt in ("first", "second"):
             started = time.perf_counter()
             store = Store(*place)
             points = spec.points()
-            plan = GridPlan(points, store.stored(), store.dense_models())
+            plan = GridPlan(points, spec.measurement, inventory_of(store))
             taken = time.perf_counter() - started
             assert len(plan.points) == MISSING
             print(f"{kind}: resumed with {planned - MISSING} stored in {taken:.1f} s ({attempt} time)", flush=True)
@@ -176,10 +177,15 @@ def resuming(planned: int, kind: str) -> None:
 
 def fill(store: Store, points: list[PointStage]) -> None:
     """Store points as the trials of a sweep do, and merge as often as its heartbeat does."""
+
+    def record(stage: Stage) -> None:
+        store.record(stage, rows_of(stage), "cpu")
+
     with ThreadPoolExecutor(4) as trials:
         for first in range(0, len(points), MERGE_AT):
             some = points[first : first + MERGE_AT]
-            list(trials.map(lambda stage: store.record(stage, rows_of(stage), "cpu"), some))
+            list(trials.map(record, some))
+            list(trials.map(record, measurements(some, Measurement())))
             if len(some) == MERGE_AT:
                 store.merge()
 
