@@ -263,11 +263,13 @@ class SweepSpec:
         """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
         axis, images = TEMPERATURES[self.temperature], training_images(self.data, self.validation_fraction)
         own, retrain = self.dense_recipe, axis.retrain(self.retrain_recipe, images)
-        points = []
+        points: list[PointStage] = []
+        runs: dict[DenseRun, DenseRun] = {}
         for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
             recipe, epoch = axis.dense(own, temperature, images)
             model, density = LOADS[self.load].model_and_density(self.model, self.densities[0], load)
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, self.crop_padding, self.flip)
+            run = runs.setdefault(run, run)  # one object, which finds its key once
             point = Point(run, epoch, density, self.pruner, retrain)
             points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))
         return points
