@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from trainables.attempt import Attempt, Machine, Progress, Splits, splits_of
-from trainables.measuring.measurement import errors
+from trainables.machine import Machine, task_of
 from trainables.measuring.siblings import NOT_FINITE, Execution, Sibling, diverged_point, measure
 from trainables.pruning.kept import pack_masks, pack_weights, unpack_masks, unpack_weights
 from trainables.pruning.magnitude import magnitude_masks, prunable_weights
@@ -15,6 +14,9 @@ from trainables.stages import DenseRun, DenseStage, Point, PointStage, Rows, Sta
 from trainables.storage import artifacts
 from trainables.storage.checkpoints import checkpoint_file
 from trainables.storage.folder import Folder
+from trainables.tasks.task import SplitName, Task
+from trainables.training.progress import Progress
+from trainables.training.resumable import ResumableTraining
 from trainables.training.training import Training
 
 TEST_EPOCHS = 5
@@ -37,7 +39,7 @@ def finish(execution: Execution) -> Rows:
 
 def prepare(stage: Stage, machine: Machine) -> None:
     """Load what a stage needs before it can begin, its data and its model; raises whatever is wrong with them here."""
-    splits_of(stage.run, machine).stack(stage.run.model, 1)
+    task_of(stage.run, machine).stack(stage.run.model, 1)
 
 
 def discard(stage: Stage, rows: Rows, machine: Machine) -> None:
@@ -76,14 +78,15 @@ def _best(rows: Rows) -> int | None:
 def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
     """Every epoch asked for is a file that holds the model and, but for the last, from which training goes on."""
     run = stage.run
-    splits = splits_of(run, machine)
+    task = task_of(run, machine)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        stack = splits.stack(run.model, 1)
+        stack = task.stack(run.model, 1)
     if run.checkpoint is not None:
         stack.load([_needed(machine.folder, checkpoint_file(run.checkpoint), str(stage))])
-    training = Training(stack, run.recipe, splits.batches, [("dense", run.seed)])
-    attempt = Attempt(training, splits, machine, f"training/dense-{run.key}.pt")
+    training = Training(stack, run.recipe, task, [("dense", run.seed)])
+    name = f"training/dense-{run.key}.pt"
+    attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
     earlier = [epoch for epoch in dense_epochs(machine.folder, run) if epoch < stage.epochs[0]]
     if earlier:
         attempt.load_state_dict(_dense(run, earlier[-1], machine.folder)["attempt"])
@@ -95,9 +98,9 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
             state = attempt.state_dict()
             if epoch == run.recipe.epochs:
                 del state["training"]["optimizer"]
-            kept = {"model": state["training"]["models"][0], "attempt": state} | {
-                split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation", "test")
-            }
+            splits: tuple[SplitName, ...] = ("train", "validation", "test")
+            found = {split: task.errors(stack, split)[0] for split in splits}
+            kept = {"model": state["training"]["models"][0], "attempt": state, **found}
             artifacts.save(machine.folder, dense_file(run, epoch), kept)
         attempt.load_state_dict(kept["attempt"])
         diverged = training.diverged[0]
@@ -115,7 +118,7 @@ def _execute_dense(stage: DenseStage, machine: Machine) -> Execution:
             }
         )
         if epoch != stage.epochs[-1]:  # points of this temperature need not wait for the colder ones
-            yield Progress(training.epoch, run.recipe.epochs, training.images, rows={"dense": rows[-1:]})
+            yield Progress(training.epoch, run.recipe.epochs, training.samples, rows={"dense": rows[-1:]})
     attempt.finished()
     return {"dense": rows}
 
@@ -169,9 +172,9 @@ def kept_siblings(folder: Folder, key: str) -> dict[int, Sibling]:
 def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], machine: Machine) -> Iterator[Progress]:
     """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
     point = stage.point
-    splits = splits_of(point.dense, machine)
-    training, masks = retraining(point, seeds, dense, splits)
-    attempt = Attempt(training, splits, machine, f"training/{point.key}-{'-'.join(map(str, seeds))}.pt")
+    training, masks = retraining(point, seeds, dense, task_of(point.dense, machine))
+    name = f"training/{point.key}-{'-'.join(map(str, seeds))}.pt"
+    attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
     yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
     siblings = [
         {
@@ -192,15 +195,15 @@ def _retrain(stage: PointStage, seeds: Sequence[int], dense: dict[str, Any], mac
 
 
 def retraining(
-    point: Point, seeds: Sequence[int], dense: dict[str, Any], splits: Splits
+    point: Point, seeds: Sequence[int], dense: dict[str, Any], task: Task
 ) -> tuple[Training, dict[str, torch.Tensor]]:
     """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
-    stack = splits.stack(point.dense.model, len(seeds))
+    stack = task.stack(point.dense.model, len(seeds))
     stack.load([dense] * len(seeds))
-    plain = splits.model(point.dense.model)
+    plain = task.model(point.dense.model)
     plain.load_state_dict(dense)
     masks = magnitude_masks(prunable_weights(plain), point.density, point.pruner)
-    return Training(stack, point.retrain, splits.batches, [("retrain", seed) for seed in seeds], masks), masks
+    return Training(stack, point.retrain, task, [("retrain", seed) for seed in seeds], masks), masks
 
 
 def _mean(values: Sequence[float]) -> float:

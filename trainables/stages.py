@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from trainables.data import content_name
+from trainables.measuring.settings import Measurement
 from trainables.training.recipe import Recipe
 
 Pruner = Literal["magnitude-uniform", "magnitude-global"]
@@ -49,21 +50,6 @@ class DenseRun:
     def key(self) -> str:
         """Name of its artifacts."""
         return configuration_key(self)
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """How pairs of siblings are compared; the defaults are the paper's (Zhou et al. 2023, section 4.1).
-
-    Attributes:
-        path_points: Positions on the line between two siblings at which the error is taken, ends included.
-        batch_norm_batch_size: Images in a batch when batch-norm statistics are re-estimated on the line.
-        cka_images: CKA is taken on this many training images, or on all if there are fewer.
-    """
-
-    path_points: int = 11
-    batch_norm_batch_size: int = 64
-    cka_images: int = 6400
 
 
 @dataclass(frozen=True)

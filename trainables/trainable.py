@@ -13,9 +13,9 @@ import ray
 import torch
 from ray import tune
 
-from trainables.attempt import Machine
 from trainables.execution import discard, execute, prepare
 from trainables.faults import fault_of, in_one_line
+from trainables.machine import Machine
 from trainables.measuring.siblings import Execution
 from trainables.models.sources import Source, install
 from trainables.stages import Keep, Rows, Stage
@@ -55,7 +55,7 @@ class WorkerOptions:
         device: ``cpu`` or ``cuda``.
         threads: Of the processor's, for a trial on the CPU and for what a GPU leaves to it.
         gpu_share: How much of a GPU a trial may use, in (0, 1].
-        checkpoint_seconds: As in :class:`trainables.attempt.Machine`.
+        checkpoint_seconds: As in :class:`trainables.machine.Machine`.
         data_folder: Likewise.
         keep: Likewise.
     """
@@ -208,7 +208,7 @@ class StageTrainable(tune.Trainable):
         try:
             while True:
                 progress = next(execution)
-                self._images = max(self._images, progress.images)
+                self._images = max(self._images, progress.samples)
                 self._record(progress.rows)
                 if progress.rows or time.perf_counter() - started > self._report_seconds:
                     return {

@@ -28,9 +28,8 @@ from sweeps.results.phase import phase_table, rows_of
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
 from sweeps.spec.spec import SweepSpec
-from trainables.attempt import Machine, splits_of
 from trainables.execution import TEST_EPOCHS, dense_file, retraining
-from trainables.measuring.measurement import errors
+from trainables.machine import Machine, task_of
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
 
@@ -46,12 +45,12 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
         stage for stage in spec.points() if (stage.label.temperature, stage.label.load) == (temperature, config["load"])
     ]
     machine = Machine(LocalFolder(folder), torch.device("cpu"))
-    splits = splits_of(stages[0].point.dense, machine)
+    task = task_of(stages[0].point.dense, machine)
     trainings = []
     for stage in stages:
         dense = artifacts.load(machine.folder, dense_file(stage.point.dense, stage.point.epoch))
         assert dense is not None
-        trainings.append(retraining(stage.point, stage.seeds, dense["model"], splits)[0])
+        trainings.append(retraining(stage.point, stage.seeds, dense["model"], task)[0])
     epochs = stages[0].point.retrain.epochs
     last = []
     for epoch in range(1, epochs + 1):
@@ -59,7 +58,7 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
             training.run_epoch()
         percent = 100 * epoch / epochs
         if percent in RUNGS or epoch > epochs - TEST_EPOCHS:
-            last.append(fmean(error for each in trainings for error in errors(each.stack, splits.validation)))
+            last.append(fmean(error for each in trainings for error in task.errors(each.stack, "validation")))
         if percent in RUNGS:
             tune.report({"percent": percent, "error": last.pop()})
     tune.report({"percent": 100, "error": fmean(last)})

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainables.attempt import Machine
 from trainables.cost import StageCosts, kept_bytes, training_bytes
 from trainables.execution import discard, execute, finish
+from trainables.machine import Machine
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
 from trainables.storage.local_folder import LocalFolder
 from trainables.training.recipe import Recipe

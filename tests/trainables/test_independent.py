@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.attempt import Machine
 from trainables.data import ARRAYS, CACHE, load, pin
 from trainables.execution import execute, finish, kept_siblings
+from trainables.machine import Machine
 from trainables.models import build
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage
 from trainables.storage.local_folder import LocalFolder

@@ -7,12 +7,13 @@ import socket
 import pytest
 import torch
 
-from trainables import attempt, trainable
+from trainables import trainable
 from trainables.stages import DenseRun, DenseStage
 from trainables.storage.artifacts import ArtifactError
 from trainables.storage.folder import OF_STORAGE, StorageError
 from trainables.storage.local_folder import LocalFolder
 from trainables.trainable import StageTrainable, WorkerOptions
+from trainables.training import resumable
 from trainables.training.recipe import Recipe
 
 STAGE = DenseStage(DenseRun("digits", 0.7, "preresnet8-w0.5", Recipe(epochs=3), 1), (1, 3))
@@ -194,8 +195,8 @@ def test_a_checkpoint_that_storage_does_not_take_does_not_end_a_training(trial, 
             raise of_storage(OSError(errno.ESTALE, os.strerror(errno.ESTALE)))
         save(folder, name, content)
 
-    failed, save = [], attempt.artifacts.save
-    monkeypatch.setattr(attempt.artifacts, "save", failing)
+    failed, save = [], resumable.artifacts.save
+    monkeypatch.setattr(resumable.artifacts, "save", failing)
     worker = trial()
     worker._options = WorkerOptions("cpu", 1, 1.0, 0.0, "", "siblings")
     assert results(worker)[-1]["outcome"] == "ok"

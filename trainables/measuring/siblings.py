@@ -8,9 +8,10 @@ from typing import Any
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.sparsity import density, density_by_layer
-from trainables.attempt import Machine, Progress, splits_of
-from trainables.measuring.measurement import PathStacks, errors, path_errors, similarities
+from trainables.machine import Machine, task_of
+from trainables.measuring.measurement import PathStacks, path_errors, similarities
 from trainables.stages import PointStage, Rows
+from trainables.training.progress import Progress
 
 NOT_FINITE = "loss or weights not finite in epoch {} of {}"
 
@@ -24,24 +25,24 @@ Sibling = dict[str, Any]
 def measure(stage: PointStage, siblings: Sequence[Sibling], machine: Machine) -> Execution:
     """Give the rows of a point's siblings and pairs; progress after each pair."""
     point, measurement = stage.point, stage.point.measurement
-    splits = splits_of(point.dense, machine)
+    task = task_of(point.dense, machine)
     started = time.perf_counter()
-    stack = splits.stack(point.dense.model, len(siblings))
+    stack = task.stack(point.dense.model, len(siblings))
     stack.load([sibling["model"] for sibling in siblings])
-    train_errors = errors(stack, splits.train)
+    train_errors = task.errors(stack, "train")
     places = list(combinations(range(len(siblings)), 2))
-    ckas = similarities(stack, places, splits.train, measurement)
+    ckas = similarities(stack, places, task, measurement)
     common_seconds = (time.perf_counter() - started) / len(places)
     model = point.dense.model
-    at_once = splits.models_at_once(model, measurement.path_points, measurement.batch_norm_batch_size)
-    path = PathStacks(lambda models: splits.stack(model, models), at_once)
+    at_once = task.models_at_once(model, measurement.path_points, measurement.batch_norm_batch_size)
+    path = PathStacks(lambda models: task.stack(model, models), at_once)
     pairs = []
     for (first, second), cka in zip(places, ckas, strict=True):
         started = time.perf_counter()
         ends = siblings[first], siblings[second]
         failed = _message(*ends)
         states = ends[0]["model"], ends[1]["model"]
-        curve = [] if failed else path_errors(path, *states, splits.train, measurement)
+        curve = [] if failed else path_errors(path, *states, task, measurement)
         if any(map(math.isnan, curve)):
             failed = "outputs not finite on the path"
         pairs.append(
