@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,16 +33,19 @@ def interpolate(start: State, end: State, position: float) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def reestimate_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+def reestimate_batch_norm(model: nn.Module, batches: Iterable[tuple[Any, int]]) -> None:
     """Replace the model's batch-norm statistics by those of ``batches``, in place.
 
     The statistics are reset and become, in one pass, the average of the batch means and (unbiased) batch variances,
-    each weighted by its number of images: after n images a batch of b enters with momentum b / (n + b), as in the
+    each weighted by its number of samples: after n samples a batch of b enters with momentum b / (n + b), as in the
     published code of Zhou et al. 2023. The result depends on the batch size: the paper's is 64.
 
     Args:
         model: With batch-norm layers or none; in the mode that it had before when this returns.
-        batches: Floating point, of any shape (images, ...).
+        batches: What the model takes, and of how many samples it is. Without batch-norm none is asked for.
+
+    Raises:
+        ValueError: If there is batch-norm, but no batch.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     before, momenta = model.training, [norm.momentum for norm in norms]
@@ -50,15 +54,17 @@ def reestimate_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.reset_running_stats()
     done = 0
     try:
-        for batch in batches if norms else ():
+        for inputs, samples in batches if norms else ():
             for norm in norms:
-                norm.momentum = len(batch) / (done + len(batch))
-            model(batch)
-            done += len(batch)
+                norm.momentum = samples / (done + samples)
+            model(inputs)
+            done += samples
     finally:
         model.train(before)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+    if norms and not done:
+        raise ValueError("a model with batch-norm needs samples to re-estimate its statistics")
 
 
 def linear_mode_connectivity(errors: Sequence[float]) -> float:

@@ -1,55 +1,32 @@
-"""Whether a model can be trained on a data set's images and pruned: tried before anything trains."""
-
-from collections.abc import Callable
-from typing import Any
+"""Whether a model can be trained on a task's data and pruned: tried before anything trains."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from trainables.data import Outline
-from trainables.models import build
 from trainables.pruning.prunable import prunable_weights
-from trainables.stacks.choice import layout_of
-from trainables.stacks.stack import GroupedStack
+from trainables.stacks.inputs import ModelInputs, arguments
+from trainables.tasks.task import Task
+from trainables.tasks.trying import tried
 
 
-def check_fit(name: str, like: Outline, smallest_batch: int) -> None:
-    """Raise ValueError, in one sentence for the user, unless a model suits its data.
+def check_fit(name: str, task: Task, smallest_batch: int) -> None:
+    """Raise ValueError, in one sentence for the user, unless a model suits its data and can be pruned.
 
     Args:
         name: Of the model.
-        like: Sizes of the data.
-        smallest_batch: Images in the smallest batch that occurs in training or measuring.
+        task: On data, or on random ones that look like them.
+        smallest_batch: Samples in the smallest batch that occurs in training or measuring.
     """
-    what = f"model {name.partition('#')[0]}"
-    shape = like.channels, like.height, like.width
-    colours = f"{like.channels} channel" + "s" * (like.channels > 1)
-    cannot = f"{what} cannot be trained on images of {like.height}x{like.width} pixels with {colours}"
+    called = f"model {name.partition('#')[0]}"
     with torch.random.fork_rng(devices=[]):
-        model = build(name, like.channels, like.classes)
-        _tried(lambda: _check_prunable(model), what)
-        images = torch.randn(max(4, smallest_batch), *shape)
-        for training in (True, False):
-            logits = _tried(lambda training=training: model.train(training)(images), cannot)  # type: ignore[misc]
-            _check_logits(logits, (len(images), like.classes), what)
-        last = _tried(lambda: _last_linear(model, images), cannot)
-        layout = layout_of(model, shape, torch.device("cpu"))
-        _tried(lambda: GroupedStack(model, 1, layout).train()(images).sum().backward(), cannot)
-        few = f"{what} cannot be trained on a batch of {smallest_batch}, the smallest that occurs with this batch size"
-        _tried(lambda: GroupedStack(model, 1, layout).train()(images[:smallest_batch]), few)
+        model = task.model(name)
+        tried(lambda: _check_prunable(model), called)
+        task.check_model(model, called, smallest_batch)
+        last = _last_linear(model, task.example(4))
     linear = [layer for layer, module in model.named_modules() if isinstance(module, nn.Linear)]
     if last and last != linear[-1]:
         said = f"{last} gives the output but {linear[-1]} is its last linear layer, which is the one not pruned"
-        raise ValueError(f"{what}: {said}; assign {last} after all others")
-
-
-def _tried(attempt: Callable[[], Any], said: str) -> Any:
-    """Result of an attempt; what a user's model raises, which can be anything, is told in a sentence."""
-    try:
-        return attempt()
-    except Exception as error:
-        reason = " ".join(str(error).partition("\n")[0].split())
-        raise ValueError(f"{said} ({type(error).__name__}: {reason})") from None
+        raise ValueError(f"{called}: {said}; assign {last} after all others")
 
 
 def _check_prunable(model: nn.Module) -> None:
@@ -60,14 +37,7 @@ def _check_prunable(model: nn.Module) -> None:
         raise ValueError(f"{min(tied)} is shared or computed from others, and cannot be pruned by itself")
 
 
-def _check_logits(logits: object, expected: tuple[int, int], what: str) -> None:
-    found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"type {type(logits).__name__}"
-    if found != f"shape {expected}":
-        said = f"for {expected[0]} images its output has {found} instead of shape {expected}, a logit for each class"
-        raise ValueError(f"{what}: {said}")
-
-
-def _last_linear(model: nn.Module, images: Tensor) -> str:
+def _last_linear(model: nn.Module, inputs: ModelInputs) -> str:
     """Name of the linear layer that gives the output; empty if a convolution does."""
     ran: list[str] = []
     names = {module: name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))}
@@ -75,7 +45,7 @@ def _last_linear(model: nn.Module, images: Tensor) -> str:
         module.register_forward_hook(lambda layer, *_: ran.append(names[layer] * isinstance(layer, nn.Linear)))
         for module in names
     ]
-    model(images)
+    model(*arguments(inputs))
     for hook in hooks:
         hook.remove()
     return ran[-1] if ran else ""

@@ -13,10 +13,10 @@ import ray
 import torch
 from ray import tune
 
-from trainables.attempt import Machine, splits_of
 from trainables.faults import fault_of, in_one_line
 from trainables.models.sources import Source, install
 from trainables.stages import Execution, Keep, Part, Rows, Stage
+from trainables.stages.machine import Machine, task_of
 from trainables.storage.folder import Folder
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
@@ -53,7 +53,7 @@ class WorkerOptions:
         device: ``cpu`` or ``cuda``.
         threads: Of the processor's, for a trial on the CPU and for what a GPU leaves to it.
         gpu_share: How much of a GPU a trial may use, in (0, 1].
-        checkpoint_seconds: As in :class:`trainables.attempt.Machine`.
+        checkpoint_seconds: As in :class:`trainables.stages.machine.Machine`.
         data_folder: Likewise.
         keep: Likewise.
     """
@@ -165,7 +165,7 @@ class StageTrainable(tune.Trainable):
             run = self._stage.run
             needs = run.data, run.validation_fraction, run.model
             if needs not in self._checked:
-                splits_of(run, self._machine).stack(run.model, 1)  # raises whatever is wrong with them here
+                task_of(run, self._machine).stack(run.model, 1)  # raises whatever is wrong with them here
                 self._checked.add(needs)
             self._execution = self._stage.execute(self._machine)
         return self._execution
@@ -206,7 +206,7 @@ class StageTrainable(tune.Trainable):
         try:
             while True:
                 progress = next(execution)
-                self._images = max(self._images, progress.images)
+                self._images = max(self._images, progress.samples)
                 self._record(progress.rows)
                 if progress.rows or time.perf_counter() - started > self._report_seconds:
                     return {

@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
-from sweeps.results.inventory import Inventory
-from sweeps.results.store import Lost
+from sweeps.results.inventory import Inventory, Lost
 from trainables.stages import Id, Part, Stage
 
 Outcome = Literal["ok", "diverged", "failed"]

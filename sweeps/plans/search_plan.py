@@ -7,8 +7,7 @@ from typing import Any
 
 from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
 from sweeps.plans.plan import Outcome, StagePlan
-from sweeps.results.inventory import Inventory
-from sweeps.results.store import Lost
+from sweeps.results.inventory import Inventory, Lost
 from trainables.stages import Measurement, MeasurementStage, Part, PointStage, Stage
 from trainables.stages.measurement import measurements
 

@@ -1,12 +1,29 @@
 """What is there of stages: results that are stored, and artifacts that are kept for the stages that need them."""
 
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from sweeps.results.store import Store
 from trainables.stages import KINDS, Part, Stage
+
+if TYPE_CHECKING:
+    from sweeps.results.store import Store
 
 Have = Mapping[str, Collection[Part]]
 """Parts by the keys of stages of one kind."""
+
+
+class Lost(NamedTuple):
+    """A stage that cannot run.
+
+    Attributes:
+        stage: The stage.
+        cause: The one that failed, without which it cannot.
+        why: What went wrong with that.
+    """
+
+    stage: Stage
+    cause: Stage
+    why: str
 
 
 class Inventory:
@@ -58,6 +75,6 @@ class Inventory:
         return self._found[what, kind]
 
 
-def inventory_of(store: Store) -> Inventory:
+def inventory_of(store: "Store") -> Inventory:
     """What is there in a store."""
     return Inventory(lambda kind: store.stored(KINDS[kind]), lambda kind: store.artifacts_of(KINDS[kind]))

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
+from sweeps.results.inventory import Lost
 from sweeps.results.leases import another_sweep, sign_of_life
 from sweeps.results.part_files import Parts, Row
 from sweeps.results.provenance import provenance
@@ -23,20 +24,6 @@ SPEC = "sweep.json"
 ADDED_SIBLINGS = "added_siblings"
 PROGRESS = "progress.json"
 SIGNS = ".driver"
-
-
-class Lost(NamedTuple):
-    """A stage that cannot run.
-
-    Attributes:
-        stage: The stage.
-        cause: The one that failed, without which it cannot.
-        why: What went wrong with that.
-    """
-
-    stage: Stage
-    cause: Stage
-    why: str
 
 
 class Store:

@@ -19,7 +19,7 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     """
     import torch
 
-    from trainables.cost import StageCosts
+    from trainables.stages.cost import StageCosts
 
     gpus, cores = options.gpus_per_trial, options.cpus_per_trial
     if gpus and not torch.cuda.is_available():

@@ -44,7 +44,10 @@ def check_models(points: Sequence[PointStage], measurement: Measurement) -> None
     Raises:
         UsageError: If a model does not suit the data.
     """
-    from trainables.suitability import check_fit  # imports torch
+    import torch
+
+    from trainables.suitability import check_fit
+    from trainables.tasks import lookalike_task
 
     smallest: dict[tuple[str, str], int] = {}
     for point in (stage.point for stage in points):
@@ -55,7 +58,7 @@ def check_models(points: Sequence[PointStage], measurement: Measurement) -> None
         smallest[run.model, run.data] = min(batch, smallest.get((run.model, run.data), batch))
     with as_usage_errors():
         for (model, data), batch in sorted(smallest.items()):
-            check_fit(model, trainables.data.outline(data), batch)
+            check_fit(model, lookalike_task(data, torch.device("cpu")), batch)
 
 
 def check_data(points: Sequence[PointStage], data_folder: str) -> None:

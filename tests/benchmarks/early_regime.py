@@ -20,10 +20,10 @@ from metrics.regimes import Thresholds
 from sweeps.results.phase import phase_table, with_regimes
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
-from trainables.attempt import Machine, splits_of
-from trainables.measuring.measurement import PathStacks, errors, path_errors, similarities
-from trainables.stages import PointStage
+from trainables.measuring.measurement import PathStacks, path_errors, similarities
+from trainables.stages import Measurement, PointStage
 from trainables.stages.dense import dense_file
+from trainables.stages.machine import Machine, task_of
 from trainables.stages.point import retraining
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
@@ -37,21 +37,21 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     torch.set_num_threads(1)
     point = stage.point
     machine = Machine(LocalFolder(folder), torch.device("cpu"))
-    splits = splits_of(point.dense, machine)
+    task = task_of(point.dense, machine)
     dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     assert dense is not None
     training, _ = retraining(point, stage.seeds, dense["model"], machine)
-    path = PathStacks(lambda models: splits.stack(point.dense.model, models), point.measurement.path_points)
+    path = PathStacks(lambda models: task.stack(point.dense.model, models), Measurement().path_points)
     pairs = list(combinations(range(len(stage.seeds)), 2))
     rows: list[dict[str, object]] = []
     for share in SHARES:
         while training.epoch < round(share * point.retrain.epochs):
             training.run_epoch()
         states = [{name: tensor.clone() for name, tensor in state.items()} for state in training.stack.states()]
-        validation = statistics.fmean(errors(training.stack, splits.validation))
-        ckas = similarities(training.stack, pairs, splits.train, point.measurement)
+        validation = statistics.fmean(task.errors(training.stack, "validation"))
+        ckas = similarities(training.stack, pairs, task, Measurement())
         for (first, second), cka in zip(pairs, ckas, strict=True):
-            curve = path_errors(path, states[first], states[second], splits.train, point.measurement)
+            curve = path_errors(path, states[first], states[second], task, Measurement())
             rows.append(
                 {
                     "point": point.key,

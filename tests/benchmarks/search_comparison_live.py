@@ -28,9 +28,8 @@ from sweeps.results.phase import phase_table, rows_of
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
 from sweeps.spec.spec import SweepSpec
-from trainables.attempt import Machine, splits_of
-from trainables.measuring.measurement import errors
 from trainables.stages.dense import dense_file
+from trainables.stages.machine import Machine, task_of
 from trainables.stages.point import TEST_EPOCHS, retraining
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
@@ -47,7 +46,7 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
         stage for stage in spec.points() if (stage.label.temperature, stage.label.load) == (temperature, config["load"])
     ]
     machine = Machine(LocalFolder(folder), torch.device("cpu"))
-    splits = splits_of(stages[0].point.dense, machine)
+    task = task_of(stages[0].point.dense, machine)
     trainings = []
     for stage in stages:
         dense = artifacts.load(machine.folder, dense_file(stage.point.dense, stage.point.epoch))
@@ -60,7 +59,7 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
             training.run_epoch()
         percent = 100 * epoch / epochs
         if percent in RUNGS or epoch > epochs - TEST_EPOCHS:
-            last.append(fmean(error for each in trainings for error in errors(each.stack, splits.validation)))
+            last.append(fmean(error for each in trainings for error in task.errors(each.stack, "validation")))
         if percent in RUNGS:
             tune.report({"percent": percent, "error": last.pop()})
     tune.report({"percent": 100, "error": fmean(last)})

@@ -10,14 +10,12 @@ import statistics
 import time
 from importlib.metadata import version
 
-import numpy as np
 import torch
 
-from trainables.batches import TrainingBatches
-from trainables.data import DataSet, Images
-from trainables.models import build
+from trainables.data import Outline
 from trainables.stacks.choice import layout_of, stack_kind
 from trainables.stacks.stack import GroupedStack, SerialStack
+from trainables.tasks.image_classification.task import ImageClassification, random_images
 from trainables.training.recipe import Recipe
 from trainables.training.training import Training
 
@@ -42,17 +40,14 @@ def main() -> None:
     """Run the benchmark."""
     torch.set_num_threads(1)
     recipe = Recipe()
-    random = np.random.default_rng(0)
     print(f"{platform.machine()}, 1 core, torch {version('torch')}, batch {recipe.batch_size}, {TURNS} turns")
     for model, side, channels in CASES:
         count = STEPS * recipe.batch_size
-        pixels = random.integers(256, size=(count, side, side, channels), dtype=np.uint8)
-        images = Images(pixels, random.integers(10, size=count))
-        data = DataSet(images, images[:0], images, 10, (127.0,) * channels, (74.0,) * channels, 1, False)
-        batches = TrainingBatches(data, torch.device("cpu"))
-        plain = build(model, channels, 10)
+        device = torch.device("cpu")
+        task = ImageClassification(random_images(Outline(count, 0, side, side, channels, 10), count), device)
+        plain = task.model(model)
         seeds = [("retrain", seed) for seed in range(SIBLINGS)]
-        trainings = [Training(kind(plain, SIBLINGS), recipe, batches, seeds) for kind in (GroupedStack, SerialStack)]
+        trainings = [Training(kind(plain, SIBLINGS), recipe, task, seeds) for kind in (GroupedStack, SerialStack)]
         turns = []
         for _ in range(TURNS + 1):
             taken = []
@@ -63,8 +58,7 @@ def main() -> None:
             turns.append(taken)
         ratios = [grouped / serial for grouped, serial in turns[1:]]  # the first warms up
         alone = statistics.median(serial for _, serial in turns[1:])
-        shape, device = (channels, side, side), torch.device("cpu")
-        kind = stack_kind(plain, shape, device, layout_of(plain, shape, device))
+        kind = stack_kind(plain, task.example, device, layout_of(plain, task.example, device))
         chosen = "grouped" if kind is GroupedStack else "one by one"
         print(
             f"{model} on {side}x{side}: one by one {alone:.1f} ms a step and sibling; grouped takes "

@@ -45,13 +45,13 @@ def test_interpolation_is_linear_in_every_parameter_and_exact_at_the_ends():
     assert quarter["count"] == 3
 
 
-def test_batch_norm_statistics_are_the_average_over_batches_weighted_by_their_images():
+def test_batch_norm_statistics_are_the_average_over_batches_weighted_by_their_samples():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU())
     model(torch.randn(20, 2, 6, 6) * 5)  # statistics to be forgotten
     batches = [torch.randn(size, 2, 6, 6) + shift for size, shift in ((8, 0.0), (8, 2.0), (3, -1.0))]
     with torch.no_grad():
-        reestimate_batch_norm(model, batches)
+        reestimate_batch_norm(model, [(batch, len(batch)) for batch in batches])
         features = [model[0](batch) for batch in batches]
     share = torch.tensor([8.0, 8.0, 3.0])[:, None] / 19
     means = (share * torch.stack([x.mean((0, 2, 3)) for x in features])).sum(0)
@@ -60,3 +60,13 @@ def test_batch_norm_statistics_are_the_average_over_batches_weighted_by_their_im
     assert torch.allclose(model[1].running_var, variances, atol=1e-5)
     assert model[1].momentum == 0.1
     assert model.training
+
+
+def test_a_model_without_batch_norm_is_not_run_and_one_with_it_needs_samples():
+    def never():
+        raise AssertionError("asked for")
+        yield
+
+    reestimate_batch_norm(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), never())
+    with pytest.raises(ValueError, match="a model with batch-norm needs samples"):
+        reestimate_batch_norm(nn.BatchNorm1d(2), [])

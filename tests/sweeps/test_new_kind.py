@@ -13,10 +13,10 @@ from sweeps.results.inventory import inventory_of
 from sweeps.results.schema import TABLES, column
 from sweeps.running.progress import SweepProgress
 from sweeps.running.stage_queue import StageQueue
-from trainables.attempt import Progress
 from trainables.stages import KINDS, DenseRun, DenseStage, Stage
 from trainables.stages.dense import dense_model
 from trainables.trainable import StageTrainable, WorkerOptions
+from trainables.training.progress import Progress
 from trainables.training.recipe import Recipe
 
 DENSE = DenseRun("digits", 0.9, "preresnet8-w0.5", Recipe(epochs=2, batch_size=64), 1)

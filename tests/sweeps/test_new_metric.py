@@ -13,10 +13,10 @@ from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import phase_table
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
-from trainables.attempt import Machine
 from trainables.measuring.metric import Column, Metric
 from trainables.measuring.metrics import METRICS
 from trainables.stages import DenseStage, PointStage
+from trainables.stages.machine import Machine
 
 SPEC = replace(
     PRESETS["smoke"], temperatures=(1, 2), densities=(0.2,), dense_seeds=(1, 2), epochs=2, validation_fraction=0.9

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from points import measurement, record
 
-from sweeps.results.inventory import inventory_of
+from sweeps.results.inventory import Lost, inventory_of
 from sweeps.results.phase import phase_table
 from sweeps.results.schema import table_schemas
-from sweeps.results.store import Lost, Store
+from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage, PointStage

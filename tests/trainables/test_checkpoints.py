@@ -5,10 +5,9 @@ import pytest
 import torch
 from points import carry_out
 
-from trainables.attempt import Machine, splits_of
-from trainables.measuring.measurement import errors
 from trainables.models import build
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
+from trainables.stages.machine import Machine, task_of
 from trainables.storage.checkpoints import checkpoint_file, keep_checkpoint
 from trainables.storage.local_folder import LocalFolder
 from trainables.training.recipe import Recipe
@@ -96,10 +95,10 @@ def test_a_users_model_is_measured_pruned_and_retrained(tmp_path):
     run = DenseRun("digits", 0.7, NAME, replace(RECIPE, epochs=0), 0, checkpoint=name)
     assert replace(run, checkpoint=None).key != run.key
     (row,) = finish(DenseStage(run, (0,)).execute(machine))["dense"]
-    splits = splits_of(run, machine)
-    stack = splits.stack(NAME, 1)
+    task = task_of(run, machine)
+    stack = task.stack(NAME, 1)
     stack.load([model(7).state_dict()])
-    assert row["test_error"] == errors(stack, splits.test)[0]
+    assert row["test_error"] == task.errors(stack, "test")[0]
     point = Point(run, 0, 0.3, "magnitude-uniform", RECIPE)
     rows = carry_out(PointStage(point, (1, 2), Label("checkpoint", 1, "density", 0.3)), machine)
     assert [row["status"] for row in rows["runs"]] == ["ok", "ok"]

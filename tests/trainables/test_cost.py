@@ -4,9 +4,9 @@ import pytest
 import torch
 from points import measurement
 
-from trainables.attempt import Machine
-from trainables.cost import StageCosts
 from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage, finish
+from trainables.stages.cost import StageCosts
+from trainables.stages.machine import Machine
 from trainables.storage.local_folder import LocalFolder
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe

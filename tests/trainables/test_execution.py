@@ -6,19 +6,20 @@ import pytest
 import torch
 from points import carry_out, measurement
 
-from trainables import attempt
-from trainables.attempt import Machine
-from trainables.batches import TrainingBatches
 from trainables.data import load
-from trainables.measuring import measurement as measuring
 from trainables.models import build
+from trainables.stacks import maker
 from trainables.stacks.stack import SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
+from trainables.stages import machine as machines
 from trainables.stages.dense import dense_file
+from trainables.stages.machine import Machine
 from trainables.stages.siblings import kept_siblings
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
-from trainables.training import training
+from trainables.tasks.image_classification import task as classification
+from trainables.tasks.image_classification.task import ImageClassification
+from trainables.training import resumable, training
 from trainables.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=6, batch_size=64, lr=0.05)
@@ -42,7 +43,7 @@ def values(rows):
 @pytest.fixture(autouse=True)
 def every_epoch_is_saved(monkeypatch):
     """Of so short epochs that would be more than a twentieth of the time."""
-    monkeypatch.setattr(attempt, "SAVING_SHARE", math.inf)
+    monkeypatch.setattr(resumable, "SAVING_SHARE", math.inf)
 
 
 @pytest.fixture
@@ -103,13 +104,12 @@ def test_validation_and_test_error_are_means_over_the_last_five_epochs_and_test_
 ):
     measured = []
 
-    def counted(stack, split, errors=measuring.errors):
-        values = errors(stack, split)
-        measured.append((len(split), values))
+    def counted(task, stack, split, errors=ImageClassification.errors):
+        values = errors(task, stack, split)
+        measured.append((len(task.split(split)), values))
         return values
 
-    for module in (measuring, attempt):
-        monkeypatch.setattr(module, "errors", counted)
+    monkeypatch.setattr(ImageClassification, "errors", counted)
     finish(DenseStage(DENSE, (4,)).execute(machine))
     assert [images for images, _ in measured] == [389, 908, 500]  # once, of the dense model that is kept
     measured.clear()
@@ -125,27 +125,27 @@ def test_what_is_measured_does_not_depend_on_how_a_file_is_sorted():
     """Batches of one class alone would give other batch-norm statistics, and the first images other similarities."""
     data = load("digits", 0.0)
     by_label = replace(data, train=data.train[data.train.labels.argsort(kind="stable")])
-    split = attempt.Splits(by_label, torch.device("cpu")).train
+    split = ImageClassification(by_label, torch.device("cpu")).split("train")
     assert sorted(split.labels.tolist()) == by_label.train.labels.tolist()
     batches = split.labels.split(64)
     assert min(len(batch.unique()) for batch in batches[:-1]) >= 9
-    shown = torch.cat(list(split.batches(64)))[..., 0]
+    shown = torch.cat(list(split.batches(64)))
     place = next(i for i in range(len(split)) if torch.equal(split._pixels[0], torch.tensor(by_label.train.pixels[i])))
     assert split.labels[0] == by_label.train.labels[place]
-    again = torch.cat(list(attempt.Splits(by_label, torch.device("cpu")).train.batches(64)))[..., 0]
+    again = torch.cat(list(ImageClassification(by_label, torch.device("cpu")).split("train").batches(64)))
     assert torch.equal(shown, again)
 
 
 def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
     used = []
 
-    class Recorded(TrainingBatches):
+    class Recorded(classification.TrainingBatches):
         def __init__(self, data, device):
             super().__init__(data, device)
             used.append(self._pixels)
 
-    monkeypatch.setattr(attempt, "TrainingBatches", Recorded)
-    monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)  # not those of other tests
+    monkeypatch.setattr(classification, "TrainingBatches", Recorded)
+    monkeypatch.setattr(machines, "_task", machines._task.__wrapped__)  # not those of other tests
     finish(DenseStage(DENSE, (1,)).execute(machine))
     carry_out(replace(STAGE, point=replace(POINT, epoch=1, retrain=replace(RECIPE, epochs=1))), machine)
     data = load("digits", DENSE.validation_fraction)
@@ -156,14 +156,14 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
 
 def test_a_half_done_retraining_goes_on_in_another_kind_of_stack(finished, machine, monkeypatch):
     """Stopped on a GPU, where siblings may be grouped, and continued on a CPU, where large ones are not."""
-    monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)
+    monkeypatch.setattr(machines, "_task", machines._task.__wrapped__)
     finish(DenseStage(DENSE, (4,)).execute(machine))
     half = STAGE.execute(machine)
     for _ in range(3):
         next(half)
     half.close()
     assert machine.folder.names("training", ".pt")
-    monkeypatch.setattr(attempt, "stack_kind", lambda *arguments: SerialStack)
+    monkeypatch.setattr(maker, "stack_kind", lambda *arguments: SerialStack)
     again = STAGE.execute(machine)
     assert next(again).epochs == 4
     rows = finish(again)
@@ -240,9 +240,9 @@ def test_without_validation_images_the_best_is_that_of_the_lowest_training_error
 
 def test_checkpoints_take_a_twentieth_of_the_time_at_most(machine, monkeypatch):
     """With --checkpoint-seconds 0 each epoch would be saved; saving is made to take as long as three epochs."""
-    monkeypatch.setattr(attempt, "SAVING_SHARE", 1 / 20)
+    monkeypatch.setattr(resumable, "SAVING_SHARE", 1 / 20)
     clock, saved = [0.0], []
-    monkeypatch.setattr(attempt.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(resumable.time, "perf_counter", lambda: clock[0])
 
     class Slow(training.Training):
         def run_epoch(self):
@@ -255,7 +255,7 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(machine, monkeypatch):
             saved.append(content["training"]["epoch"])
 
     monkeypatch.setattr(training, "Training", Slow)
-    monkeypatch.setattr(attempt.artifacts, "save", save)
+    monkeypatch.setattr(resumable.artifacts, "save", save)
     run = replace(DENSE, validation_fraction=0.99, recipe=replace(RECIPE, epochs=200))
     stopped = DenseStage(run, (200,)).execute(machine)
     for _ in range(150):
@@ -385,12 +385,12 @@ def test_a_colder_temperature_goes_on_from_the_coldest_that_is_kept(finished, ma
 )
 def test_a_sweep_is_extended_from_a_kept_model_in_another_layout(saved, here, machine, monkeypatch):
     """As with one core and then two. The model has strided 1x1 convolutions, for which threads decide the layout."""
-    monkeypatch.setattr(attempt, "_splits", attempt._splits.__wrapped__)
+    monkeypatch.setattr(machines, "_task", machines._task.__wrapped__)
     losses = []
     for layouts in ((saved, saved), (saved, here)):
         folder = replace(machine, folder=machine.folder.subfolder(str(len(losses))))
         for layout, epochs in zip(layouts, [(1, 2), (3,)], strict=True):
-            monkeypatch.setattr(attempt, "layout_of", lambda *arguments, layout=layout: layout)
+            monkeypatch.setattr(maker, "layout_of", lambda *arguments, layout=layout: layout)
             rows = finish(DenseStage(DENSE, epochs).execute(folder))["dense"]
         losses.append(rows[-1]["losses"])
     assert losses[1][:2] == losses[0][:2]

@@ -4,11 +4,12 @@ import sys
 import pytest
 import torch
 
-from trainables.data import outline
 from trainables.models import build, check_name, pin, with_width
 from trainables.suitability import check_fit
+from trainables.tasks import lookalike_task
 
-DIGITS = outline("digits")
+CPU = torch.device("cpu")
+DIGITS = lookalike_task("digits", CPU)
 SOURCE = """
 from functools import partial
 from torch import nn
@@ -214,4 +215,4 @@ def test_a_width_cannot_be_put_on_a_users_model():
 def test_torchvisions_models():
     name = pin("torchvision.models:resnet18")
     assert sum(p.numel() for p in build(name, 3, 10).parameters()) == 11_181_642
-    check_fit(name, outline("CIFAR10-first64"), 64)
+    check_fit(name, lookalike_task("CIFAR10-first64", CPU), 64)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from points import carry_out
 
-from trainables.attempt import Machine
 from trainables.data import ARRAYS, CACHE, load, pin
 from trainables.models import build
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
+from trainables.stages.machine import Machine
 from trainables.stages.siblings import kept_siblings
 from trainables.storage.local_folder import LocalFolder
 from trainables.training.recipe import Recipe

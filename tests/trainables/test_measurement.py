@@ -9,12 +9,12 @@ from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.similarity import linear_cka
-from trainables.batches import Split
-from trainables.measuring.measurement import PathStacks, errors, path_errors, similarities
+from trainables.measuring.measurement import PathStacks, path_errors, similarities
+from trainables.measuring.settings import Measurement
 from trainables.models import build
 from trainables.stacks import memory
 from trainables.stacks.stack import GroupedStack, SerialStack
-from trainables.stages import Measurement
+from trainables.tasks.image_classification.task import ImageClassification
 
 
 class Signs(nn.Sequential):
@@ -27,14 +27,23 @@ class Signs(nn.Sequential):
             self[3].weight.copy_(torch.eye(2) if first_unit > 0 else torch.eye(2).flip(0))
 
 
-class Given(Split):
-    """Images that are normalised already."""
+class Given(ImageClassification):
+    """Training images that are normalised already."""
+
+    device = torch.device("cpu")
 
     def __init__(self, images, labels):
         self.images, self.labels = images, labels
 
+    def split(self, name):
+        return self
+
     def batches(self, batch_size, images=None):
-        yield from self.images.permute(0, 2, 3, 1)[:images].split(batch_size) if len(self) else ()
+        yield from self.images[:images].split(batch_size) if len(self.labels) else ()
+
+
+def errors(stack, task):
+    return task.errors(stack, "train")
 
 
 def grouped(model):
@@ -119,8 +128,8 @@ class Cramped(GroupedStack):
     most = 10**9
 
     def forward(self, images):
-        self.tried.append((self.models, len(images)))
-        if self.models * len(images) > self.most:
+        self.tried.append((self.models, images.shape[1]))
+        if self.models * images.shape[1] > self.most:
             raise self.full
         return super().forward(images)
 
@@ -166,7 +175,7 @@ def test_what_does_not_fit_is_measured_in_smaller_parts_with_the_same_result(ful
     plain = GroupedStack(model, 3)
     plain.load([start, end, start])
     assert errors(three, data) == pytest.approx(errors(plain, data), abs=1 / 200)
-    assert three.images_at_once == 64  # of 512
+    assert three.samples_at_once == 64  # of 512
     assert [images for _, images in tried] == [200, 200, 128, 64, 64, 64, 8]
 
 
@@ -200,7 +209,7 @@ def test_a_setting_of_the_whole_process_does_not_round_what_is_measured(setting)
     """In training scripts one often sees them; on this kind of CPU some are bfloat16, on a GPU TensorFloat-32."""
     code = """
 import torch
-from trainables.measuring.measurement import _float32
+from trainables.tasks.evaluation import in_float32
 from tests_setting import SETTING
 backends = torch.backends
 places = [backends.mkldnn.matmul, backends.mkldnn.conv, backends.cuda.matmul, backends.cudnn.conv]
@@ -210,7 +219,7 @@ image, conv = torch.randn(8, 16, 16, 16), torch.randn(16, 16, 3, 3)
 exact = [x @ layer, torch.conv2d(image, conv)]
 SETTING()
 before = [place.fp32_precision for place in places]
-with _float32():
+with in_float32():
     assert all(torch.equal(a, b) for a, b in zip([x @ layer, torch.conv2d(image, conv)], exact))
     assert {place.fp32_precision for place in places} <= {"ieee", "none"}, [place.fp32_precision for place in places]
     assert backends.cuda.matmul.fp32_precision == "ieee"
@@ -246,7 +255,7 @@ def test_room_on_a_gpu_is_what_a_trial_may_use_of_it(monkeypatch):
     cuda = torch.device("cuda")
     assert memory.room(cuda) == 2**30
     assert memory.room(cuda, 0.25) == 2**28
-    assert memory.images_at_once(2**28, 2**20) == 256
-    assert memory.images_at_once(2**28, 300_000) == 512
-    assert memory.images_at_once(1, 300_000) == 1
+    assert memory.samples_at_once(2**28, 2**20) == 256
+    assert memory.samples_at_once(2**28, 300_000) == 512
+    assert memory.samples_at_once(1, 300_000) == 1
     assert [memory.models_at_once(11, 100, size) for size in (5, 20, 34, 1000)] == [11, 4, 2, 1]

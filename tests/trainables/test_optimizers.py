@@ -6,12 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from trainables.batches import TrainingBatches, random_stream
 from trainables.data import load
 from trainables.models import build
 from trainables.pruning.magnitude import uniform
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.stack import GroupedStack, SerialStack
+from trainables.tasks.image_classification.task import ImageClassification
+from trainables.tasks.random_numbers import random_stream
 from trainables.training.gradients import clip_gradients
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
@@ -39,7 +40,7 @@ every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 @pytest.fixture(scope="module")
 def batches():
-    return TrainingBatches(load("digits", 0.8), torch.device("cpu"))
+    return ImageClassification(load("digits", 0.8), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,12 @@ def plain(scale=1.0):
     with torch.no_grad():
         model.linear.weight *= scale
     return model
+
+
+def images_of(task, epoch, batch_size):
+    """Images and labels that one model is trained on."""
+    for batch in task.batches([random_stream("retrain", 1, epoch)], batch_size):
+        yield batch.inputs[0], batch.targets
 
 
 def start(batches, seeds, recipe, masks=None, kind=GroupedStack, scales=None, layout=torch.channels_last):
@@ -102,7 +109,7 @@ def by_torch(batches, recipe, epochs, masks=None):
     with torch.no_grad():
         for parameter, mask in masked:
             parameter *= mask
-    steps = -(-len(batches) // recipe.batch_size)
+    steps = batches.steps(recipe.batch_size)
     whole, rising = recipe.epochs * steps, round(recipe.warmup * recipe.epochs * steps)
     if recipe.optimizer == "adamw":
         optimizer = torch.optim.AdamW(
@@ -119,7 +126,7 @@ def by_torch(batches, recipe, epochs, masks=None):
         milestones=[rising],
     )
     for epoch in range(epochs):
-        for images, labels in batches.epoch([random_stream("retrain", 1, epoch)], recipe.batch_size):
+        for images, labels in images_of(batches, epoch, recipe.batch_size):
             optimizer.zero_grad()
             F.cross_entropy(model(images), labels[0], label_smoothing=recipe.label_smoothing).backward()
             for parameter, mask in masked:
@@ -202,7 +209,7 @@ def test_the_losses_of_label_smoothing_are_those_of_the_smoothed_labels(batches)
     """(1 - s) times the cross-entropy and s times the mean of -log p over all classes (Szegedy et al. 2016)."""
     recipe = Recipe(epochs=1, batch_size=10_000, label_smoothing=0.2)
     training = start(batches, [1], recipe)
-    ((images, labels),) = batches.epoch([random_stream("retrain", 1, 0)], recipe.batch_size)
+    ((images, labels),) = images_of(batches, 0, recipe.batch_size)
     log = plain()(images).log_softmax(1)
     own = -log[torch.arange(len(images)), labels[0]].mean()
     training.run_epoch()
@@ -263,7 +270,7 @@ def sam_with_adamw_by_hand(batches, recipe):
     """One epoch: gradients at the perturbed weights, clipped, are all that torch's AdamW sees."""
     model = plain()
     optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
-    for images, labels in batches.epoch([random_stream("retrain", 1, 0)], recipe.batch_size):
+    for images, labels in images_of(batches, 0, recipe.batch_size):
         model.zero_grad()
         F.cross_entropy(model(images), labels[0]).backward()
         size = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm()
@@ -303,9 +310,9 @@ def test_the_learning_rate_of_every_step_is_the_schedules(iterations, batches, m
     training = start(batches, [1], recipe)
     rates = []
 
-    def note(images, labels, step=training._step):
+    def note(batch, step=training._step):
         rates.append(training._optimizer.param_groups[0]["lr"])
-        return step(images, labels)
+        return step(batch)
 
     monkeypatch.setattr(training, "_step", note)
     for _ in range(recipe.epochs):

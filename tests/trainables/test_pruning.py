@@ -10,7 +10,6 @@ from metrics.sparsity import density
 from sweeps import grid
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
-from trainables.attempt import Machine, splits_of
 from trainables.models import build
 from trainables.pruning import RULES, Rule, WeightsRule, prune
 from trainables.pruning.context import Pruned
@@ -19,6 +18,7 @@ from trainables.pruning.prunable import prunable_weights
 from trainables.pruning.ranking import highest_of_all
 from trainables.stages import DenseRun, Label, Point, PointStage, finish
 from trainables.stages.dense import dense_file
+from trainables.stages.machine import Machine, task_of
 from trainables.stages.pruning_context import PointContext
 from trainables.stages.siblings import kept_siblings
 from trainables.storage import artifacts
@@ -219,10 +219,10 @@ def sensitive(context):
 def test_a_rule_may_use_gradients_on_a_fixed_sample(machine, add):
     add("sensitive", sensitive)
     _, masks = siblings(machine, replace(POINT, pruner="sensitive"))
-    split = splits_of(DENSE, machine).train
+    split = task_of(DENSE, machine).split("train")
     model = build(NAME, 1, 10).eval()
     model.load_state_dict(artifacts.load(machine.folder, dense_file(DENSE, 2))["model"])
-    images = next(split.batches(100)).permute(0, 3, 1, 2)
+    images = next(split.batches(100))
     F.cross_entropy(model(images), split.labels[:100]).backward()
     scores = {name: (weight * weight.grad).abs() for name, weight in model.named_parameters() if name in masks}
     found, dropped = (torch.cat([scores[n][m if keep else ~m] for n, m in masks.items()]) for keep in (True, False))
@@ -245,8 +245,8 @@ def test_parts_of_the_loss_add_up_and_can_be_differentiated_twice():
             for sum_so_far, product in zip(total, torch.autograd.grad(gradients, parameters, along), strict=True):
                 sum_so_far += product
         products.append((mean, torch.cat([each.flatten() for each in total])))
-    split = splits_of(DENSE, Machine(LocalFolder("nowhere"), CPU)).train
-    images, labels = next(split.batches(20)).permute(0, 3, 1, 2).double(), split.labels[:20]
+    split = task_of(DENSE, Machine(LocalFolder("nowhere"), CPU)).split("train")
+    images, labels = next(split.batches(20)).double(), split.labels[:20]
 
     def loss_and_gradient(scale):
         """At weights that are scaled, in double precision."""

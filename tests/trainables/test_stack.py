@@ -14,6 +14,11 @@ CPU = torch.device("cpu")
 LAYOUT = torch.channels_last
 
 
+def images(channels, side):
+    """An example of inputs: images of this shape."""
+    return lambda count: torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(0))
+
+
 class Everything(nn.Module):
     """Layers PreResNet does not have: biases, groups, a flattened head of several layers."""
 
@@ -87,14 +92,14 @@ CAN_BE_GROUPED = {
 @pytest.mark.parametrize("name", CAN_BE_GROUPED)
 def test_all_models_of_the_package_can_be_grouped(name):
     side = CAN_BE_GROUPED[name]
-    assert can_be_grouped(build(name, 2, 5), (2, side, side))
+    assert can_be_grouped(build(name, 2, 5), images(2, side))
 
 
 @pytest.mark.parametrize(
     ("make", "can"), [(Everything, True), (Dropped, False), (Attention, False), (AcrossChannels, False)]
 )
 def test_whether_other_models_can_be_grouped_is_found_by_trying(make, can):
-    assert can_be_grouped(make(), (2, 8, 8)) == can
+    assert can_be_grouped(make(), images(2, 8)) == can
 
 
 class NotANumber(nn.Module):
@@ -107,7 +112,7 @@ class NotANumber(nn.Module):
 
 
 def test_outputs_that_are_not_finite_are_not_taken_for_equal():
-    assert not can_be_grouped(NotANumber(), (2, 8, 8))
+    assert not can_be_grouped(NotANumber(), images(2, 8))
 
 
 class Viewing(nn.Module):
@@ -123,19 +128,19 @@ class Viewing(nn.Module):
 
 
 def test_the_layout_is_channels_last_where_a_model_can_be_trained_so():
-    assert layout_of(Everything(), (2, 8, 8), CPU) == torch.channels_last
-    assert layout_of(Viewing(), (2, 8, 8), CPU) == torch.contiguous_format
+    assert layout_of(Everything(), images(2, 8), CPU) == torch.channels_last
+    assert layout_of(Viewing(), images(2, 8), CPU) == torch.contiguous_format
     for kind in (GroupedStack, SerialStack):
-        stack = kind(Viewing(), 2, layout_of(Viewing(), (2, 8, 8), CPU))
-        images = torch.randn(6, 4, 8, 8).to(memory_format=torch.channels_last)
-        stack(images).sum().backward()
+        stack = kind(Viewing(), 2, layout_of(Viewing(), images(2, 8), CPU))
+        own = torch.randn(6, 8, 8, 2, 2).permute(3, 0, 4, 1, 2)  # (models, batch, channels, h, w), as training has them
+        torch.cat(tuple(stack(own))).sum().backward()
 
 
 SEVERAL_THREADS = """
 import sys, torch
 import numpy as np
-from trainables.attempt import Splits
 from trainables.data import DataSet, Images
+from trainables.tasks.image_classification.task import ImageClassification
 from trainables.training.recipe import Recipe
 from trainables.training.training import Training
 
@@ -144,9 +149,9 @@ random = np.random.default_rng(0)
 images = Images(random.integers(256, size=(77, 16, 16, 3), dtype=np.uint8), random.integers(10, size=77))
 data = DataSet(images, images[:0], images, 10, (127.0,) * 3, (74.0,) * 3, 1, False)
 for models in (1, 3):
-    splits = Splits(data, torch.device("cpu"))
+    task = ImageClassification(data, torch.device("cpu"))
     seeds = [("retrain", seed) for seed in range(models)]
-    training = Training(splits.stack("preresnet8-w0.5", models), Recipe(batch_size=11), splits.batches, seeds)
+    training = Training(task.stack("preresnet8-w0.5", models), Recipe(batch_size=11), task, seeds)
     for epoch in range(8):
         training.run_epoch()
 print("survived")
@@ -161,36 +166,36 @@ def test_batches_that_threads_cannot_share_evenly_do_no_harm():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        assert layout_of(residual, (1, 8, 8), CPU) == torch.contiguous_format
-        assert layout_of(Everything(), (2, 8, 8), CPU) == torch.channels_last
+        assert layout_of(residual, images(1, 8), CPU) == torch.contiguous_format
+        assert layout_of(Everything(), images(2, 8), CPU) == torch.channels_last
     finally:
         torch.set_num_threads(before)
-    assert layout_of(residual, (1, 8, 8), CPU) == torch.channels_last
+    assert layout_of(residual, images(1, 8), CPU) == torch.channels_last
 
 
 def test_trying_leaves_random_numbers_alone():
     model, before = Everything(), torch.get_rng_state()
-    can_be_grouped(model, (2, 8, 8))
+    can_be_grouped(model, images(2, 8))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_small_models_are_grouped_and_large_ones_are_not_on_a_cpu():
-    assert stack_kind(build("preresnet8-w0.5", 1, 10), (1, 14, 14), CPU, LAYOUT) is GroupedStack
-    assert stack_kind(build("preresnet20", 3, 10), (3, 32, 32), CPU, LAYOUT) is SerialStack
+    assert stack_kind(build("preresnet8-w0.5", 1, 10), images(1, 14), CPU, LAYOUT) is GroupedStack
+    assert stack_kind(build("preresnet20", 3, 10), images(3, 32), CPU, LAYOUT) is SerialStack
 
 
 @pytest.mark.parametrize(("one_by_one", "kind"), [(0.5, SerialStack), (0.95, GroupedStack), (2.0, GroupedStack)])
 def test_on_a_gpu_the_kind_of_stack_that_is_clearly_faster_is_taken(one_by_one, kind, monkeypatch):
     seconds = {GroupedStack: 1.0, SerialStack: one_by_one}
-    monkeypatch.setattr(stack_choice, "step_seconds", lambda stack, shape, device: seconds[type(stack)])
+    monkeypatch.setattr(stack_choice, "step_seconds", lambda stack, example, device: seconds[type(stack)])
     cuda = torch.device("cuda")
-    assert stack_kind(build("preresnet8", 1, 10), (1, 8, 8), cuda, LAYOUT) is kind
-    assert stack_kind(Attention(), (2, 8, 8), cuda, LAYOUT) is SerialStack  # cannot be grouped
+    assert stack_kind(build("preresnet8", 1, 10), images(1, 8), cuda, LAYOUT) is kind
+    assert stack_kind(Attention(), images(2, 8), cuda, LAYOUT) is SerialStack  # cannot be grouped
 
 
 def test_a_step_is_timed_without_touching_what_is_drawn():
     stack, before = GroupedStack(Everything(), 2), torch.get_rng_state()
-    assert stack_choice.step_seconds(stack, (2, 8, 8), CPU) > 0
+    assert stack_choice.step_seconds(stack, images(2, 8), CPU) > 0
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -204,7 +209,7 @@ def test_the_layout_for_a_gpu_is_tried_there_and_not_on_the_cpu(monkeypatch):
             return super().forward(images)
 
     monkeypatch.setattr(stack_choice, "GroupedStack", Noted)
-    assert layout_of(build("preresnet8", 1, 10), (1, 8, 8), torch.device("meta")) == torch.channels_last
+    assert layout_of(build("preresnet8", 1, 10), images(1, 8), torch.device("meta")) == torch.channels_last
     assert tried == ["meta"]
 
 
@@ -224,9 +229,10 @@ def test_every_model_of_a_stack_computes_what_it_does_alone(name, kind, count):
     images = torch.randn(count, 6, 2, side, side)
     for train in (True, False):
         stack.train(train)
-        together = stack(images.transpose(0, 1).flatten(1, 2))
-        assert together.shape == (count, 6, 5)
+        together = stack(images)
+        assert len(together) == count
         for index, model in enumerate(alone):
+            assert together[index].shape == (6, 5)
             assert torch.allclose(together[index], model.train(train)(images[index]), atol=1e-4)
     for state, model in zip(stack.states(), alone, strict=True):  # batch-norm statistics, after a batch in training
         assert state.keys() == model.state_dict().keys()

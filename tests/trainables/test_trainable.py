@@ -7,12 +7,13 @@ import socket
 import pytest
 import torch
 
-from trainables import attempt, trainable
+from trainables import trainable
 from trainables.stages import DenseRun, DenseStage
 from trainables.storage.artifacts import ArtifactError
 from trainables.storage.folder import OF_STORAGE, StorageError
 from trainables.storage.local_folder import LocalFolder
 from trainables.trainable import StageTrainable, WorkerOptions
+from trainables.training import resumable
 from trainables.training.recipe import Recipe
 
 STAGE = DenseStage(DenseRun("digits", 0.7, "preresnet8-w0.5", Recipe(epochs=3), 1), (1, 3))
@@ -116,7 +117,7 @@ def test_one_place_says_whose_fault_an_error_is(error, outcome, trial, store, mo
     def broken(run, machine):
         raise error
 
-    monkeypatch.setattr(trainable, "splits_of", broken)
+    monkeypatch.setattr(trainable, "task_of", broken)
     told = results(trial())
     assert told[0]["outcome"] == outcome
     assert told[0]["done"] == (outcome == "stage")  # after the others the worker pauses
@@ -157,7 +158,7 @@ def test_a_broken_gpu_ends_the_process_after_its_pause(trial, monkeypatch):
     def broken(run, machine):
         raise torch.AcceleratorError("device-side assert triggered")
 
-    monkeypatch.setattr(trainable, "splits_of", broken)
+    monkeypatch.setattr(trainable, "task_of", broken)
     worker = trial(report_seconds=1.0)
     assert [worker.train()["outcome"] for _ in range(2)] == ["begun", "machine"]
     with pytest.raises(torch.AcceleratorError):
@@ -194,8 +195,8 @@ def test_a_checkpoint_that_storage_does_not_take_does_not_end_a_training(trial, 
             raise of_storage(OSError(errno.ESTALE, os.strerror(errno.ESTALE)))
         save(folder, name, content)
 
-    failed, save = [], attempt.artifacts.save
-    monkeypatch.setattr(attempt.artifacts, "save", failing)
+    failed, save = [], resumable.artifacts.save
+    monkeypatch.setattr(resumable.artifacts, "save", failing)
     worker = trial()
     worker._options = WorkerOptions("cpu", 1, 1.0, 0.0, "", "siblings")
     assert results(worker)[-1]["outcome"] == "ok"

@@ -3,12 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainables.batches import TrainingBatches, random_stream
 from trainables.data import load
 from trainables.models import build
 from trainables.pruning.magnitude import uniform
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.stack import GroupedStack, SerialStack
+from trainables.tasks.image_classification.task import ImageClassification
+from trainables.tasks.random_numbers import random_stream
 from trainables.training.optimizer_state import remember, remembered
 from trainables.training.recipe import Recipe
 from trainables.training.schedules import learning_rate
@@ -19,7 +20,8 @@ RECIPE = Recipe(epochs=4, batch_size=64, lr=0.05, weight_decay=5e-3)
 
 @pytest.fixture(scope="module")
 def batches():
-    return TrainingBatches(load("digits", 0.8), torch.device("cpu"))
+    """The task they are of."""
+    return ImageClassification(load("digits", 0.8), torch.device("cpu"))
 
 
 def start(batches, seeds, masks=None, recipe=RECIPE):
@@ -62,8 +64,8 @@ def test_pruned_weights_are_zero_after_every_step_and_kept_ones_train(batches, m
     before = training.stack.states()[0]
     steps = []
 
-    def check(images, labels, step=training._step):
-        losses = step(images, labels)
+    def check(batch, step=training._step):
+        losses = step(batch)
         for state in training.stack.states():
             assert all(not state[name][~mask].any() for name, mask in masks.items())
         steps.append(losses)
@@ -123,9 +125,9 @@ def test_training_is_sgd_with_momentum_weight_decay_and_falling_learning_rate(ba
     velocity = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
     for epoch, lr in enumerate([0.05, 0.05, 0.005, 0.0005]):
         training.run_epoch()
-        for images, labels in batches.epoch([random_stream("retrain", 1, epoch)], 64):
+        for batch in batches.batches([random_stream("retrain", 1, epoch)], 64):
             model.zero_grad()
-            torch.nn.functional.cross_entropy(model(images), labels[0]).backward()
+            torch.nn.functional.cross_entropy(model(batch.inputs[0]), batch.targets[0]).backward()
             with torch.no_grad():
                 for name, parameter in model.named_parameters():
                     velocity[name] = 0.9 * velocity[name] + parameter.grad + 5e-3 * parameter
@@ -142,13 +144,13 @@ def test_weights_that_blow_up_in_the_last_step_of_an_epoch_are_noticed(batches):
 
 def test_with_iterations_the_schedule_counts_steps_and_batches_are_whole(batches, monkeypatch):
     """259 training images in batches of 64 are 4 whole ones, so 10 steps take 3 epochs, the last in part."""
-    assert len(batches) == 259
+    assert [batches.steps(64), batches.steps(64, drop_last=True), batches.steps(1)] == [5, 4, 259]
     training = start(batches, [1], recipe=Recipe(epochs=3, batch_size=64, lr=0.1, iterations=10))
     steps = []
 
-    def note(images, labels, step=training._step):
-        steps.append((training.epoch, len(images), training._optimizer.param_groups[0]["lr"]))
-        return step(images, labels)
+    def note(batch, step=training._step):
+        steps.append((training.epoch, batch.samples, training._optimizer.param_groups[0]["lr"]))
+        return step(batch)
 
     monkeypatch.setattr(training, "_step", note)
     for _ in range(3):
@@ -163,9 +165,10 @@ def sam_by_hand(model, recipe, epochs_batches):
     velocity = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for epoch, batches in enumerate(epochs_batches):
-        for images, labels in batches:
+        for batch in batches:
+            images, labels = batch.inputs[0], batch.targets[0]
             model.zero_grad()
-            torch.nn.functional.cross_entropy(model(images), labels[0]).backward()
+            torch.nn.functional.cross_entropy(model(images), labels).backward()
             with torch.no_grad():
                 size = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm()
                 before = {name: parameter.clone() for name, parameter in model.named_parameters()}
@@ -173,7 +176,7 @@ def sam_by_hand(model, recipe, epochs_batches):
                 for parameter in model.parameters():
                     parameter += recipe.rho * parameter.grad / (size + 1e-12)
             model.zero_grad()
-            torch.nn.functional.cross_entropy(model(images), labels[0]).backward()
+            torch.nn.functional.cross_entropy(model(images), labels).backward()
             with torch.no_grad():
                 for norm, (mean, variance) in zip(norms, statistics, strict=True):
                     norm.running_mean.copy_(mean)
@@ -196,7 +199,7 @@ def test_sam_is_the_published_rule_with_frozen_statistics_in_its_second_pass(bat
     for each in (training, plain):
         each.run_epoch()
         each.run_epoch()
-    epochs = [batches.epoch([random_stream("retrain", 1, epoch)], 64) for epoch in range(2)]
+    epochs = [batches.batches([random_stream("retrain", 1, epoch)], 64) for epoch in range(2)]
     expected = sam_by_hand(model, SAM, epochs)
     assert torch.allclose(weights(training, 0), expected, rtol=1e-2, atol=1e-3)
     assert not torch.allclose(weights(plain, 0), expected, rtol=1e-2, atol=1e-2)

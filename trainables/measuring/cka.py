@@ -20,10 +20,10 @@ class OutputSimilarity(Metric):
         """The outputs of all models first, then pair by pair."""
         from trainables.measuring.measurement import similarities
 
-        stack = models.splits.stack(models.name, len(models.states))
+        stack = models.task.stack(models.name, len(models.states))
         stack.load(models.states)
         pairs = [(first, second) for first, second in places]
-        for value in similarities(stack, pairs, models.splits.train, settings):
+        for value in similarities(stack, pairs, models.task, settings):
             yield {"cka": value}
 
     def images(self, train: int, models: int, places: int, settings: Measurement) -> float:

@@ -25,11 +25,11 @@ class LinearModeConnectivity(Metric):
         from metrics.connectivity import linear_mode_connectivity
         from trainables.measuring.measurement import PathStacks, path_errors
 
-        splits, name = models.splits, models.name
-        at_once = splits.models_at_once(name, settings.path_points, settings.batch_norm_batch_size)
-        stacks = PathStacks(lambda count: splits.stack(name, count), at_once)
+        task, name = models.task, models.name
+        at_once = task.models_at_once(name, settings.path_points, settings.batch_norm_batch_size)
+        stacks = PathStacks(lambda count: task.stack(name, count), at_once)
         for first, second in places:
-            errors = path_errors(stacks, models.states[first], models.states[second], splits.train, settings)
+            errors = path_errors(stacks, models.states[first], models.states[second], task, settings)
             if any(map(math.isnan, errors)):
                 yield {"lmc": math.nan, "path_errors": errors, MESSAGE: "outputs not finite on the path"}
             else:

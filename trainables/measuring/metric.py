@@ -10,7 +10,7 @@ from trainables.measuring.settings import Measurement
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainables.attempt import Splits
+    from trainables.tasks.task import Task
 
 Of = Literal["dense", "sibling", "pair", "dense_pair"]
 """What a metric is of: a dense model, a sibling, a pair of siblings of one point, a pair of dense models that differ by
@@ -44,12 +44,12 @@ class Models:
     Attributes:
         name: Of the architecture.
         states: State dictionary of each plain model, on the CPU, all of it finite.
-        splits: The data that they were trained on.
+        task: What they were trained for.
     """
 
     name: str
     states: Sequence[Mapping[str, "Tensor"]]
-    splits: "Splits"
+    task: "Task"
 
 
 class Metric(ABC):

@@ -1,13 +1,14 @@
 """How much of a model fits into memory at once when it is measured."""
 
 import re
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from trainables.stacks.inputs import Example, arguments
+
 LARGEST_BATCH = 512
-"""Images in an evaluation batch at most; more are not faster."""
+"""Samples in an evaluation batch at most; more are not faster."""
 
 ROOM_ON_CPU = 2**28
 """Bytes for the largest activation of a batch in measuring, on a CPU. Several are alive at a time."""
@@ -33,25 +34,25 @@ def room(device: torch.device, gpu_share: float = 1.0) -> int:
 
 
 @torch.no_grad()
-def activation_bytes(model: nn.Module, shape: Sequence[int]) -> int:
-    """Bytes of the largest tensor that a layer of a model gives for one image, in float32.
+def activation_bytes(model: nn.Module, example: Example) -> int:
+    """Bytes of the largest tensor that a layer of a model gives for one sample, in float32.
 
     Args:
         model: On the CPU.
-        shape: Of the image: channels, h, w.
+        example: Of its inputs.
     """
-    largest = 1
+    largest, samples = 1, 2
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:
         nonlocal largest
         if isinstance(output, Tensor):
-            largest = max(largest, output.numel() // 2)
+            largest = max(largest, output.numel() // samples)
 
     hooks = [layer.register_forward_hook(note) for layer in model.modules()]
     trains = model.training
     try:
         with torch.random.fork_rng(devices=[]):
-            model.eval()(torch.zeros(2, *shape))
+            model.eval()(*arguments(example(samples)))
     finally:
         model.train(trains)
         for hook in hooks:
@@ -59,15 +60,21 @@ def activation_bytes(model: nn.Module, shape: Sequence[int]) -> int:
     return 4 * largest
 
 
-def images_at_once(room: int, image_bytes: int) -> int:
-    """Images in an evaluation batch: a power of two, at most :data:`LARGEST_BATCH`, for which there is room."""
-    return min(LARGEST_BATCH, 1 << max(room // image_bytes, 1).bit_length() - 1)
+def samples_at_once(room: int, sample_bytes: int) -> int:
+    """Samples in an evaluation batch: a power of two, at most :data:`LARGEST_BATCH`, for which there is room."""
+    return min(LARGEST_BATCH, 1 << max(room // sample_bytes, 1).bit_length() - 1)
 
 
 def models_at_once(models: int, room: int, model_bytes: int) -> int:
     """How many of so many models are measured at the same time: as evenly divided as there is room for."""
     turns = -(-models // max(room // model_bytes, 1))
     return -(-models // turns)
+
+
+def give_back(device: torch.device) -> None:
+    """Give back memory of a GPU that this process keeps for later: other trials may share it."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.models.layers import Concatenate
+from trainables.stacks.inputs import Inputs, Outputs, arguments
 from trainables.stacks.memory import LARGEST_BATCH
 
 State = Mapping[str, Tensor]
@@ -25,10 +26,10 @@ class Stack(nn.Module, ABC):
     Attributes:
         models: How many.
         module: All their parameters and statistics, under the names that its state dictionary has.
-        images_at_once: Images in a batch when it is evaluated; decides memory and speed, nothing else.
+        samples_at_once: Samples in a batch when it is evaluated; decides memory and speed, nothing else.
     """
 
-    images_at_once = LARGEST_BATCH
+    samples_at_once = LARGEST_BATCH
 
     def __init__(self, module: nn.Module, models: int, layout: torch.memory_format) -> None:
         super().__init__()
@@ -36,15 +37,13 @@ class Stack(nn.Module, ABC):
         module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's types
 
     @abstractmethod
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of every model.
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Outputs of every model for its own inputs."""
 
-        Args:
-            images: Shape (batch, models * channels, h, w): each model's own images side by side.
-
-        Returns:
-            Shape (models, batch, classes).
-        """
+    @property
+    def device(self) -> torch.device:
+        """Where its models are."""
+        return next(self.parameters()).device
 
     @abstractmethod
     def stack_states(self, states: Sequence[State]) -> dict[str, Tensor]:
@@ -71,7 +70,7 @@ class Stack(nn.Module, ABC):
 
 
 class GroupedStack(Stack):
-    """Models side by side in each layer: the stack's tensors hold the models' own, along the first dimension.
+    """Models of images side by side in each layer: the stack's tensors hold the models' own, along the first dimension.
 
     Args:
         model: The architecture; it is copied. All its models start as copies of it.
@@ -82,9 +81,19 @@ class GroupedStack(Stack):
     def __init__(self, model: nn.Module, models: int, layout: torch.memory_format = torch.channels_last) -> None:
         super().__init__(_grouped(copy.deepcopy(model), models), models, layout)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """As :meth:`Stack.forward`."""
-        images = images.contiguous(memory_format=self._layout)
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits of every model.
+
+        Args:
+            inputs: Images of shape (models, batch, channels, h, w). Those are not copied that lie in memory in the
+                order (batch, h, w, models, channels).
+
+        Returns:
+            Shape (models, batch, classes).
+        """
+        assert isinstance(inputs, Tensor)
+        side_by_side = inputs.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
+        images = side_by_side.contiguous(memory_format=self._layout)
         return self.module(images).unflatten(1, (self.models, -1)).transpose(0, 1)
 
     def stack_states(self, states: Sequence[State]) -> dict[str, Tensor]:
@@ -114,10 +123,12 @@ class SerialStack(Stack):
     def __init__(self, model: nn.Module, models: int, layout: torch.memory_format = torch.channels_last) -> None:
         super().__init__(nn.ModuleList(copy.deepcopy(model) for _ in range(models)), models, layout)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, inputs: Inputs) -> list[Tensor]:
         """As :meth:`Stack.forward`."""
-        own = [each.contiguous(memory_format=self._layout) for each in images.unflatten(1, (self.models, -1)).unbind(1)]
-        return torch.stack([model(images) for model, images in zip(self.module.children(), own, strict=True)])
+        return [
+            model(*(each.contiguous(memory_format=self._layout) for each in arguments(own)))
+            for model, own in zip(self.module.children(), inputs, strict=True)
+        ]
 
     def stack_states(self, states: Sequence[State]) -> dict[str, Tensor]:
         """As :meth:`Stack.stack_states`."""

@@ -11,9 +11,12 @@ from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from trainables.attempt import Machine
-    from trainables.cost import StageCosts
+    from trainables.stages.cost import StageCosts
+    from trainables.stages.machine import Machine
     from trainables.storage.folder import Folder
+    from trainables.tasks.task import SplitName
+
+SPLITS: tuple["SplitName", ...] = ("train", "validation", "test")
 
 NOT_FINITE = "loss or weights not finite in epoch {} of {}"
 
@@ -131,21 +134,23 @@ class DenseStage(Stage):
         """Train; every epoch asked for is a file that holds the model and, but for the last, from which it goes on."""
         import torch
 
-        from trainables.attempt import Attempt, Progress, splits_of
-        from trainables.measuring.measurement import errors
+        from trainables.stages.machine import task_of
         from trainables.storage import artifacts
         from trainables.storage.checkpoints import checkpoint_file
+        from trainables.training.progress import Progress
+        from trainables.training.resumable import ResumableTraining
         from trainables.training.training import Training
 
         run = self.run
-        splits = splits_of(run, machine)
+        task = task_of(run, machine)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
-            stack = splits.stack(run.model, 1)
+            stack = task.stack(run.model, 1)
         if run.checkpoint is not None:
             stack.load([artifacts.needed(machine.folder, checkpoint_file(run.checkpoint), str(self))])
-        training = Training(stack, run.recipe, splits.batches, [("dense", run.seed)])
-        attempt = Attempt(training, splits, machine, f"training/dense-{run.key}.pt")
+        training = Training(stack, run.recipe, task, [("dense", run.seed)])
+        name = f"training/dense-{run.key}.pt"
+        attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
         earlier = [epoch for epoch in _kept_epochs(machine.folder, run) if epoch < self.epochs[0]]
         if earlier:
             attempt.load_state_dict(dense_model(run, earlier[-1], machine.folder)["attempt"])
@@ -157,9 +162,8 @@ class DenseStage(Stage):
                 state = attempt.state_dict()
                 if epoch == run.recipe.epochs:
                     del state["training"]["optimizer"]
-                kept = {"model": state["training"]["models"][0], "attempt": state} | {
-                    split: errors(stack, getattr(splits, split))[0] for split in ("train", "validation", "test")
-                }
+                kept = {"model": state["training"]["models"][0], "attempt": state}
+                kept |= {split: task.errors(stack, split)[0] for split in SPLITS}
                 artifacts.save(machine.folder, dense_file(run, epoch), kept)
             attempt.load_state_dict(kept["attempt"])
             diverged = training.diverged[0]
@@ -177,7 +181,7 @@ class DenseStage(Stage):
                 }
             )
             if epoch != self.epochs[-1]:  # points of this temperature need not wait for the colder ones
-                yield Progress(training.epoch, run.recipe.epochs, training.images, rows={"dense": rows[-1:]})
+                yield Progress(training.epoch, run.recipe.epochs, training.samples, rows={"dense": rows[-1:]})
         attempt.finished()
         return {"dense": rows}
 
@@ -194,7 +198,7 @@ class DenseStage(Stage):
 
     def kept_bytes(self, keep: Keep) -> int:
         """Models, with what the optimizer keeps of them where training may go on."""
-        from trainables.cost import model_bytes
+        from trainables.stages.cost import model_bytes
 
         size = model_bytes(self.run.model, self.run.data)
         going_on = sum(epoch < self.run.recipe.epochs for epoch in self.epochs)
@@ -206,7 +210,7 @@ class DenseStage(Stage):
     @property
     def running_bytes(self) -> int:
         """Weights, and what the optimizer keeps of them."""
-        from trainables.cost import model_bytes
+        from trainables.stages.cost import model_bytes
 
         size = model_bytes(self.run.model, self.run.data)
         return size.everything + OPTIMIZERS[self.run.recipe.optimizer].moments * size.parameters

@@ -18,8 +18,8 @@ from trainables.stages.point import PointStage
 from trainables.stages.stage import Execution, Label, Row, Rows, Stage, configuration_key
 
 if TYPE_CHECKING:
-    from trainables.attempt import Machine
-    from trainables.cost import StageCosts
+    from trainables.stages.cost import StageCosts
+    from trainables.stages.machine import Machine
 
 MeasuredPart = tuple[Any, ...]
 """Name of a metric, and of the model or the two models that it is measured of."""
@@ -132,7 +132,7 @@ class MeasurementStage(Stage):
 
     def execute(self, machine: "Machine") -> Execution:
         """Measure metric by metric."""
-        from trainables.attempt import Progress
+        from trainables.training.progress import Progress
 
         trained = self.group.load(machine.folder, self.names)
         rows: dict[tuple[str, tuple[Any, ...]], Row] = {}
@@ -156,10 +156,10 @@ class MeasurementStage(Stage):
         self, trained: Mapping[Any, Trained], usable: Sequence[Any], machine: "Machine"
     ) -> Iterator[tuple[MeasuredPart, dict[str, Any], float]]:
         """Parts of which all models are usable, with the values and the seconds that it took."""
-        from trainables.attempt import splits_of
         from trainables.measuring.metric import Models
+        from trainables.stages.machine import task_of
 
-        models = Models(self.run.model, [trained[name].state for name in usable], splits_of(self.run, machine))
+        models = Models(self.run.model, [trained[name].state for name in usable], task_of(self.run, machine))
         index = {name: place for place, name in enumerate(usable)}
         for metric in METRICS.values():
             parts = [part for part in self.parts if part[0] == metric.name and index.keys() >= set(part[1:])]

@@ -17,9 +17,10 @@ from trainables.training.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainables.attempt import Machine, Progress
-    from trainables.cost import StageCosts
     from trainables.pruning.context import State
+    from trainables.stages.cost import StageCosts
+    from trainables.stages.machine import Machine
+    from trainables.training.progress import Progress
     from trainables.training.training import Training
 
 TEST_EPOCHS = 5
@@ -143,17 +144,16 @@ class PointStage(Stage):
 
     def _retrain(self, seeds: Sequence[int], dense: dict[str, Any], machine: "Machine") -> Iterator["Progress"]:
         """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
-        from trainables.attempt import Attempt, splits_of
-        from trainables.measuring.measurement import errors
         from trainables.pruning.packing import pack_masks, pack_weights
         from trainables.storage import artifacts
+        from trainables.training.resumable import ResumableTraining
 
         point = self.point
-        splits = splits_of(point.dense, machine)
         training, masks = retraining(point, seeds, dense, machine)
-        attempt = Attempt(training, splits, machine, f"training/{point.key}-{'-'.join(map(str, seeds))}.pt")
+        name = f"training/{point.key}-{'-'.join(map(str, seeds))}.pt"
+        attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
         yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
-        train_errors = errors(training.stack, splits.train)
+        train_errors = training.task.errors(training.stack, "train")
         siblings = [
             {
                 "seed": seed,
@@ -204,7 +204,7 @@ class PointStage(Stage):
 
     def kept_bytes(self, keep: Keep) -> int:
         """What is left of the siblings."""
-        from trainables.cost import model_bytes
+        from trainables.stages.cost import model_bytes
 
         size = model_bytes(self.run.model, self.run.data)
         siblings = {"siblings": len(self.seeds), "best": 1, "nothing": 0}[keep]
@@ -215,7 +215,7 @@ class PointStage(Stage):
     @property
     def running_bytes(self) -> int:
         """Weights of all siblings, and what the optimizer keeps of them."""
-        from trainables.cost import model_bytes
+        from trainables.stages.cost import model_bytes
 
         size = model_bytes(self.run.model, self.run.data)
         moments = OPTIMIZERS[self.point.retrain.optimizer].moments
@@ -226,8 +226,8 @@ def retraining(
     point: Point, seeds: Sequence[int], dense: "State", machine: "Machine"
 ) -> tuple["Training", Mapping[str, "Tensor"]]:
     """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
-    from trainables.attempt import splits_of
     from trainables.pruning import prune
+    from trainables.stages.machine import task_of
     from trainables.stages.pruning_context import PointContext
     from trainables.training.training import Training
 
@@ -235,11 +235,11 @@ def retraining(
         return dense if epoch == point.epoch else dense_model(point.dense, epoch, machine.folder)["model"]
 
     pruned = prune(point.pruner, PointContext(point, machine, state_at))
-    splits = splits_of(point.dense, machine)
-    stack = splits.stack(point.dense.model, len(seeds))
+    task = task_of(point.dense, machine)
+    stack = task.stack(point.dense.model, len(seeds))
     stack.load([pruned.state] * len(seeds))
     seeded = [("retrain", seed) for seed in seeds]
-    return Training(stack, point.retrain, splits.batches, seeded, pruned.masks), pruned.masks
+    return Training(stack, point.retrain, task, seeded, pruned.masks), pruned.masks
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainables.attempt import Machine, splits_of
-from trainables.batches import random_stream
 from trainables.pruning.context import PruningContext, State
+from trainables.stages.machine import Machine, task_of
 from trainables.stages.point import Point
+from trainables.tasks.random_numbers import random_stream
 
 
 class PointContext(PruningContext):
@@ -24,7 +23,7 @@ class PointContext(PruningContext):
     def __init__(self, point: Point, machine: Machine, state_at: Callable[[int], State]) -> None:
         super().__init__(point.density, point.epoch)
         self._run, self._state_at, self._device = point.dense, state_at, machine.device
-        self._splits = splits_of(point.dense, machine)
+        self._task = task_of(point.dense, machine)
 
     def state_at(self, epoch: int) -> State:
         """As :meth:`PruningContext.state_at`."""
@@ -32,15 +31,12 @@ class PointContext(PruningContext):
 
     def plain_model(self) -> nn.Module:
         """As :meth:`PruningContext.plain_model`."""
-        return self._splits.model(self._run.model).to(self._device)
+        return self._task.model(self._run.model).to(self._device)
 
     def random_stream(self, *names: str | int) -> torch.Generator:
         """As :meth:`PruningContext.random_stream`."""
         return random_stream("pruning", self._run.seed, *names)
 
     def loss_parts(self, model: nn.Module, examples: int, at_once: int = 64) -> Iterator[Tensor]:
-        """As :meth:`PruningContext.loss_parts`: cross-entropy of the first images of the fixed random order."""
-        split = self._splits.train
-        labels = split.labels[:examples]
-        for images, own in zip(split.batches(at_once, examples), labels.split(at_once), strict=True):
-            yield F.cross_entropy(model(images.permute(0, 3, 1, 2)), own, reduction="sum") / len(labels)
+        """As :meth:`PruningContext.loss_parts`."""
+        return self._task.loss_parts(model, examples, at_once)

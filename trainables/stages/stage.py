@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from trainables.data import content_name
 
 if TYPE_CHECKING:
-    from trainables.attempt import Machine, Progress
-    from trainables.cost import StageCosts
+    from trainables.stages.cost import StageCosts
     from trainables.stages.dense import DenseRun
+    from trainables.stages.machine import Machine
+    from trainables.training.progress import Progress
 
 PROTOCOL = 2
 """Enters every key. Raised when the same configuration begins to mean another computation."""

@@ -5,11 +5,11 @@ from itertools import islice
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from trainables.batches import TrainingBatches, random_numbers, random_stream
 from trainables.stacks.stack import Stack
+from trainables.tasks.random_numbers import random_numbers, random_stream
+from trainables.tasks.task import Batch, Task
 from trainables.training.gradients import batch_norm_statistics_kept, clip_gradients
 from trainables.training.optimizer_state import remember, remembered
 from trainables.training.optimizers import make_optimizer
@@ -23,7 +23,7 @@ class Training:
     Args:
         stack: The models, on their device.
         recipe: How they are trained.
-        batches: What they are trained on.
+        task: What they are trained for.
         seeds: Names of each model's own random stream of batches.
         masks: Weights to keep, by parameter name of a plain model; the others are zero from the start and after
             every step.
@@ -33,20 +33,20 @@ class Training:
         diverged: For each model the epoch, counted from 1, in which its loss, weights or batch-norm statistics first
             were not finite; 0 if never.
         losses: Mean training loss of the last epoch, for each model; with label smoothing that of the smoothed labels.
-        images: Images trained on so far by this object, counted for each model.
+        samples: Trained on so far by this object, counted for each model.
     """
 
     def __init__(
         self,
         stack: Stack,
         recipe: Recipe,
-        batches: TrainingBatches,
+        task: Task,
         seeds: Sequence[tuple[str, int]],
         masks: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.stack, self.recipe, self._batches, self._seeds = stack, recipe, batches, seeds
+        self.stack, self.recipe, self.task, self._seeds = stack, recipe, task, seeds
         self.epoch = 0
-        self.images = 0
+        self.samples = 0
         self.losses = [0.0] * stack.models
         self.diverged = [0] * stack.models
         self._parameters = dict(stack.module.named_parameters())
@@ -63,20 +63,20 @@ class Training:
         """Train for one epoch."""
         recipe = self.recipe
         streams = [random_stream(*seed, self.epoch) for seed in self._seeds]
-        batches = self._batches.epoch(streams, recipe.batch_size, drop_last=recipe.iterations is not None)
+        batches = self.task.batches(streams, recipe.batch_size, drop_last=recipe.iterations is not None)
         if recipe.iterations is not None:
-            steps_before = self.epoch * (len(self._batches) // recipe.batch_size)
+            steps_before = self.epoch * self.task.steps(recipe.batch_size, drop_last=True)
             batches = islice(batches, recipe.iterations - steps_before)
-        steps, steps_of_epoch = 0, -(-len(self._batches) // recipe.batch_size)
-        losses = torch.zeros(self.stack.models, device=next(self.stack.parameters()).device)
+        steps, steps_of_epoch = 0, self.task.steps(recipe.batch_size)
+        losses = torch.zeros(self.stack.models, device=self.stack.device)
         self.stack.train()
         with random_numbers(streams[0].initial_seed(), losses.device):  # for dropout, in models that have it
-            for step, (images, labels) in enumerate(batches):
+            for step, batch in enumerate(batches):
                 done = self.epoch + step / steps_of_epoch if recipe.iterations is None else steps_before + step
                 for group in self._optimizer.param_groups:
                     group["lr"] = learning_rate(recipe, done)
-                losses += self._step(images, labels)
-                self.images += labels.numel()
+                losses += self._step(batch)
+                self.samples += self.stack.models * batch.samples
                 steps += 1
         self.epoch += 1
         self.losses = (losses / steps).tolist()
@@ -106,13 +106,13 @@ class Training:
             tensors = {key: self.stack.stack_states(models) for key, models in state["optimizer"].items()}
             remember(self._optimizer, self._parameters, tensors)
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        losses = self._gradients(images, labels)
+    def _step(self, batch: Batch) -> Tensor:
+        losses = self._gradients(batch)
         if self.recipe.rho:
 
             def again() -> None:
                 """A second time, at the perturbed weights; of the first gradients SAM took the direction alone."""
-                self._gradients(images, labels)
+                self._gradients(batch)
                 self._clip_gradients()
 
             with batch_norm_statistics_kept(self.stack):
@@ -123,18 +123,12 @@ class Training:
         self._apply_masks()
         return losses
 
-    def _gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _gradients(self, batch: Batch) -> Tensor:
         """Compute gradients afresh, and return the mean loss of every model."""
         self._optimizer.zero_grad()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-            logits = self.stack(images)
-        flat = F.cross_entropy(
-            logits.float().flatten(0, 1),
-            labels.flatten(),
-            reduction="none",
-            label_smoothing=self.recipe.label_smoothing,
-        )
-        means = flat.unflatten(0, labels.shape).mean(1)
+        bfloat16 = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.stack.device.type, torch.bfloat16, enabled=bfloat16):
+            means = self.task.losses(self.stack, batch, self.recipe.label_smoothing)
         means.sum().backward()  # a sum: each model's gradient is that of its own mean loss
         return means.detach()
 

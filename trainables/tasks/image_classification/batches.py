@@ -1,28 +1,12 @@
 """Images on the device: batches for training, augmented there, and whole splits for evaluation."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from trainables.data import DataSet, Images
-
-
-def random_stream(*names: str | int) -> torch.Generator:
-    """Random numbers that depend on these names alone, on every device and after every resume."""
-    seed = hashlib.blake2b("/".join(map(str, names)).encode(), digest_size=7).digest()
-    return torch.Generator().manual_seed(int.from_bytes(seed))
-
-
-@contextmanager
-def random_numbers(seed: int, device: torch.device) -> Iterator[None]:
-    """Have torch's global random numbers, as layers like dropout draw them, begin with this seed, and restore them."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 class Split:
@@ -41,9 +25,9 @@ class Split:
         return len(self.labels)
 
     def batches(self, batch_size: int, images: int | None = None) -> Iterator[Tensor]:
-        """Normalised images in their order, all or the first so many; float32, shape (batch, h, w, channels)."""
+        """Normalised images in their order, all or the first so many; float32, shape (batch, channels, h, w)."""
         for batch in self._pixels[:images].split(batch_size) if len(self) else ():
-            yield self._normalised(batch)
+            yield self._normalised(batch).permute(0, 3, 1, 2)
 
 
 class TrainingBatches:
@@ -68,13 +52,15 @@ class TrainingBatches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over the training images for every model.
 
+        In memory the models' images lie side by side, pixel by pixel, as a grouped stack wants them.
+
         Args:
             streams: One stream of random numbers for each model; it alone decides that model's batches.
             batch_size: Images of each model in a batch.
             drop_last: Leave out the last batch if it is smaller.
 
         Yields:
-            Images of shape (batch, models * channels, h, w), channels last, and labels of shape (models, batch).
+            Images of shape (models, batch, channels, h, w) and labels of shape (models, batch).
         """
         device = self._labels.device
         orders, rows, columns = (torch.stack(plan).to(device) for plan in zip(*map(self._plan, streams), strict=True))
@@ -82,13 +68,13 @@ class TrainingBatches:
         for first in range(0, end, batch_size):
             batch = slice(first, first + batch_size)
             order = orders[:, batch]
-            # Indices of shape (batch, h, w, models) bring the models' images side by side in one gather.
+            # Indices of shape (batch, h, w, models): one gather.
             pixels = self._pixels[
                 order.T[:, None, None, :],
                 rows[:, batch].permute(1, 2, 0)[:, :, None, :],
                 columns[:, batch].permute(1, 2, 0)[:, None, :, :],
             ]
-            yield self._normalised(pixels).flatten(3).permute(0, 3, 1, 2), self._labels[order]
+            yield self._normalised(pixels).permute(3, 0, 4, 1, 2), self._labels[order]
 
     def _plan(self, stream: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Order of the images, and for each in turn the rows and columns that are cropped."""

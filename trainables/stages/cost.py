@@ -1,21 +1,17 @@
-"""What models cost: time, from steps measured here on images that only look like the data, and disk."""
+"""What models cost: time, from steps measured here on random data that only look like the real ones, and disk."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
-import numpy as np
 import torch
 
-from trainables.attempt import Splits
-from trainables.batches import Split
-from trainables.data import DataSet, Images, outline, training_images
-from trainables.measuring.measurement import errors
-from trainables.models import build
+from trainables.data import outline, training_images
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.memory import LARGEST_BATCH
 from trainables.stages.dense import DenseRun
+from trainables.tasks import lookalike_task
 from trainables.training.recipe import Recipe
 from trainables.training.training import Training
 
@@ -58,28 +54,20 @@ class StageCosts:
         kind = recipe.batch_size, recipe.optimizer, bool(recipe.rho), bool(recipe.gradient_clipping), recipe.precision
         key = ("step", run.model, run.data, models, *kind)
         if key not in self._steps:
-            splits = self._splits(run, STEPS * recipe.batch_size)
+            task = lookalike_task(run.data, self._device, STEPS * recipe.batch_size)
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
-            training = Training(splits.stack(run.model, models), plain, splits.batches, [("cost", 0)] * models)
+            training = Training(task.stack(run.model, models), plain, task, [("cost", 0)] * models)
             self._steps[key] = self._fastest(training.run_epoch) / STEPS
         return self._steps[key]
 
     def evaluation(self, run: DenseRun, models: int) -> float:
-        """Seconds that a stack needs for an image without training."""
+        """Seconds that a stack needs for a sample without training."""
         key = ("evaluation", run.model, run.data, models)
         if key not in self._steps:
-            splits = self._splits(run, LARGEST_BATCH)
-            stack, split = splits.stack(run.model, models), Split(splits.data, splits.data.train, self._device)
-            self._steps[key] = self._fastest(lambda: errors(stack, split)) / LARGEST_BATCH
+            task = lookalike_task(run.data, self._device, LARGEST_BATCH)
+            stack = task.stack(run.model, models)
+            self._steps[key] = self._fastest(lambda: task.errors(stack, "train")) / LARGEST_BATCH
         return self._steps[key]
-
-    def _splits(self, run: DenseRun, images: int) -> Splits:
-        """So many random images of the data's shape."""
-        like, random = outline(run.data), np.random.default_rng(0)
-        pixels = random.integers(256, size=(images, like.height, like.width, like.channels), dtype=np.uint8)
-        some = Images(pixels, random.integers(like.classes, size=images))
-        statistics = (127.5,) * like.channels, (73.9,) * like.channels
-        return Splits(DataSet(some, some[:0], some[:0], like.classes, *statistics, 1, True), self._device)
 
     def _fastest(self, work: Callable[[], object]) -> float:
         turns = []
@@ -104,9 +92,8 @@ class ModelBytes:
 @cache
 def model_bytes(name: str, data: str) -> ModelBytes:
     """Bytes of a model for a data set."""
-    like = outline(data)
     with torch.random.fork_rng(devices=[]):
-        model = build(name, like.channels, like.classes)
+        model = lookalike_task(data, torch.device("cpu")).model(name)
     tensors = model.state_dict().values(), model.parameters(), prunable_weights(model).values()
     return ModelBytes(*(sum(each.numel() * each.element_size() for each in group) for group in tensors))
 

@@ -1,0 +1,42 @@
+"""Making stacks of an architecture as suits the device."""
+
+import torch
+from torch import nn
+
+from trainables.stacks import memory
+from trainables.stacks.choice import layout_of, stack_kind
+from trainables.stacks.inputs import Example
+from trainables.stacks.stack import GroupedStack, Stack
+
+
+class StackMaker:
+    """Makes stacks of models of one architecture.
+
+    Args:
+        model: The architecture, on the CPU; it is tried, not kept.
+        example: Of its inputs.
+        device: Where stacks are to be.
+        room: Bytes for the largest activation of a batch in measuring (:func:`trainables.stacks.memory.room`).
+    """
+
+    def __init__(self, model: nn.Module, example: Example, device: torch.device, room: int) -> None:
+        self._device, self._room = device, room
+        self._layout = layout_of(model, example, device)
+        self._kind = stack_kind(model, example, device, self._layout)
+        self._weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+        self._activation = memory.activation_bytes(model, example)
+
+    def stack(self, model: nn.Module, models: int) -> Stack:
+        """Make a stack of so many copies of a model of the architecture."""
+        stack = self._kind(model, models, self._layout).to(self._device)
+        stack.samples_at_once = memory.samples_at_once(self._room, self._activation * self._together(models))
+        return stack
+
+    def models_at_once(self, models: int, batch_size: int) -> int:
+        """How many of so many models are to be in a stack that is measured in batches of so many samples."""
+        of_each = self._weights + batch_size * (self._activation if self._kind is GroupedStack else 0)
+        return memory.models_at_once(models, self._room, of_each)
+
+    def _together(self, models: int) -> int:
+        """Of how many models the activations are in memory at the same time."""
+        return models if self._kind is GroupedStack else 1

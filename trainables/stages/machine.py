@@ -1,0 +1,47 @@
+"""Where stages are carried out."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from trainables.data import CACHE
+from trainables.stacks import memory
+from trainables.stages.dense import DenseRun
+from trainables.stages.stage import Keep
+from trainables.storage.folder import Folder
+from trainables.tasks import load_task
+from trainables.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where stages are carried out and what they share.
+
+    Attributes:
+        folder: Keeps dense models, siblings and half-done trainings.
+        device: Where tensors live.
+        checkpoint_seconds: As in :class:`trainables.training.resumable.ResumableTraining`.
+        data_folder: Where torchvision's data sets are kept on this machine.
+        gpu_share: How much of a GPU this process may use, in (0, 1].
+        keep: Which siblings of a point are kept once it is measured.
+    """
+
+    folder: Folder
+    device: torch.device
+    checkpoint_seconds: float = 30.0
+    data_folder: str = CACHE
+    gpu_share: float = 1.0
+    keep: Keep = "siblings"
+
+
+def task_of(run: DenseRun, machine: Machine) -> Task:
+    """Task of a training, and of all that comes from it."""
+    where = machine.device, memory.room(machine.device, machine.gpu_share), machine.data_folder
+    return _task(run.data, run.validation_fraction, *where, run.crop_padding, run.flip)
+
+
+@lru_cache(maxsize=1)  # a worker's stages mostly share their data
+def _task(*what: Any) -> Task:
+    return load_task(*what)

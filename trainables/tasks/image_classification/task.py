@@ -1,0 +1,133 @@
+"""Image classification: cross entropy, share of wrong classes, softmax outputs."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from metrics.error import error
+from trainables.data import SPLIT_SEED, DataSet, Images, Outline
+from trainables.models import build
+from trainables.stacks import memory
+from trainables.stacks.inputs import Inputs
+from trainables.stacks.stack import Stack
+from trainables.tasks.evaluation import evaluate
+from trainables.tasks.image_classification.batches import Split, TrainingBatches
+from trainables.tasks.image_classification.suitability import check_model
+from trainables.tasks.task import Batch, SplitName, Task
+
+
+class ImageClassification(Task):
+    """A data set of images with a class each, on the device.
+
+    Args:
+        data: The data set.
+        device: As in :class:`trainables.tasks.task.Task`.
+        room: Likewise.
+    """
+
+    def __init__(self, data: DataSet, device: torch.device, room: int = memory.ROOM_ON_CPU) -> None:
+        super().__init__(device, room)
+        self._data = data
+        self._splits: dict[SplitName, Split] = {}
+
+    def model(self, name: str) -> nn.Module:
+        """As :meth:`Task.model`."""
+        return build(name, self._data.train.pixels.shape[-1], self._data.classes)
+
+    def example(self, samples: int) -> Tensor:
+        """Images of shape (samples, channels, h, w), standard normal."""
+        height, width, channels = self._data.train.pixels.shape[1:]
+        return torch.randn(samples, channels, height, width, generator=torch.Generator().manual_seed(0))
+
+    def check_model(self, model: nn.Module, called: str, smallest_batch: int) -> None:
+        """As :meth:`Task.check_model`."""
+        check_model(model, called, self.example, self._data.classes, smallest_batch)
+
+    def steps(self, batch_size: int, drop_last: bool = False) -> int:
+        """As :meth:`Task.steps`."""
+        whole, part = divmod(len(self._data.train), batch_size)
+        return whole + (part > 0 and not drop_last)
+
+    def batches(self, streams: Sequence[torch.Generator], batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
+        """As :meth:`Task.batches`; a batch has as many images of each model, but for the last of an epoch."""
+        for images, labels in self._training_batches.epoch(streams, batch_size, drop_last):
+            yield Batch(images, labels, labels.shape[1])
+
+    def losses(self, stack: Stack, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """Cross entropy."""
+        logits, labels = _logits(stack, batch.inputs).float(), batch.targets
+        flat = F.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing
+        )
+        return flat.unflatten(0, labels.shape).mean(1)
+
+    def loss_parts(self, model: nn.Module, samples: int, at_once: int) -> Iterator[Tensor]:
+        """Cross entropy."""
+        split = self.split("train")
+        labels = split.labels[:samples]
+        for images, own in zip(split.batches(at_once, samples), labels.split(at_once), strict=True):
+            yield F.cross_entropy(model(images), own, reduction="sum") / len(labels)
+
+    def errors(self, stack: Stack, split: SplitName) -> list[float]:
+        """Share of images that are given another class than their own."""
+        own = self.split(split)
+        return error(self._evaluated(stack, own), own.labels).tolist()
+
+    def outputs(self, stack: Stack, samples: int) -> Tensor:
+        """Softmax outputs, as Zhou et al. 2023 compare them: shape (models, images, classes)."""
+        return self._evaluated(stack, self.split("train"), samples).softmax(-1)
+
+    def statistics_inputs(self, models: int, batch_size: int) -> Iterator[tuple[Inputs, int]]:
+        """As :meth:`Task.statistics_inputs`; the last batch may be smaller."""
+        for images in self.split("train").batches(batch_size):
+            yield _same(images, models), len(images)
+
+    def split(self, name: SplitName) -> Split:
+        """A split on the device.
+
+        Training images are in a random order that depends on their number alone: what is measured in batches, or on
+        some of them, must not depend on how somebody sorted a file.
+        """
+        if name not in self._splits:
+            images: Images = getattr(self._data, name)
+            if name == "train":
+                images = images[np.random.default_rng(SPLIT_SEED).permutation(len(images))]
+            self._splits[name] = Split(self._data, images, self.device)
+        return self._splits[name]
+
+    @cached_property
+    def _training_batches(self) -> TrainingBatches:
+        return TrainingBatches(self._data, self.device)
+
+    def _evaluated(self, stack: Stack, split: Split, images: int | None = None) -> Tensor:
+        """Logits of shape (models, images, classes), of all images of a split or the first so many."""
+
+        def logits(at_once: int) -> Tensor:
+            batches = [_logits(stack, _same(batch, stack.models)) for batch in split.batches(at_once, images)]
+            return torch.cat(batches, 1) if batches else torch.empty(stack.models, 0, 1, device=self.device)
+
+        return evaluate(stack, logits)
+
+
+def random_images(like: Outline, samples: int) -> DataSet:
+    """A data set with so many random training images, of the shape of another's."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(256, size=(samples, like.height, like.width, like.channels), dtype=np.uint8)
+    images = Images(pixels, random.integers(like.classes, size=samples))
+    mean, std = (127.5,) * like.channels, (73.9,) * like.channels
+    return DataSet(images, images[:0], images[:0], like.classes, mean, std, crop_padding=1, flip=True)
+
+
+def _logits(stack: Stack, images: Inputs) -> Tensor:
+    """Logits of shape (models, batch, classes)."""
+    logits = stack(images)
+    return logits if isinstance(logits, Tensor) else torch.stack(logits)
+
+
+def _same(images: Tensor, models: int) -> Tensor:
+    """The same images for every model: shape (models, batch, channels, h, w), in memory once."""
+    return images.expand(models, *images.shape)

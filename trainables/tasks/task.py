@@ -1,0 +1,144 @@
+"""What models are trained for: the one interface between a kind of data and training, pruning and measuring."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainables.stacks import memory
+from trainables.stacks.inputs import Inputs, ModelInputs
+from trainables.stacks.maker import StackMaker
+from trainables.stacks.stack import Stack
+
+SplitName = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a stack is trained on in a step.
+
+    Attributes:
+        inputs: Of every model.
+        targets: What the task compares the outputs with, in whatever form it likes.
+        samples: Of each model, or of the first where they differ; they tell how fast a training is, nothing else.
+    """
+
+    inputs: Inputs
+    targets: Any
+    samples: int
+
+
+class Task(ABC):
+    """Data on a device, the models that suit them, and what is asked of these.
+
+    A *sample* is what the data are counted in: an image, a sentence. Batches of different models of a stack, and of
+    different steps, may have different shapes.
+
+    Args:
+        device: Where data and stacks are.
+        room: Bytes for the largest activation of a batch in measuring (:func:`trainables.stacks.memory.room`).
+    """
+
+    def __init__(self, device: torch.device, room: int = memory.ROOM_ON_CPU) -> None:
+        self.device, self._room = device, room
+        self._makers: dict[str, StackMaker] = {}
+
+    @abstractmethod
+    def model(self, name: str) -> nn.Module:
+        """Make a plain model for these data, on the CPU, initialised from torch's global random state."""
+
+    @abstractmethod
+    def example(self, samples: int) -> ModelInputs:
+        """Made-up inputs of one model, on the CPU, always the same; torch's global random state stays as it is."""
+
+    @abstractmethod
+    def check_model(self, model: nn.Module, called: str, smallest_batch: int) -> None:
+        """Raise ValueError, in one sentence for the user, unless a model can be trained on these data.
+
+        Args:
+            model: On the CPU; left in evaluation mode.
+            called: How the sentence calls it.
+            smallest_batch: Samples in the smallest batch that occurs in training or measuring.
+        """
+
+    @abstractmethod
+    def steps(self, batch_size: int, drop_last: bool = False) -> int:
+        """Steps of an epoch; arguments as of :meth:`batches`."""
+
+    @abstractmethod
+    def batches(self, streams: Sequence[torch.Generator], batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
+        """One pass over the training samples for every model, augmented if they are.
+
+        Args:
+            streams: One stream of random numbers for each model; it alone decides that model's batches.
+            batch_size: Of a recipe.
+            drop_last: Leave out the last batch if it is smaller.
+        """
+
+    @abstractmethod
+    def losses(self, stack: Stack, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """Mean loss of every model on its own part of a batch: float32, shape (models,), with a graph for gradients.
+
+        Args:
+            stack: In training mode; perhaps under autocast, which is to decide about the forward pass alone.
+            batch: One of :meth:`batches`.
+            label_smoothing: Share of each target, in [0, 1), that is spread evenly over all classes.
+        """
+
+    @abstractmethod
+    def loss_parts(self, model: nn.Module, samples: int, at_once: int) -> Iterator[Tensor]:
+        """Mean loss of a plain model on the first training samples, not augmented, in parts that add up to it.
+
+        Args:
+            model: On the device.
+            samples: How many, always the same; all if there are fewer.
+            at_once: Samples in a part.
+
+        Yields:
+            float32 scalars with a graph: the summed loss of a part's samples over the number of all.
+        """
+
+    @abstractmethod
+    def errors(self, stack: Stack, split: SplitName) -> list[float]:
+        """Error in [0, 1] of every model, in evaluation mode; NaN for a diverged model or an empty split."""
+
+    @abstractmethod
+    def outputs(self, stack: Stack, samples: int) -> Tensor:
+        """What CKA compares, of the first so many training samples, in evaluation mode.
+
+        Training samples that are measured are not augmented, and always in the same order.
+
+        Returns:
+            Floating point, shape (models, rows, features); a row is a sample or a part of one.
+        """
+
+    @abstractmethod
+    def statistics_inputs(self, models: int, batch_size: int) -> Iterator[tuple[Inputs, int]]:
+        """Training samples by which batch-norm statistics are re-estimated, the same for every model of a stack.
+
+        They are asked for only where models have batch-norm.
+
+        Args:
+            models: Of the stack.
+            batch_size: Samples in a batch.
+
+        Yields:
+            Inputs of a batch, and its number of samples.
+        """
+
+    def stack(self, name: str, models: int) -> Stack:
+        """Make a stack of so many copies of a new model."""
+        model = self.model(name)
+        return self._maker(name, model).stack(model, models)
+
+    def models_at_once(self, name: str, models: int, batch_size: int) -> int:
+        """How many of so many models are to be in a stack that is measured in batches of so many samples."""
+        return self._maker(name, self.model(name)).models_at_once(models, batch_size)
+
+    def _maker(self, name: str, model: nn.Module) -> StackMaker:
+        if name not in self._makers:
+            self._makers[name] = StackMaker(model, self.example, self.device, self._room)
+        return self._makers[name]
