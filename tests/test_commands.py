@@ -1,4 +1,4 @@
-"""The real commands, with real Ray, as a person would type them."""
+"""The real commands, with real Ray, as a person would type them: what test_end_to_end.py leaves."""
 
 import fcntl
 import io
@@ -19,12 +19,14 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from support import PATIENCE, TABLE, assert_same, command, grid, run, start_grid, tables, until, workers
+from support import PATIENCE, TABLE, assert_same, command, grid, run, start_grid, until, workers
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from trainables.data import CACHE, load
 from trainables.models import build
+
+pytestmark = pytest.mark.slow
 
 SMOKE = PRESETS["smoke"]
 REAL = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser()
@@ -38,45 +40,6 @@ def model(channels, classes):
 
 def files_below(folder):
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
-
-
-def test_the_grid_ends_with_tables_regimes_and_a_diagram(undisturbed):
-    out, done = undisturbed
-    assert "4 of 4 points done" in done.stdout
-    assert "Regimes" in done.stdout
-    assert f"Phase diagram: {out}/phase_diagram.html" in done.stdout
-    assert done.stderr == ""
-    phase = pd.read_csv(out / "phase.csv")
-    assert len(phase) == 4
-    assert set(phase["status"]) == {"ok"}
-    assert phase["regime"].isin(["I", "II-A", "II-B"]).all()
-    assert list(phase.columns) == list(pd.read_parquet(out / "phase.parquet").columns)
-    assert len(pd.read_parquet(out / "runs")) == 8
-    assert len(pd.read_parquet(out / "pairs")) == 4
-    assert (out / "phase_diagram.html").stat().st_size > 1_000_000
-    assert not list((out / "artifacts" / "training").glob("*"))
-
-
-def test_the_same_command_again_has_nothing_to_do(undisturbed, without_ray_and_torch):
-    out, _ = undisturbed
-    before = tables(out)
-    again = grid(out, env=without_ray_and_torch)
-    assert again.returncode == 0, again.stderr
-    assert "4 points wanted, 4 stored" in again.stdout
-    assert all(before[name].equals(table) for name, table in tables(out).items())
-
-
-def test_a_dry_run_counts_and_starts_nothing(undisturbed, tmp_path, without_ray_and_torch):
-    new = grid(tmp_path / "new", "--dry-run", env=without_ray_and_torch)
-    assert new.stdout == (
-        "dense models: 2 wanted, 0 stored, 2 to do in 1 trainings\npoints: 4 wanted, 0 stored, 4 to do\n"
-    )
-    assert not (tmp_path / "new").exists()
-    wider = grid(undisturbed[0], "--densities", "0.05", "0.3", "--dry-run", env=without_ray_and_torch)
-    assert "dense models: 2 wanted, 2 stored, 0 to do\n" in wider.stdout
-    assert "points: 4 wanted, 2 stored, 2 to do" in wider.stdout
-    other = grid(undisturbed[0], "--lr", "0.01", "--dry-run", env=without_ray_and_torch)
-    assert "points: 4 wanted, 0 stored, 4 to do" in other.stdout
 
 
 def test_an_estimate_measures_steps_and_starts_nothing(tmp_path):

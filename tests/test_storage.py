@@ -10,6 +10,8 @@ from support import assert_same, grid, run, start_grid, until, workers
 
 from trainables.storage.location import open_folder
 
+pytestmark = pytest.mark.slow
+
 RESULTS = {"artifacts", "dense", "pairs", "runs", "phase.csv", "phase.parquet", "phase_diagram.html"} | {
     "sweep.json",
     "progress.json",

@@ -147,7 +147,7 @@ for models in (1, 3):
     splits = Splits(data, torch.device("cpu"))
     seeds = [("retrain", seed) for seed in range(models)]
     training = Training(splits.stack("preresnet8-w0.5", models), Recipe(batch_size=11), splits.batches, seeds)
-    for epoch in range(8):
+    for epoch in range(3):
         training.run_epoch()
 print("survived")
 """
