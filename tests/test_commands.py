@@ -19,7 +19,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from support import PATIENCE, TABLE, assert_same, command, grid, run, start_grid, until, workers
+from support import PATIENCE, TABLE, assert_same, command, grid, run, run_here, start_grid, until, workers
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
@@ -242,42 +242,6 @@ def test_a_sweep_that_cannot_start_leaves_the_results_as_they_are(undisturbed):
     assert {file: (out / file).read_bytes() for file in files_below(out) if (out / file).is_file()} == before
 
 
-def test_report_of_nothing(tmp_path):
-    done = run("report", tmp_path)
-    assert done.returncode == 2
-    assert "holds no results of a sweep" in done.stderr
-
-
-def test_killed_workers_and_drivers_lose_nothing(tmp_path):
-    """A worker, then the driver, each in the middle of training; then Ctrl-C; then to the end."""
-    out = tmp_path / "results"
-    longer = ["--retrain-epochs", "30"]  # seconds for each point, so that there is a middle
-    undisturbed = tmp_path / "undisturbed"
-    assert grid(undisturbed, *longer).returncode == 0
-    training = out / "artifacts" / "training"
-    first = start_grid(out, *longer)
-    until(lambda: list(training.glob("dense-*.pt")), first)
-    until(lambda: workers(first), first)[0].kill()
-    siblings = until(lambda: [file for file in training.glob("*.pt") if "dense" not in file.name], first)
-    first.kill()
-    assert first.wait() == -signal.SIGKILL
-    kept = torch.load(io.BytesIO(siblings[0].read_bytes()), weights_only=True)
-    assert kept["training"]["epoch"] >= 1
-    assert len(Store(out).dense_models()) == 2
-
-    second = start_grid(out, *longer)
-    until(lambda: workers(second), second)
-    second.send_signal(signal.SIGINT)
-    said, _ = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 130, said
-    assert "the same command continues" in said
-    assert len(Store(out).stored()) < 4
-
-    last = grid(out, *longer)
-    assert last.returncode == 0, last.stdout + last.stderr
-    assert_same(out, undisturbed)
-
-
 def test_a_second_sweep_in_the_same_folder_is_refused_while_the_first_is_alive(undisturbed, tmp_path):
     out = tmp_path / "results"
     first = start_grid(out)
@@ -361,7 +325,7 @@ def test_a_report_replaces_files_and_nothing_else(undisturbed, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for out in (pipe, tmp_path, "s3://bucket/x.html"):
-        done = run("report", undisturbed[0], "--out", out)
+        done = run_here("report", undisturbed[0], "--out", out)
         assert done.returncode == 2
         assert f"--out {out} is not a file on this machine" in done.stderr
     assert pipe.is_fifo()

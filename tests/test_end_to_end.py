@@ -1,9 +1,13 @@
 """One sweep with the real command and real Ray: from the start to the diagram, killed and continued."""
 
+import signal
+
 import pandas as pd
 from support import PATIENCE, assert_same, grid, start_grid, tables, until, workers
 
 from sweeps.results.store import Store
+from trainables.storage.artifacts import load
+from trainables.storage.local_folder import LocalFolder
 
 
 def test_the_grid_ends_with_tables_regimes_and_a_diagram(undisturbed):
@@ -45,26 +49,41 @@ def test_a_dry_run_counts_and_starts_nothing(undisturbed, tmp_path, without_ray_
     assert "points: 4 wanted, 0 stored, 4 to do" in other.stdout
 
 
-def test_after_kill_9_of_a_worker_and_of_the_command_the_same_command_ends_with_the_same_values(undisturbed, tmp_path):
-    """The worker in the middle of dense training, the command in that of retraining."""
+def test_what_is_killed_or_stopped_and_continued_ends_with_the_same_values(undisturbed, tmp_path):
+    """A worker with kill -9 in the middle of dense training, the command in that of retraining; Ctrl-C; to the end."""
     out = tmp_path / "results"
-    training = out / "artifacts" / "training"
+    artifacts = LocalFolder(out / "artifacts")
 
-    def running(dense):
-        return [file for file in training.glob("*.pt") if file.name.startswith("dense-") == dense]
+    def epochs_saved(dense):
+        """Of a training that runs."""
+        for name in artifacts.names("training", ".pt"):
+            if name.startswith("dense-") == dense and (state := load(artifacts, f"training/{name}.pt")):
+                return state["training"]["epoch"]
+        return 0
 
-    killed = start_grid(out)
-    until(lambda: running(dense=True), killed)
-    until(lambda: workers(killed), killed)[0].kill()
-    until(lambda: running(dense=False), killed)
-    killed.kill()
-    killed.communicate()
+    first = start_grid(out)
+    until(lambda: epochs_saved(dense=True), first)
+    until(lambda: workers(first), first)[0].kill()
+    until(lambda: epochs_saved(dense=False), first)
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    first.communicate()
+    assert len(Store(out).dense_models()) == 2
+    assert len(Store(out).stored()) < 4
+
+    second = start_grid(out)
+    until(lambda: workers(second), second)
+    second.send_signal(signal.SIGINT)
+    said, _ = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 130, said
+    assert "the same command continues" in said
     stored = len(Store(out).stored())
     assert stored < 4
-    again = start_grid(out)
-    said, _ = again.communicate(timeout=PATIENCE)
-    assert again.returncode == 0, said
+
+    last = start_grid(out)
+    said, _ = last.communicate(timeout=PATIENCE)
+    assert last.returncode == 0, said
     assert f"4 points wanted, {stored} stored" in said
     assert "4 of 4 points done" in said
-    assert list(training.glob("*")) == []
+    assert artifacts.names("training", ".pt") == []
     assert_same(out, undisturbed[0])

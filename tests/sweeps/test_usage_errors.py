@@ -101,3 +101,9 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, said, tmp_path):
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_report_of_nothing(tmp_path):
+    done = run_here("report", tmp_path)
+    assert done.returncode == 2
+    assert "holds no results of a sweep" in done.stderr
