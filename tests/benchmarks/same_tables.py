@@ -149,9 +149,8 @@ def run_and_compare(revision: str, presets: list[str]) -> bool:
             results = []
             for code, settings_of_code in zip(codes, settings, strict=True):
                 results.append(folder / f"{preset}-{len(results)}")
-                print(
-                    f"{preset}, code of {codes[code][:12]}{' and what is not committed' * (code == ROOT)}", flush=True
-                )
+                what = "the working tree" if code == ROOT else f"the code of {revision}, {commit[:12]}"
+                print(f"{preset}: {what}", flush=True)
                 grid = [sys.executable, str(code / "sweeps" / "grid.py"), "--preset", preset, "--out", str(results[-1])]
                 subprocess.run(grid, env=settings_of_code, cwd=folder, stdout=subprocess.DEVNULL, check=True)
                 written = {row["commit"] for rows in read(results[-1]).values() for row in rows if "commit" in row}
