@@ -67,7 +67,6 @@ def test_what_is_killed_or_stopped_and_continued_ends_with_the_same_values(undis
     until(lambda: epochs_saved(dense=False), first)
     first.kill()
     assert first.wait() == -signal.SIGKILL
-    first.communicate()
     assert len(Store(out).dense_models()) == 2
     assert len(Store(out).stored()) < 4
 
