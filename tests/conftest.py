@@ -7,6 +7,21 @@ import time
 import pytest
 from support import free_port, grid
 
+LEFT_OUT = []
+"""Slow tests that were not run."""
+
+
+def pytest_deselected(items):
+    LEFT_OUT.extend(item for item in items if item.get_closest_marker("slow"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if LEFT_OUT:
+        terminalreporter.write_line(
+            f"{len(LEFT_OUT)} slow tests of clusters, S3, Prometheus, a browser, ssh and more of the real commands "
+            "were not run; all of them: pytest -m 'slow or not slow'"
+        )
+
 
 @pytest.fixture(scope="session")
 def s3():

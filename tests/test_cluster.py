@@ -195,6 +195,7 @@ def allowed(documents, action, resource):
     return PermissionResult.PERMITTED in said and PermissionResult.DENIED not in said
 
 
+@pytest.mark.slow
 def test_on_aws_workers_are_spot_machines_with_a_role_of_their_own_and_only_ssh_is_open(tmp_path, monkeypatch):
     """Ray's own steps, and the commands of the file's comment, on a made-up AWS."""
     boto3 = pytest.importorskip("boto3", reason="Ray reaches AWS with boto3")
@@ -401,6 +402,7 @@ def two_machines(folder, sshd):
         machines.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machines", ["this_machine", "two_machines"])
 def test_own_machines_come_up_train_and_go_down(machines, request):
     machines = request.getfixturevalue(machines)
@@ -436,6 +438,7 @@ def test_own_machines_come_up_train_and_go_down(machines, request):
     until(lambda: not processes(machines.rays))
 
 
+@pytest.mark.slow
 def test_machines_come_when_trials_wait_and_go_when_idle(folder):
     """cluster.yaml with Ray's provider for tests, whose machines are processes."""
     port, client, agent = free_ports(3)

@@ -19,6 +19,8 @@ from support import PATIENCE, ROOT, assert_same, command, free_port, until
 from trainables.storage.artifacts import load
 from trainables.storage.local_folder import LocalFolder
 
+pytestmark = pytest.mark.slow
+
 NODES = """
 import json, sys
 from itertools import chain

@@ -1,4 +1,4 @@
-"""The real commands, with real Ray, as a person would type them."""
+"""The real commands, with real Ray, as a person would type them: what test_end_to_end.py leaves."""
 
 import fcntl
 import io
@@ -19,13 +19,15 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from support import PATIENCE, assert_same, command, grid, run, start_grid, tables, until, workers
+from support import PATIENCE, TABLE, assert_same, command, grid, run, run_here, start_grid, until, workers
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from trainables.data import CACHE, load
 from trainables.models import build
 from trainables.stages import MeasurementStage
+
+pytestmark = pytest.mark.slow
 
 SMOKE = PRESETS["smoke"]
 REAL = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser()
@@ -39,45 +41,6 @@ def model(channels, classes):
 
 def files_below(folder):
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
-
-
-def test_the_grid_ends_with_tables_regimes_and_a_diagram(undisturbed):
-    out, done = undisturbed
-    assert "4 of 4 points done" in done.stdout
-    assert "Regimes" in done.stdout
-    assert f"Phase diagram: {out}/phase_diagram.html" in done.stdout
-    assert done.stderr == ""
-    phase = pd.read_csv(out / "phase.csv")
-    assert len(phase) == 4
-    assert set(phase["status"]) == {"ok"}
-    assert phase["regime"].isin(["I", "II-A", "II-B"]).all()
-    assert list(phase.columns) == list(pd.read_parquet(out / "phase.parquet").columns)
-    assert len(pd.read_parquet(out / "runs")) == 8
-    assert len(pd.read_parquet(out / "pairs")) == 4
-    assert (out / "phase_diagram.html").stat().st_size > 1_000_000
-    assert not list((out / "artifacts" / "training").glob("*"))
-
-
-def test_the_same_command_again_has_nothing_to_do(undisturbed, without_ray_and_torch):
-    out, _ = undisturbed
-    before = tables(out)
-    again = grid(out, env=without_ray_and_torch)
-    assert again.returncode == 0, again.stderr
-    assert "4 points wanted, 4 stored" in again.stdout
-    assert all(before[name].equals(table) for name, table in tables(out).items())
-
-
-def test_a_dry_run_counts_and_starts_nothing(undisturbed, tmp_path, without_ray_and_torch):
-    new = grid(tmp_path / "new", "--dry-run", env=without_ray_and_torch)
-    assert new.stdout == (
-        "dense models: 2 wanted, 0 stored, 2 to do in 1 trainings\npoints: 4 wanted, 0 stored, 4 to do\n"
-    )
-    assert not (tmp_path / "new").exists()
-    wider = grid(undisturbed[0], "--densities", "0.05", "0.3", "--dry-run", env=without_ray_and_torch)
-    assert "dense models: 2 wanted, 2 stored, 0 to do\n" in wider.stdout
-    assert "points: 4 wanted, 2 stored, 2 to do" in wider.stdout
-    other = grid(undisturbed[0], "--lr", "0.01", "--dry-run", env=without_ray_and_torch)
-    assert "points: 4 wanted, 0 stored, 4 to do" in other.stdout
 
 
 def test_an_estimate_measures_steps_and_starts_nothing(tmp_path):
@@ -231,9 +194,6 @@ def test_selecting_a_model_of_a_grid_and_of_ones_own(undisturbed, tmp_path, with
     assert {each["select_by"] for each in answer["selections"]} == {"dense_test_error"}
 
 
-TABLE = "temperature,density,lmc,test_error,cka\n1,0.1,-0.01,0.3,0.9\n2,0.1,-0.2,0.2,0.9\n2,0.1,-0.4,0.4,0.9\n"
-
-
 def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_torch):
     (tmp_path / "table.csv").write_text(TABLE)
     here = {"cwd": tmp_path, "env": without_ray_and_torch}
@@ -251,106 +211,6 @@ def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_to
     select = run("select_model", "--replay", "table.csv", **here)
     assert select.returncode == 0, select.stderr
     assert "dense_test_error is not known of all candidates" in select.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--density", "1.5"], "--densities 1.5: a density is a fraction kept, in (0, 1]."),
-        (["--density"], "--densities (nothing): give at least one value."),
-        (["--temperatures"], "--temperatures (nothing): a search needs at least two."),
-        (["--temperatures", "2"], "--temperatures 2: a search needs at least two."),
-        (["--start", "3"], "--start 3: it is one of the --temperatures 2 6."),
-        (["--lmc-threshold", "0"], "--lmc-threshold 0.0: it is a negative number"),
-        (["--lmc-threshold", "0.05"], "--lmc-threshold 0.05: it is a negative number"),
-        (["--select-by", "regime"], "--select-by regime: there is no such column of errors; there are"),
-        (["--select-by", "typo"], "--select-by typo: there is no such column"),
-        (["--most-siblings", "-1"], "--most-siblings -1: it is 0 or more."),
-        (["--json", "."], "--json . is not a file on this machine; name one."),
-        (["--json", "table.csv/a.json"], "table.csv is not a folder that can be written."),
-        (["--json", "a", "--picture", "./a"], "--picture ./a is the file of --json, too; name another."),
-        (["--replay", "table.csv", "--json", "table.csv"], "--json table.csv is the file of --replay, too"),
-        (["--strategy", "guess"], "guess"),
-        (["--replay"], "--replay needs a value."),
-        (["--replay", "absent.csv"], "absent.csv is not there; name a results folder, or a .csv or .parquet file."),
-        (["--replay", "."], "holds no results of a sweep"),
-        (["--replay", "table.csv", "--density", "0.2"], "--densities 0.2: table.csv has 0.1."),
-        (["--replay", "table.csv", "--temperatures", "1", "3"], "--temperatures 3: table.csv has 1 2."),
-        (["--replay", "table.csv", "--start", "3"], "--start 3: it is one of the --temperatures 1 2."),
-        (
-            ["--replay", "table.csv", "--select-by", "loss"],
-            "--select-by loss: there is no such column",
-        ),
-        (["--replay", "table.csv", "--temperature", "heat"], "--temperature heat: the axes are epochs"),
-        (["--replay", "table.csv", "--lr", "0.5"], "--lr 0.5: what is replayed has 0.1; leave it out."),
-        (["--replay", "table.csv", "--lmc-threshold", "0"], "--lmc-threshold 0.0: it is a negative number"),
-        (["--replay", "nan.csv"], "nan.csv, row 1: test_error is nan; it has to be a number."),
-        (["--replay", "text.csv"], "text.csv, row 1: test_error is good; it has to be a number."),
-        (["--replay", "twice.csv"], "twice.csv has two columns lmc; rename or remove one."),
-        (["--replay", "gap.csv"], "--replay: the table has no results of epochs 2 at density 0.2; record them"),
-    ],
-)
-def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path):
-    for name, old, new in (
-        ("table", "", ""),
-        ("nan", "0.3", ""),
-        ("text", "0.3", "good"),
-        ("twice", "cka", "lmc"),
-        ("gap", "2,0.1,-0.4", "1,0.2,-0.4"),
-    ):
-        (tmp_path / f"{name}.csv").write_text(TABLE.replace(old, new, 1))
-    done = run("tune_temperature", "--preset", "smoke", *arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--densities", "1.5"], "grid.py: --densities 1.5: a density is a fraction kept, in (0, 1]."),
-        (["--densities"], "--densities (nothing)"),
-        (["--retrain-seeds", "1"], "--retrain-seeds 1: siblings are compared in pairs"),
-        (["--temperatures", "7"], "--temperatures 7"),
-        (
-            ["--preset", "cifar"],
-            "--preset cifar: there is no such preset; the presets are digits, smoke, fashion-epochs",
-        ),
-        (["--temperature", "rho"], "--temperature rho: the preset's --temperatures are of another axis"),
-        (["--load", "width"], "--load width: the preset's --widths are of another axis"),
-        (
-            ["--temperature", "batch_size", "--temperatures", "16", "9999"],
-            "--temperatures 9999: on the batch_size axis",
-        ),
-        (["--data", "absent.npz"], "absent.npz cannot be read"),
-        (["--data", __file__], "unknown data set"),
-        (["--data", "SVHN", "--data-folder", "/proc/no"], "SVHN is not in /proc/no and cannot be downloaded"),
-        (["--model", "absent_module:model"], "module 'absent_module' of model absent_module:model cannot be imported"),
-        (["--model", "vgg11"], "model vgg11 cannot be trained on images of 8x8 pixels"),
-        (["--model", "vgg11", "--estimate"], "model vgg11 cannot be trained on images of 8x8 pixels"),
-        (["--temperature", "rho", "--temperatures", "0", "0.1", "--rho", "0.5"], "--rho 0.5: on the rho axis"),
-        (["--estimate", "--gpus-per-trial", "1"], "this machine has no GPU to measure a step on"),
-        (["--temperature", "sharpness"], "grid.py: --temperature sharpness: it is one of epochs, batch_size, rho, lr."),
-        (["--load", "depth"], "grid.py: --load depth: it is one of density, width."),
-        (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
-        (["--address", "nonsense"], "--address nonsense"),
-        (["--address", "ray://127.0.0.1:10001"], "--address ray://127.0.0.1:10001: a sweep joins no Ray from outside"),
-        (["--pruner", "smallest"], "grid.py: --pruner smallest: it is one of magnitude-uniform, magnitude-global"),
-        (["--epochs", "six"], "six"),
-        (["--no-such-option"], "--no-such-option"),
-        (["--out", "/proc/no/such"], "/proc/no/such cannot be written"),
-        (["--out", f"{__file__}/below"], "is a file, or below one"),
-        (["--out", "s3://bucket"], "s3://bucket names no folder"),
-        (["--dashboard", "--address", "auto"], "--dashboard: the Ray at --address auto has its own"),
-        (["--metrics-port", "80"], "--metrics-port 80: it is between 1024 and 65535"),
-    ],
-)
-def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, said, tmp_path):
-    done = run("grid", "--preset", "smoke", "--out", tmp_path / "out", *arguments)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -381,42 +241,6 @@ def test_a_sweep_that_cannot_start_leaves_the_results_as_they_are(undisturbed):
         done = grid(out, "--lr", "0.01", *arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert {file: (out / file).read_bytes() for file in files_below(out) if (out / file).is_file()} == before
-
-
-def test_report_of_nothing(tmp_path):
-    done = run("report", tmp_path)
-    assert done.returncode == 2
-    assert "holds no results of a sweep" in done.stderr
-
-
-def test_killed_workers_and_drivers_lose_nothing(tmp_path):
-    """A worker, then the driver, each in the middle of training; then Ctrl-C; then to the end."""
-    out = tmp_path / "results"
-    longer = ["--retrain-epochs", "30"]  # seconds for each point, so that there is a middle
-    undisturbed = tmp_path / "undisturbed"
-    assert grid(undisturbed, *longer).returncode == 0
-    training = out / "artifacts" / "training"
-    first = start_grid(out, *longer)
-    until(lambda: list(training.glob("dense-*.pt")), first)
-    until(lambda: workers(first), first)[0].kill()
-    siblings = until(lambda: [file for file in training.glob("*.pt") if "dense" not in file.name], first)
-    first.kill()
-    assert first.wait() == -signal.SIGKILL
-    kept = torch.load(io.BytesIO(siblings[0].read_bytes()), weights_only=True)
-    assert kept["training"]["epoch"] >= 1
-    assert len(Store(out).rows("dense", ["epoch"])) == 2
-
-    second = start_grid(out, *longer)
-    until(lambda: workers(second), second)
-    second.send_signal(signal.SIGINT)
-    said, _ = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 130, said
-    assert "the same command continues" in said
-    assert len(Store(out).stored(MeasurementStage)) < 4
-
-    last = grid(out, *longer)
-    assert last.returncode == 0, last.stdout + last.stderr
-    assert_same(out, undisturbed)
 
 
 def test_a_second_sweep_in_the_same_folder_is_refused_while_the_first_is_alive(undisturbed, tmp_path):
@@ -502,7 +326,7 @@ def test_a_report_replaces_files_and_nothing_else(undisturbed, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for out in (pipe, tmp_path, "s3://bucket/x.html"):
-        done = run("report", undisturbed[0], "--out", out)
+        done = run_here("report", undisturbed[0], "--out", out)
         assert done.returncode == 2
         assert f"--out {out} is not a file on this machine" in done.stderr
     assert pipe.is_fifo()

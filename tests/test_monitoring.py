@@ -16,6 +16,8 @@ import psutil
 import pytest
 from support import PATIENCE, ROOT, command, free_port, run, until
 
+pytestmark = pytest.mark.slow
+
 DASHBOARD = ROOT / "docs" / "monitoring" / "grafana_dashboard.json"
 POINTS = 8
 GRID = ["--preset", "smoke", "--densities", "0.05", "0.1", "0.2", "0.4"]

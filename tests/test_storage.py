@@ -6,9 +6,11 @@ import uuid
 from pathlib import Path
 
 import pytest
-from support import assert_same, grid, run, start_grid, until, workers
+from support import assert_same, grid, run, run_here, start_grid, until, workers
 
 from trainables.storage.location import open_folder
+
+pytestmark = pytest.mark.slow
 
 RESULTS = {"artifacts", "dense", "pairs", "runs", "phase.csv", "phase.parquet", "phase_diagram.html"} | {
     "sweep.json",
@@ -93,7 +95,7 @@ def test_storage_that_cannot_be_used_is_said_in_one_sentence(s3, name, out, endp
     where = ["--preset", "smoke", "--out", out] if name == "grid" else [out]
     if out.startswith("s3") or out == "results":
         where += ["--storage-endpoint", endpoint or s3[1]]
-    done = run(name, *where, cwd=tmp_path)
+    done = run_here(name, *where, cwd=tmp_path)
     if (name, said) == ("status", "NO_SUCH_BUCKET"):
         said = "NO_SUCH_BUCKET|holds no results"
     assert done.returncode == 2, done.stdout

@@ -1,10 +1,14 @@
 """What several files of tests have in common: running the real commands, and comparing what they stored."""
 
+import io
 import socket
 import subprocess
 import sys
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import psutil
@@ -12,6 +16,8 @@ import psutil
 ROOT = Path(__file__).parents[2]
 NOT_VALUES = ["seconds", "created_at", "host", "commit", "package_version"]
 PATIENCE = 180  # seconds until a test gives up; nothing here should take a quarter of it
+TABLE = "temperature,density,lmc,test_error,cka\n1,0.1,-0.01,0.3,0.9\n2,0.1,-0.2,0.2,0.9\n2,0.1,-0.4,0.4,0.9\n"
+"""Of a user, with two rows of one cell."""
 
 
 def command(name, *arguments):
@@ -22,6 +28,26 @@ def run(name, *arguments, **options):
     return subprocess.run(
         command(name, *arguments), capture_output=True, text=True, timeout=PATIENCE, check=False, **options
     )
+
+
+def run_here(name, *arguments, cwd="."):
+    """As ``run``, but in this process, which spares a second for every command that ends at once."""
+    from sweeps.spec.command_line import run_command
+
+    typed = command(name, *arguments)[1:]
+    out, error = io.StringIO(), io.StringIO()
+    with (
+        patch.object(sys, "argv", typed),
+        patch.object(sys, "path", list(sys.path)),
+        chdir(cwd),
+        redirect_stdout(out),
+        redirect_stderr(error),
+    ):
+        try:
+            run_command(import_module(f"sweeps.{name}").main)
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(typed, code, out.getvalue(), error.getvalue())
 
 
 def grid(out, *arguments, **options):

@@ -1,7 +1,8 @@
-"""Commands that read results, as a person would type them: they build no model and leave nothing beside the results."""
+"""Commands that read results: they build no model and leave nothing beside the results."""
 
 import json
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from urllib.error import URLError
@@ -9,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 from points import record
-from support import PATIENCE, ROOT, command, free_port, run
+from support import PATIENCE, ROOT, command, free_port, run_here
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
@@ -48,8 +49,9 @@ def planted(tmp_path, made_up):
     ],
 )
 def test_no_module_that_results_name_is_imported(planted, name, arguments):
-    done = run(name, *arguments, cwd=planted)
+    done = run_here(name, *arguments, cwd=planted)
     assert done.returncode == 0, done.stderr
+    assert "evil" not in sys.modules
     assert not (planted / "imported").exists()
 
 
@@ -84,7 +86,7 @@ def test_pictures_of_a_table_go_where_results_go(tmp_path):
     commands = ("tune_temperature", "--replay"), ("report",), ("select_model", "--replay")
     said = ""
     for name, *option in commands:
-        done = run(name, *option, "measured.csv", cwd=tmp_path)
+        done = run_here(name, *option, "measured.csv", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         said += done.stdout
     for file in ("results/measured_temperature_tuning.html", "results/measured_phase_diagram.html"):
@@ -98,7 +100,7 @@ def test_commands_say_that_siblings_diverged(tmp_path):
     rows = "1,0.1,-0.2,0.3,4,2\n2,0.1,-0.01,0.2,6,0\n"
     (tmp_path / "measured.csv").write_text("temperature,density,lmc,test_error,n_runs,n_diverged\n" + rows)
     for name, *option in ("tune_temperature", "--replay"), ("report",), ("select_model", "--replay"):
-        done = run(name, *option, "measured.csv", cwd=tmp_path)
+        done = run_here(name, *option, "measured.csv", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "Note: siblings diverged and are in no mean: epochs 1 at density 0.1 (2 of 6); never" in done.stdout
 
@@ -110,11 +112,11 @@ def test_which_error_of_dense_models_chose_is_said(tmp_path):
         ([], 1, "Dense error: dense_validation_error.\n"),
         (["--select-by", "dense_test_error"], 2, "Dense error: dense_test_error, so the test images choose"),
     ):
-        done = run("select_model", "--replay", "measured.csv", "--json", "a.json", *option, cwd=tmp_path)
+        done = run_here("select_model", "--replay", "measured.csv", "--json", "a.json", *option, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
         (answer,) = json.loads((tmp_path / "a.json").read_text())
         assert {each["temperature"] for each in answer["selections"][:2]} == {chosen}
-    done = run("select_model", "--replay", "measured.csv", "--select-by", "test_error", cwd=tmp_path)
+    done = run_here("select_model", "--replay", "measured.csv", "--select-by", "test_error", cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -323,6 +323,7 @@ def test_a_file_uri_is_a_folder(tmp_path):
     assert str(open_folder(f"file://{tmp_path}/with%20space")) == f"{tmp_path}/with space"
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_an_error_in_one_line():
     with pytest.raises(OSError, match="NETWORK_CONNECTION") as caught:
         open_folder("s3://bucket/path", "http://127.0.0.1:1").read("a")

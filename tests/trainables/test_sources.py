@@ -10,17 +10,25 @@ from support import PATIENCE
 from trainables.models import pin, sources
 from trainables.models.sources import MOST_BYTES
 
-WORKER = """
-import pickle, sys
+WORKERS = """
+import os, pickle, sys
+import torch  # once for all workers: it takes most of their time
 from trainables.models import build
 from trainables.models.sources import install
 
-name, shipped = pickle.load(open(sys.argv[1], "rb"))
-install(shipped)
-try:
-    print(tuple(build(name, channels=1, classes=10)[-1].weight.shape))
-except ValueError as error:
-    print(error)
+for line in sys.stdin:
+    if (worker := os.fork()):
+        print(os.waitpid(worker, 0)[1], flush=True)
+        continue
+    folder, file = line.split()
+    os.chdir(folder)
+    name, shipped = pickle.load(open(file, "rb"))
+    install(shipped)
+    try:
+        print(tuple(build(name, channels=1, classes=10)[-1].weight.shape), flush=True)
+    except ValueError as error:
+        print(error, flush=True)
+    os._exit(0)
 """
 MODEL = """
 from torch import nn
@@ -58,8 +66,26 @@ def files(folder):
     return write
 
 
+@pytest.fixture(scope="module")
+def workers():
+    """Gives what a new process prints that builds a model in a folder."""
+    forking = subprocess.Popen(
+        [sys.executable, "-c", WORKERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+
+    def printed(folder, file):
+        forking.stdin.write(f"{folder} {file}\n")
+        said = forking.stdout.readline()
+        assert forking.stdout.readline() == "0\n", said
+        return said.strip()
+
+    yield printed
+    forking.stdin.close()
+    assert forking.wait(PATIENCE) == 0
+
+
 @pytest.fixture
-def on_a_worker(folder, tmp_path):
+def on_a_worker(folder, workers, tmp_path):
     """Collects the sources of a model that is pinned, and builds it in another process, in another folder."""
 
     def build(name, prepare=lambda here, there: here.rename(there)):
@@ -67,12 +93,7 @@ def on_a_worker(folder, tmp_path):
             pickle.dump((name, sources.sources([name, "preresnet20"])), file)
         (tmp_path / "worker").mkdir()
         prepare(folder, tmp_path / "moved")
-        command = [sys.executable, "-c", WORKER, str(tmp_path / "shipped")]
-        done = subprocess.run(
-            command, cwd=tmp_path / "worker", capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return workers(tmp_path / "worker", tmp_path / "shipped")
 
     return build
 
