@@ -65,7 +65,7 @@ def _to_do(points: Sequence[PointStage], plan: GridPlan, inventory: Inventory) -
     """Lines that say what is wanted, stored and to do."""
     needs = [need for stage in points for need in stage.needs]
     models = {(need.id, part): need.with_parts([part]) for need in needs for part in need.parts}
-    there = sum(not inventory.lacking(model) for model in models.values())
+    there = sum(not inventory.missing_artifacts(model) for model in models.values())
     to_do = sum(len(stage.parts) for stage in plan.dense)
     trainings = f" in {len(plan.dense)} trainings" if to_do else ""
     measured = f", {len(plan.trained)} of them only to be measured" if plan.trained else ""

@@ -17,7 +17,7 @@ from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.views.live_diagram import LiveDiagram, serve
-from sweeps.views.named_files import among_results, check_distinct, checked_file
+from sweeps.views.named_files import check_distinct, checked_file, default_output
 from sweeps.views.phase_diagram import draw_json, phase_diagram
 from sweeps.views.phase_report import DIAGRAM, show_report, texts, write_report
 
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
         table = write_report(past.store, spec, options.out)
     else:
         cells = past.table(spec.thresholds)
-        show_report(cells, spec, checked_file("--out", options.out or among_results(past.path, DIAGRAM)), past.title)
+        show_report(cells, spec, checked_file("--out", options.out or default_output(past.path, DIAGRAM)), past.title)
         regimes = cells.set_index(["temperature", "load"])["regime"]
         rows = past.rows
         of_rows = zip(rows["temperature"], rows["density"], strict=True)

@@ -23,7 +23,7 @@ from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
 from sweeps.spec.errors import UsageError
-from sweeps.views.named_files import File, among_results, check_distinct, checked_file, print_table, write_json
+from sweeps.views.named_files import File, check_distinct, checked_file, default_output, print_table, write_json
 from sweeps.views.phase_diagram import Search, phase_diagram
 from sweeps.views.phase_report import write_diagram
 
@@ -98,7 +98,7 @@ def _place(past: Recorded) -> File:
             return File(past.store.folder, PICTURE)
     except UsageError:
         pass
-    return checked_file("--picture", among_results(past.path, PICTURE))
+    return checked_file("--picture", default_output(past.path, PICTURE))
 
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:

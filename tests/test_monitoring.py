@@ -35,7 +35,7 @@ def answer_of(url):
 def foreign_answers(port):
     """What the live diagram answers to pages of another site, and for other files."""
     codes = []
-    for path, host in (("/diagram.json", "evil.example"), ("/../../etc/passwd", "127.0.0.1")):
+    for path, host in (("/diagram.json", "evil.example_inputs"), ("/../../etc/passwd", "127.0.0.1")):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", path, headers={"Host": f"{host}:{port}"})
         codes.append(connection.getresponse().status)

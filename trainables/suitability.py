@@ -5,11 +5,11 @@ from torch import nn
 
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.inputs import ModelInputs, arguments
+from trainables.tasks.explained import explained
 from trainables.tasks.task import Task
-from trainables.tasks.trying import tried
 
 
-def check_fit(name: str, task: Task, smallest_batch: int) -> None:
+def check_suitable(name: str, task: Task, smallest_batch: int) -> None:
     """Raise ValueError, in one sentence for the user, unless a model suits its data and can be pruned.
 
     Args:
@@ -20,9 +20,9 @@ def check_fit(name: str, task: Task, smallest_batch: int) -> None:
     called = f"model {name.partition('#')[0]}"
     with torch.random.fork_rng(devices=[]):
         model = task.model(name)
-        tried(lambda: _check_prunable(model), called)
+        explained(lambda: _check_prunable(model), called)
         task.check_model(model, called, smallest_batch)
-        last = _last_linear(model, task.example(4))
+        last = _last_linear(model, task.example_inputs(4))
     linear = [layer for layer, module in model.named_modules() if isinstance(module, nn.Linear)]
     if last and last != linear[-1]:
         said = f"{last} gives the output but {linear[-1]} is its last linear layer, which is the one not pruned"

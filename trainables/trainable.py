@@ -243,7 +243,7 @@ class StageTrainable(tune.Trainable):
 
     def _parts_in(self, rows: Rows) -> list[Part]:
         """Parts of the stage that these rows hold."""
-        return [part for table, own in rows.items() for row in own for part in self._stage.parts_in(table, row)[1]]
+        return [part for table, own in rows.items() for row in own for part in self._stage.parts_in_row(table, row)[1]]
 
     def _new_images(self) -> int:
         """Images since it was asked last."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sweeps.plans.plan import StagePlan
 from sweeps.results.inventory import Inventory
-from trainables.stages import DenseStage, Measurement, MeasurementStage, PointStage
+from trainables.stages import DenseStage, MeasurementSettings, MeasurementStage, PointStage
 from trainables.stages.groups import Siblings
 from trainables.stages.measurement import measurements
 
@@ -27,7 +27,7 @@ class GridPlan(StagePlan):
     def __init__(
         self,
         points: Sequence[PointStage],
-        settings: Measurement,
+        settings: MeasurementSettings,
         inventory: Inventory,
         used_up: Collection[str] = (),
     ) -> None:

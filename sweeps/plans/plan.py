@@ -24,7 +24,7 @@ class Plan(Protocol):
     def tell(self, stage: Stage, outcome: Outcome, message: str = "") -> list[Lost]:
         """Take the outcome of a stage, and why it failed; give the stages that can no longer run because of it."""
 
-    def kept(self, stage: Stage, parts: Collection[Part]) -> None:
+    def tell_kept(self, stage: Stage, parts: Collection[Part]) -> None:
         """Take that a stage that goes on has stored and kept these parts: what needs only them can run."""
 
     @property
@@ -62,7 +62,7 @@ class StagePlan:
 
     def want(self, stages: Iterable[Stage]) -> list[Lost]:
         """Add stages; what is stored of them already does not count. Give those that cannot run any more."""
-        missing = [(stage, self._inventory.missing(stage)) for stage in stages]
+        missing = [(stage, self._inventory.missing_results(stage)) for stage in stages]
         return self._add([stage.with_parts(parts) for stage, parts in missing if parts])
 
     def is_stored(self, stage: Stage) -> bool:
@@ -87,7 +87,7 @@ class StagePlan:
         waiting = self._take_back(stage.id)
         return self._add(waiting) + self.want(self._again.pop(stage.id, ()))
 
-    def kept(self, stage: Stage, parts: Collection[Part]) -> None:
+    def tell_kept(self, stage: Stage, parts: Collection[Part]) -> None:
         """Take that a stage that goes on has kept these parts."""
         self._inventory.add(stage, parts)
         waiting = self._waiting.get(stage.id, {})
@@ -134,7 +134,7 @@ class StagePlan:
         if stage.id in self._open:
             self._again.setdefault(stage.id, []).append(stage)
             return False
-        lacking = ((need.id, set(self._inventory.lacking(need))) for need in stage.needs)
+        lacking = ((need.id, set(self._inventory.missing_artifacts(need))) for need in stage.needs)
         lacks = {id: parts for id, parts in lacking if parts}
         for id in lacks.keys() & self._failed.keys():
             lost += [self._lost(stage, id), *self._lose(stage.id)]
@@ -179,4 +179,4 @@ class StagePlan:
     def _with_later(self, stage: Stage) -> Stage:
         """The stage with what it comes by that may be wanted later."""
         later = stage.with_parts(self._later.get(stage.id, ()))
-        return stage.with_parts({*stage.parts, *filter(stage.passes, self._inventory.lacking(later))})
+        return stage.with_parts({*stage.parts, *filter(stage.passes, self._inventory.missing_artifacts(later))})

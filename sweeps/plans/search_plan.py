@@ -8,7 +8,7 @@ from typing import Any
 from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
 from sweeps.plans.plan import Outcome, StagePlan
 from sweeps.results.inventory import Inventory, Lost
-from trainables.stages import Measurement, MeasurementStage, Part, PointStage, Stage
+from trainables.stages import MeasurementSettings, MeasurementStage, Part, PointStage, Stage
 from trainables.stages.measurement import measurements
 
 
@@ -29,7 +29,7 @@ class SearchPlan:
         self,
         search: TemperatureTuning,
         candidates: Sequence[PointStage],
-        settings: Measurement,
+        settings: MeasurementSettings,
         inventory: Inventory,
         summary: Callable[[Sequence[PointStage]], Mapping[str, Any]],
         added: Callable[[Sequence[PointStage]], None],
@@ -70,9 +70,9 @@ class SearchPlan:
         self._go_on()
         return self._lost
 
-    def kept(self, stage: Stage, parts: Collection[Part]) -> None:
+    def tell_kept(self, stage: Stage, parts: Collection[Part]) -> None:
         """Take that a stage that goes on has kept these parts."""
-        self._stages.kept(stage, parts)
+        self._stages.tell_kept(stage, parts)
 
     @property
     def left(self) -> list[Stage]:

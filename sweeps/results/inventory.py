@@ -40,9 +40,9 @@ class Inventory:
 
     def is_stored(self, stage: Stage) -> bool:
         """Whether all of its parts have results, and so have those that these are read with."""
-        return not self.missing(stage)
+        return not self.missing_results(stage)
 
-    def missing(self, stage: Stage) -> list[Part]:
+    def missing_results(self, stage: Stage) -> list[Part]:
         """Parts that lack a result, or one that it is read with."""
         have = self._have("stored", stage)
         missing = [part for part in stage.parts if part not in have]
@@ -51,7 +51,7 @@ class Inventory:
             missing += [part for part in there if not all(map(self.is_stored, stage.with_parts([part]).read_with))]
         return missing
 
-    def lacking(self, stage: Stage) -> list[Part]:
+    def missing_artifacts(self, stage: Stage) -> list[Part]:
         """Parts that cannot be used: without a result, or whose artifacts are gone."""
         stored, kept = self._have("stored", stage), self._have("artifacts", stage)
         return [part for part in stage.parts if part not in stored or part not in kept]

@@ -31,7 +31,7 @@ _INDEX = b"three_regime_sweeps_parts"
 Row = dict[str, Any]
 
 
-class Parts:
+class PartFiles:
     """A table of a results folder: ``<table>/<name>.parquet`` for each result, the parts.
 
     Copies of many parts are kept merged in ``.merged/<table>``, each with the states of its parts. They only save time:

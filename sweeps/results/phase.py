@@ -12,7 +12,7 @@ from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store, lost_part
-from trainables.stages import Measurement, PointStage
+from trainables.stages import MeasurementSettings, PointStage
 from trainables.stages.dense import DenseStage, dense_part
 from trainables.stages.measurement import settings_key
 
@@ -31,7 +31,7 @@ becomes of trainings that diverge; this is our interpretation."""
 
 
 def phase_table(
-    points: Sequence[PointStage], store: Store, thresholds: Thresholds, measurement: Measurement
+    points: Sequence[PointStage], store: Store, thresholds: Thresholds, measurement: MeasurementSettings
 ) -> pd.DataFrame:
     """Summarise the stored results of these points and of the siblings named there; nothing else is read.
 

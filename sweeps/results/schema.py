@@ -5,7 +5,7 @@ import pyarrow as pa
 from sweeps.results.pair_noise import PAIR_NOISE
 from sweeps.spec.errors import UsageError
 from trainables.measuring.metric import Column
-from trainables.measuring.metrics import metrics_of
+from trainables.measuring.registry import metrics_of
 
 VERSION = "1"
 _VERSION_KEY = b"three_regime_sweeps_schema"

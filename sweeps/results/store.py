@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from sweeps.results.inventory import Lost
-from sweeps.results.leases import another_sweep, sign_of_life
-from sweeps.results.part_files import Parts, Row
+from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
+from sweeps.results.running_sweeps import find_running_sweep, sign_of_life
 from sweeps.results.schema import identity, table_schemas
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
@@ -49,7 +49,7 @@ class Store:
         self._notes = self.folder.subfolder("")  # not waited for: the next note comes soon
         self._sign = ""
         schemas = table_schemas()
-        self._tables = {table: Parts(self.folder, table, schema) for table, schema in schemas.items()}
+        self._tables = {table: PartFiles(self.folder, table, schema) for table, schema in schemas.items()}
         self._identity = {table: identity(schema) for table, schema in schemas.items()}
 
     def set_spec(self, spec: SweepSpec) -> None:
@@ -99,7 +99,7 @@ class Store:
         """
         signs = self.folder.subfolder(SIGNS)
         with sign_of_life(signs) as own:
-            other = None if alongside else another_sweep(signs, own, self._say)
+            other = None if alongside else find_running_sweep(signs, own, self._say)
             if other is not None:
                 ways = "wait for it, stop it, or give another --out; --alongside goes on all the same"
                 raise UsageError(f"{self.folder}: another sweep is at work there ({other}); {ways}.")
@@ -205,9 +205,9 @@ class Store:
         """Parts of all stages of a kind that have results, by the stages' keys."""
         have: dict[str, set[Part]] = {}
         for table in kind.tables():
-            for row in self.rows(table, ["status", *kind.columns_of_parts(table)]):
+            for row in self.rows(table, ["status", *kind.columns_read(table)]):
                 if row["status"] != "failed":
-                    key, parts = kind.parts_in(table, row)
+                    key, parts = kind.parts_in_row(table, row)
                     have.setdefault(key, set()).update(parts)
         return have
 
@@ -216,7 +216,7 @@ class Store:
         have: dict[str, set[Part]] = {}
         for file in self.artifacts.files(kind.artifact_folder) if kind.artifact_folder else ():
             with suppress(ValueError):  # a file that somebody else put there
-                key, parts = kind.parts_kept(file)
+                key, parts = kind.parts_in_artifact(file)
                 have.setdefault(key, set()).update(parts)
         return have
 

@@ -11,7 +11,7 @@ from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import OK, SOME_FAILED
-from trainables.stages import Measurement, PointStage
+from trainables.stages import MeasurementSettings, PointStage
 from trainables.stages.groups import Siblings
 from trainables.stages.measurement import measurements
 
@@ -52,7 +52,7 @@ def carry_out(
     return True
 
 
-def report_failures(wanted: Sequence[PointStage], measurement: Measurement, store: Store) -> int:
+def report_failures(wanted: Sequence[PointStage], measurement: MeasurementSettings, store: Store) -> int:
     """Say which points lack results, and why; give the exit code."""
     inventory = inventory_of(store)
     missing = {

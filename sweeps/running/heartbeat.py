@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from sweeps.results.leases import BEAT_SECONDS
 from sweeps.results.part_files import MERGE_AT
+from sweeps.results.running_sweeps import BEAT_SECONDS
 from sweeps.results.store import Store
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.errors import UsageError

@@ -149,7 +149,7 @@ class PlanSearcher(Searcher):
             self._progress.running(stage, result["epochs"] / result["of"])
             self._queue.reached(stage, result["epochs"])
             if result["kept"]:
-                self._queue.plan.kept(stage, result["kept"])
+                self._queue.plan.tell_kept(stage, result["kept"])
         elif outcome == "begun":
             self._seen.add(result["node"])
             self._unbegun = 0

@@ -10,7 +10,7 @@ import trainables.models
 from sweeps.running.options import SweepOptions
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
-from trainables.stages import Measurement, PointStage
+from trainables.stages import MeasurementSettings, PointStage
 from trainables.training.recipe import Recipe
 
 C = TypeVar("C", bound=SweepOptions)
@@ -38,7 +38,7 @@ def checked(options: C) -> C:
     return replace(options, spec=spec)
 
 
-def check_models(points: Sequence[PointStage], measurement: Measurement) -> None:
+def check_models(points: Sequence[PointStage], measurement: MeasurementSettings) -> None:
     """Try every model of these points on images of the data's shape; of named data sets it is known without them.
 
     Raises:
@@ -46,7 +46,7 @@ def check_models(points: Sequence[PointStage], measurement: Measurement) -> None
     """
     import torch
 
-    from trainables.suitability import check_fit
+    from trainables.suitability import check_suitable
     from trainables.tasks import lookalike_task
 
     smallest: dict[tuple[str, str], int] = {}
@@ -58,7 +58,7 @@ def check_models(points: Sequence[PointStage], measurement: Measurement) -> None
         smallest[run.model, run.data] = min(batch, smallest.get((run.model, run.data), batch))
     with as_usage_errors():
         for (model, data), batch in sorted(smallest.items()):
-            check_fit(model, lookalike_task(data, torch.device("cpu")), batch)
+            check_suitable(model, lookalike_task(data, torch.device("cpu")), batch)
 
 
 def check_data(points: Sequence[PointStage], data_folder: str) -> None:

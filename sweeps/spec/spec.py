@@ -25,7 +25,7 @@ from sweeps.spec.errors import UsageError
 from trainables.data import PUBLISHED, training_images
 from trainables.models import EXAMPLES, check_name
 from trainables.pruning import RULES
-from trainables.stages import DenseRun, Label, Measurement, Point, PointStage
+from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Precision, Recipe
 from trainables.training.schedules import SCHEDULES
@@ -201,9 +201,9 @@ class SweepSpec:
         return Thresholds(self.lmc_threshold, self.cka_threshold, self.cka_margin, self.cka_rule)
 
     @property
-    def measurement(self) -> Measurement:
+    def measurement(self) -> MeasurementSettings:
         """How siblings are compared; decides no training."""
-        return Measurement(self.path_points, cka_images=self.cka_images)
+        return MeasurementSettings(self.path_points, cka_images=self.cka_images)
 
     @property
     def loads(self) -> tuple[float, ...]:

@@ -52,7 +52,7 @@ def checked_file(option: str, name: str) -> File:
     return File(LocalFolder(path.parent), path.name)
 
 
-def among_results(source: str, name: str) -> str:
+def default_output(source: str, name: str) -> str:
     """Path for a file drawn from a table or from results that cannot be written: where results go by default.
 
     Below ``results``, which git ignores, under the source's own name, so that a clone stays clean and several tables do

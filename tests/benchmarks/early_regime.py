@@ -20,8 +20,8 @@ from metrics.regimes import Thresholds
 from sweeps.results.phase import phase_table, with_regimes
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
-from trainables.measuring.measurement import PathStacks, path_errors, similarities
-from trainables.stages import Measurement, PointStage
+from trainables.measuring.comparison import PathStacks, path_errors, similarities
+from trainables.stages import MeasurementSettings, PointStage
 from trainables.stages.dense import dense_file
 from trainables.stages.machine import Machine, task_of
 from trainables.stages.point import retraining
@@ -41,7 +41,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
     assert dense is not None
     training, _ = retraining(point, stage.seeds, dense["model"], machine)
-    path = PathStacks(lambda models: task.stack(point.dense.model, models), Measurement().path_points)
+    path = PathStacks(lambda models: task.stack(point.dense.model, models), MeasurementSettings().path_points)
     pairs = list(combinations(range(len(stage.seeds)), 2))
     rows: list[dict[str, object]] = []
     for share in SHARES:
@@ -49,9 +49,9 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
             training.run_epoch()
         states = [{name: tensor.clone() for name, tensor in state.items()} for state in training.stack.states()]
         validation = statistics.fmean(task.errors(training.stack, "validation"))
-        ckas = similarities(training.stack, pairs, task, Measurement())
+        ckas = similarities(training.stack, pairs, task, MeasurementSettings())
         for (first, second), cka in zip(pairs, ckas, strict=True):
-            curve = path_errors(path, states[first], states[second], task, Measurement())
+            curve = path_errors(path, states[first], states[second], task, MeasurementSettings())
             rows.append(
                 {
                     "point": point.key,

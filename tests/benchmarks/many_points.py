@@ -31,7 +31,7 @@ from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
-from trainables.stages import DenseStage, Measurement, PointStage, Rows, Stage
+from trainables.stages import DenseStage, MeasurementSettings, PointStage, Rows, Stage
 from trainables.stages.dense import dense_file
 from trainables.stages.measurement import measurements
 from trainables.stages.siblings import sibling_file
@@ -185,7 +185,7 @@ def fill(store: Store, points: list[PointStage]) -> None:
         for first in range(0, len(points), MERGE_AT):
             some = points[first : first + MERGE_AT]
             list(trials.map(record, some))
-            list(trials.map(record, measurements(some, Measurement())))
+            list(trials.map(record, measurements(some, MeasurementSettings())))
             if len(some) == MERGE_AT:
                 store.merge()
 

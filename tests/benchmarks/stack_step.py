@@ -58,7 +58,7 @@ def main() -> None:
             turns.append(taken)
         ratios = [grouped / serial for grouped, serial in turns[1:]]  # the first warms up
         alone = statistics.median(serial for _, serial in turns[1:])
-        kind = stack_kind(plain, task.example, device, layout_of(plain, task.example, device))
+        kind = stack_kind(plain, task.example_inputs, device, layout_of(plain, task.example_inputs, device))
         chosen = "grouped" if kind is GroupedStack else "one by one"
         print(
             f"{model} on {side}x{side}: one by one {alone:.1f} ms a step and sibling; grouped takes "

@@ -1,13 +1,13 @@
 """What several files of tests do with points: carry them out, make up their results, and say what is there."""
 
 from sweeps.results.inventory import Inventory
-from trainables.stages import Measurement, finish
+from trainables.stages import MeasurementSettings, finish
 from trainables.stages.measurement import measurements
 
 
 def measurement(point, settings=None):
     """What is measured of the siblings of a point."""
-    (stage,) = (stage for stage in measurements([point], settings or Measurement()) if stage.completes_point)
+    (stage,) = (stage for stage in measurements([point], settings or MeasurementSettings()) if stage.completes_point)
     return stage
 
 
@@ -39,7 +39,7 @@ def grid_plan(points, there=None, **options):
     """A plan of a grid of which nothing is there, or this."""
     from sweeps.plans.grid_plan import GridPlan
 
-    return GridPlan(points, Measurement(), there or inventory(), **options)
+    return GridPlan(points, MeasurementSettings(), there or inventory(), **options)
 
 
 def run_plan(plan, store, machine):

@@ -4,7 +4,7 @@ from itertools import combinations
 import pytest
 
 from sweeps.results.store import Store
-from trainables.stages import Measurement
+from trainables.stages import MeasurementSettings
 from trainables.stages.measurement import settings_key
 
 
@@ -25,7 +25,7 @@ def made_up():
             "pairs": [
                 common
                 | {"first_seed": a, "second_seed": b, "lmc": math.nan if bad else lmc, "cka": math.nan if bad else cka}
-                | {"path_errors": [error, error - lmc, error], "measurement": settings_key(Measurement())}
+                | {"path_errors": [error, error - lmc, error], "measurement": settings_key(MeasurementSettings())}
                 for a, b in combinations(stage.seeds, 2)
             ],
             "runs": [

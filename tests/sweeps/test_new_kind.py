@@ -66,15 +66,15 @@ class RoundsStage(Stage):
         return {"dense": self.run.key}
 
     @classmethod
-    def columns_of_parts(cls, table):
+    def columns_read(cls, table):
         return ["rounds", "density"]
 
     @classmethod
-    def parts_in(cls, table, row):
+    def parts_in_row(cls, table, row):
         return row["rounds"], [row["density"]]
 
     @classmethod
-    def parts_kept(cls, file):
+    def parts_in_artifact(cls, file):
         key, _, name = file.removesuffix(".json").partition("/")
         return key, [float(name)]
 
@@ -129,7 +129,7 @@ def work(trial, queue, stage, steps=100):
     for _ in range(steps):
         result = trial.train()
         if result.get("kept"):
-            queue.plan.kept(stage, result["kept"])
+            queue.plan.tell_kept(stage, result["kept"])
         if result["done"]:
             return queue.plan.tell(stage, result["outcome"])
     trial.stop()

@@ -14,7 +14,7 @@ from sweeps.results.phase import phase_table
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from trainables.measuring.metric import Column, Metric
-from trainables.measuring.metrics import METRICS
+from trainables.measuring.registry import METRICS
 from trainables.stages import DenseStage, PointStage
 from trainables.stages.machine import Machine
 

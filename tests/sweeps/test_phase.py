@@ -212,7 +212,7 @@ def test_points_that_are_not_measured_yet_are_incomplete_and_still_to_be_measure
     table = table_of(SPEC, filled)
     assert cell(table, 3, 0.1)["status"] == "incomplete"
     assert (cell(table, 3, 0.1)["n_runs"], cell(table, 3, 0.1)["n_pairs"]) == (6, 3)
-    assert all(inventory_of(filled).missing(measurement(stage)) for stage in lost)
+    assert all(inventory_of(filled).missing_results(measurement(stage)) for stage in lost)
 
 
 def test_pairs_that_were_measured_with_other_settings_do_not_count(filled):

@@ -153,11 +153,11 @@ def test_an_outcome_is_told_once(outcome):
 def test_points_of_a_model_that_is_kept_do_not_wait_for_the_colder_ones():
     plan = grid_plan(POINTS)
     dense = drain(plan)[0]
-    plan.kept(dense, [3])
+    plan.tell_kept(dense, [3])
     ready = drain(plan)
     assert {(stage.run, stage.point.epoch) for stage in ready} == {(dense.run, 3)}
     assert len(ready) == 2
-    plan.kept(dense, [3])  # told again by an attempt that was started again
+    plan.tell_kept(dense, [3])  # told again by an attempt that was started again
     assert drain(plan) == []
     lost = [other.stage for other in plan.tell(dense, "failed")]
     assert {(stage.run, stage.point.epoch) for stage in of(PointStage, lost)} == {(dense.run, 10)}
@@ -199,7 +199,7 @@ class Step(Stage):
     def with_parts(self, parts):
         return replace(self, parts=tuple(sorted(parts)))
 
-    part_columns = common_columns = columns_of_parts = parts_in = execute = seconds = tables = None
+    part_columns = common_columns = columns_read = parts_in = execute = seconds = tables = None
 
 
 def test_a_plan_knows_no_kind_of_stage():

@@ -100,14 +100,14 @@ def test_dense_models_need_their_row_and_their_file(store):
     row = {"dense": run.key, "status": "ok", "message": "", "seconds": 1.0}
     store.record(DenseStage(run, (3, 6)), {"dense": [row | {"epoch": 3}, row | {"epoch": 6}]}, "cpu")
     there = inventory_of(store)
-    assert there.missing(DenseStage(run, (3, 6))) == []
-    assert there.lacking(DenseStage(run, (3, 6))) == [3, 6]
+    assert there.missing_results(DenseStage(run, (3, 6))) == []
+    assert there.missing_artifacts(DenseStage(run, (3, 6))) == [3, 6]
     store.artifacts.write(f"dense/{run.key}/epoch-00003.pt", b"")
     store.artifacts.write(f"dense/{run.key}/epoch-00009.pt", b"")
-    assert inventory_of(store).lacking(DenseStage(run, (3, 6, 9))) == [6, 9]
+    assert inventory_of(store).missing_artifacts(DenseStage(run, (3, 6, 9))) == [6, 9]
     store.record_failure(DenseStage(run, (3, 9)), "died")
     assert {row["epoch"]: row["status"] for row in store.rows("dense")} == {3: "ok", 6: "ok", 9: "failed"}
-    assert inventory_of(store).missing(DenseStage(run, (3, 6, 9))) == [9]
+    assert inventory_of(store).missing_results(DenseStage(run, (3, 6, 9))) == [9]
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from points import measurement
 
-from trainables.stages import DenseRun, DenseStage, Label, Measurement, Point, PointStage, finish
+from trainables.stages import DenseRun, DenseStage, Label, MeasurementSettings, Point, PointStage, finish
 from trainables.stages.cost import StageCosts
 from trainables.stages.machine import Machine
 from trainables.storage.local_folder import LocalFolder
@@ -16,14 +16,14 @@ DENSE = DenseRun("digits", 0.9, "preresnet14", RECIPE, 1)
 POINT = PointStage(
     Point(DENSE, 1, 0.05, "magnitude-uniform", replace(RECIPE, epochs=1)), (1, 2), Label("epochs", 1, "density", 0.05)
 )
-STAGES = DenseStage(DENSE, (1, 2)), POINT, measurement(POINT, Measurement(path_points=3))
+STAGES = DenseStage(DENSE, (1, 2)), POINT, measurement(POINT, MeasurementSettings(path_points=3))
 
 
 def with_optimizer(name):
     run = replace(DENSE, recipe=replace(RECIPE, optimizer=name))
     retrain = replace(POINT.point.retrain, optimizer=name)
     point = replace(POINT, point=replace(POINT.point, dense=run, retrain=retrain))
-    return replace(STAGES[0], run=run), point, measurement(point, Measurement(path_points=3))
+    return replace(STAGES[0], run=run), point, measurement(point, MeasurementSettings(path_points=3))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from points import carry_out, measurement
 
 from trainables.data import load
 from trainables.models import build
-from trainables.stacks import maker
+from trainables.stacks import factory
 from trainables.stacks.stack import SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
 from trainables.stages import machine as machines
@@ -163,7 +163,7 @@ def test_a_half_done_retraining_goes_on_in_another_kind_of_stack(finished, machi
         next(half)
     half.close()
     assert machine.folder.names("training", ".pt")
-    monkeypatch.setattr(maker, "stack_kind", lambda *arguments: SerialStack)
+    monkeypatch.setattr(factory, "stack_kind", lambda *arguments: SerialStack)
     again = STAGE.execute(machine)
     assert next(again).epochs == 4
     rows = finish(again)
@@ -390,7 +390,7 @@ def test_a_sweep_is_extended_from_a_kept_model_in_another_layout(saved, here, ma
     for layouts in ((saved, saved), (saved, here)):
         folder = replace(machine, folder=machine.folder.subfolder(str(len(losses))))
         for layout, epochs in zip(layouts, [(1, 2), (3,)], strict=True):
-            monkeypatch.setattr(maker, "layout_of", lambda *arguments, layout=layout: layout)
+            monkeypatch.setattr(factory, "layout_of", lambda *arguments, layout=layout: layout)
             rows = finish(DenseStage(DENSE, epochs).execute(folder))["dense"]
         losses.append(rows[-1]["losses"])
     assert losses[1][:2] == losses[0][:2]

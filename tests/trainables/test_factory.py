@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainables.models import build, check_name, pin, with_width
-from trainables.suitability import check_fit
+from trainables.suitability import check_suitable
 from trainables.tasks import lookalike_task
 
 CPU = torch.device("cpu")
@@ -181,29 +181,29 @@ def test_functions_that_are_not_there(mine, name, said):
 )
 def test_models_that_do_not_fit_are_told_before_anything_trains(mine, function, said):
     with pytest.raises(ValueError, match=said):
-        check_fit(pin(f"mine:{function}"), DIGITS, 15)
+        check_suitable(pin(f"mine:{function}"), DIGITS, 15)
 
 
 def test_models_that_fit(mine):
     for name in (pin("mine:flat"), pin("mine:viewing"), pin("mine:part"), "preresnet8", "mobilenet-v1-w0.25"):
-        check_fit(name, DIGITS, 15)
+        check_suitable(name, DIGITS, 15)
 
 
 def test_images_too_small_for_a_model():
     with pytest.raises(ValueError, match="model vgg16-bn cannot be trained on images of 8x8 pixels with 1 channel"):
-        check_fit("vgg16-bn", DIGITS, 15)
+        check_suitable("vgg16-bn", DIGITS, 15)
 
 
 def test_a_batch_too_small_for_a_model():
     """Its last feature maps are single pixels, of which batch-norm needs two."""
-    check_fit("mobilenet-v1-w0.25", DIGITS, 2)
+    check_suitable("mobilenet-v1-w0.25", DIGITS, 2)
     with pytest.raises(ValueError, match="cannot be trained on a batch of 1, the smallest that occurs"):
-        check_fit("mobilenet-v1-w0.25", DIGITS, 1)
+        check_suitable("mobilenet-v1-w0.25", DIGITS, 1)
 
 
 def test_trying_leaves_random_numbers_alone():
     before = torch.get_rng_state()
-    check_fit("preresnet8", DIGITS, 15)
+    check_suitable("preresnet8", DIGITS, 15)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -215,4 +215,4 @@ def test_a_width_cannot_be_put_on_a_users_model():
 def test_torchvisions_models():
     name = pin("torchvision.models:resnet18")
     assert sum(p.numel() for p in build(name, 3, 10).parameters()) == 11_181_642
-    check_fit(name, lookalike_task("CIFAR10-first64", CPU), 64)
+    check_suitable(name, lookalike_task("CIFAR10-first64", CPU), 64)

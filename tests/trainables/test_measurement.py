@@ -9,8 +9,8 @@ from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.similarity import linear_cka
-from trainables.measuring.measurement import PathStacks, path_errors, similarities
-from trainables.measuring.settings import Measurement
+from trainables.measuring.comparison import PathStacks, path_errors, similarities
+from trainables.measuring.settings import MeasurementSettings
 from trainables.models import build
 from trainables.stacks import memory
 from trainables.stacks.stack import GroupedStack, SerialStack
@@ -58,14 +58,14 @@ def signs():
 
 def test_swapped_hidden_units_make_a_barrier_of_one_half(signs):
     """Both ends are the same function without error; half way the hidden units vanish and all images look alike."""
-    curve = path_errors(grouped(Signs(1)), Signs(1).state_dict(), Signs(-1).state_dict(), signs, Measurement())
+    curve = path_errors(grouped(Signs(1)), Signs(1).state_dict(), Signs(-1).state_dict(), signs, MeasurementSettings())
     assert curve == [0, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]
     assert linear_mode_connectivity(curve) == -0.5
 
 
 def test_a_model_is_connected_with_itself(signs):
     state = Signs(1).state_dict()
-    assert path_errors(grouped(Signs(1)), state, state, signs, Measurement()) == [0] * 11
+    assert path_errors(grouped(Signs(1)), state, state, signs, MeasurementSettings()) == [0] * 11
 
 
 def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
@@ -84,7 +84,7 @@ def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
     stack = GroupedStack(model, 1)
     stack.load([spoilt])
     assert errors(stack, data)[0] > 0.2
-    how = Measurement(path_points=3, batch_norm_batch_size=40)
+    how = MeasurementSettings(path_points=3, batch_norm_batch_size=40)
     curve = path_errors(grouped(model), spoilt, spoilt, data, how)
     assert curve == pytest.approx([curve[0]] * 3, abs=0.03)
     assert max(curve) < 0.1
@@ -97,7 +97,11 @@ def test_a_model_with_dropout_is_measured_the_same_each_time():
     data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
     curves = [
         path_errors(
-            PathStacks(lambda models: SerialStack(model, models), 5), start, end, data, Measurement(path_points=5)
+            PathStacks(lambda models: SerialStack(model, models), 5),
+            start,
+            end,
+            data,
+            MeasurementSettings(path_points=5),
         )
         for _ in range(2)
     ]
@@ -108,10 +112,10 @@ def test_similarity_is_of_softmax_outputs_on_the_first_images(signs):
     stack = GroupedStack(Signs(1), 3)
     doubled = {name: tensor * 2 for name, tensor in Signs(1).state_dict().items()}
     stack.load([Signs(1).state_dict(), Signs(-1).state_dict(), doubled])
-    same, other = similarities(stack, [(0, 1), (0, 2)], signs, Measurement())
+    same, other = similarities(stack, [(0, 1), (0, 2)], signs, MeasurementSettings())
     assert same == pytest.approx(1)
     assert 0.9 < other < 1  # logits four times as large: CKA of logits would be 1, of their softmax it is less
-    three = similarities(stack, [(0, 2)], signs, Measurement(cka_images=3))[0]
+    three = similarities(stack, [(0, 2)], signs, MeasurementSettings(cka_images=3))[0]
     assert abs(three - other) > 1e-4
     outputs = [(scale * torch.tensor([[1.0, 0], [2, 0], [0, 1]])).softmax(-1) for scale in (1, 4)]
     assert three == pytest.approx(linear_cka(*outputs))
@@ -160,7 +164,7 @@ def test_what_does_not_fit_is_measured_in_smaller_parts_with_the_same_result(ful
     model = build("preresnet8-w0.5", 1, 3)
     start, end = build("preresnet8-w0.5", 1, 3).state_dict(), build("preresnet8-w0.5", 1, 3).state_dict()
     data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
-    how = Measurement(path_points=11, batch_norm_batch_size=40)
+    how = MeasurementSettings(path_points=11, batch_norm_batch_size=40)
     expected = path_errors(grouped(model), start, end, data, how)
     stack, tried = cramped(model, 130, full)
     stacks = PathStacks(stack, 11)
@@ -186,7 +190,7 @@ def test_what_does_not_fit_at_all_is_said(cramped):
         errors(stack(2), data)
     state = Signs(1).state_dict()
     with pytest.raises(torch.OutOfMemoryError):
-        path_errors(PathStacks(stack, 11), state, state, data, Measurement())
+        path_errors(PathStacks(stack, 11), state, state, data, MeasurementSettings())
 
 
 def test_other_mistakes_are_not_tried_again(cramped):
@@ -253,8 +257,8 @@ def test_models_may_use_the_old_names_while_they_are_measured():
 def test_room_on_a_gpu_is_what_a_trial_may_use_of_it(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=16 * 2**30))
     cuda = torch.device("cuda")
-    assert memory.room(cuda) == 2**30
-    assert memory.room(cuda, 0.25) == 2**28
+    assert memory.activation_budget(cuda) == 2**30
+    assert memory.activation_budget(cuda, 0.25) == 2**28
     assert memory.samples_at_once(2**28, 2**20) == 256
     assert memory.samples_at_once(2**28, 300_000) == 512
     assert memory.samples_at_once(1, 300_000) == 1

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from trainables.data import load
 from trainables.models import build
-from trainables.pruning.magnitude import uniform
+from trainables.pruning.magnitude import per_layer
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.stack import GroupedStack, SerialStack
 from trainables.tasks.image_classification.task import ImageClassification
@@ -45,7 +45,7 @@ def batches():
 
 @pytest.fixture(scope="module")
 def masks():
-    return uniform(prunable_weights(plain()), 0.2)
+    return per_layer(prunable_weights(plain()), 0.2)
 
 
 def plain(scale=1.0):
@@ -109,7 +109,7 @@ def by_torch(batches, recipe, epochs, masks=None):
     with torch.no_grad():
         for parameter, mask in masked:
             parameter *= mask
-    steps = batches.steps(recipe.batch_size)
+    steps = batches.steps_per_epoch(recipe.batch_size)
     whole, rising = recipe.epochs * steps, round(recipe.warmup * recipe.epochs * steps)
     if recipe.optimizer == "adamw":
         optimizer = torch.optim.AdamW(

@@ -13,7 +13,7 @@ from sweeps.spec.presets import PRESETS
 from trainables.models import build
 from trainables.pruning import RULES, Rule, WeightsRule, prune
 from trainables.pruning.context import Pruned
-from trainables.pruning.magnitude import everywhere, uniform
+from trainables.pruning.magnitude import all_layers, per_layer
 from trainables.pruning.prunable import prunable_weights
 from trainables.pruning.ranking import highest_of_all
 from trainables.stages import DenseRun, Label, Point, PointStage, finish
@@ -73,7 +73,7 @@ def same(masks, others):
 
 def test_preresnet20_at_density_5_percent_keeps_the_published_counts():
     torch.manual_seed(0)
-    masks = uniform(prunable_weights(build("preresnet20", 3, 10)), 0.05)
+    masks = per_layer(prunable_weights(build("preresnet20", 3, 10)), 0.05)
     assert int(masks["conv.weight"].sum()) == 22
     assert sum(int(mask.sum()) for mask in masks.values()) == 13_512
 
@@ -85,12 +85,12 @@ def test_attention_is_pruned_and_the_classifier_is_not():
     assert sorted(prunable_weights(model)) == sorted([*attention, "0.linear1.weight", "0.linear2.weight"])
 
 
-@pytest.mark.parametrize("rule", [uniform, everywhere])
+@pytest.mark.parametrize("rule", [per_layer, all_layers])
 def test_exactly_the_largest_are_kept(rule):
     torch.manual_seed(0)
     weights = {"a": torch.randn(7, 5), "b": 3 * torch.randn(4, 4, 3)}
     masks = rule(weights, 0.3)
-    groups = [[name] for name in weights] if rule is uniform else [list(weights)]
+    groups = [[name] for name in weights] if rule is per_layer else [list(weights)]
     for names in groups:
         size = torch.cat([weights[name].abs().flatten() for name in names])
         keep = torch.cat([masks[name].flatten() for name in names])
@@ -100,19 +100,19 @@ def test_exactly_the_largest_are_kept(rule):
 
 
 def test_global_pruning_may_divide_the_layers_unevenly():
-    masks = everywhere({"small": torch.full((10,), 0.1), "large": torch.ones(10)}, 0.5)
+    masks = all_layers({"small": torch.full((10,), 0.1), "large": torch.ones(10)}, 0.5)
     assert not masks["small"].any()
     assert masks["large"].all()
 
 
 def test_ties_are_broken_by_position_and_never_keep_more():
-    masks = uniform({"w": torch.tensor([1.0, -1.0, 1.0, -1.0])}, 0.5)
+    masks = per_layer({"w": torch.tensor([1.0, -1.0, 1.0, -1.0])}, 0.5)
     assert masks["w"].tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize(("density", "kept"), [(0.25, 2), (0.35, 4), (0.3, 3), (0.96, 10), (0.04, 0), (1.0, 10)])
 def test_how_many_go_is_rounded_and_a_half_to_even(density, kept):
-    assert int(uniform({"w": torch.arange(10)}, density)["w"].sum()) == kept
+    assert int(per_layer({"w": torch.arange(10)}, density)["w"].sum()) == kept
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -268,7 +268,7 @@ def test_parts_of_the_loss_add_up_and_can_be_differentiated_twice():
 
 def rewound(context):
     """Magnitudes at the end decide, and siblings begin with the initial weights, as lottery tickets do."""
-    return Pruned(uniform(context.weights, context.density), context.state_at(0))
+    return Pruned(per_layer(context.weights, context.density), context.state_at(0))
 
 
 def test_a_rule_may_rewind_to_an_earlier_epoch(machine, add):
@@ -277,7 +277,7 @@ def test_a_rule_may_rewind_to_an_earlier_epoch(machine, add):
     first, last = (artifacts.load(machine.folder, dense_file(DENSE, epoch))["model"] for epoch in (0, 2))
     torch.manual_seed(DENSE.seed)
     assert torch.equal(first["conv.weight"], build(NAME, 1, 10).conv.weight)
-    assert same(masks, uniform({name: last[name] for name in masks}, 0.2))
+    assert same(masks, per_layer({name: last[name] for name in masks}, 0.2))
     for name, mask in masks.items():
         assert torch.equal(model[name], first[name] * mask)
         assert not torch.equal(first[name], last[name])
@@ -290,15 +290,15 @@ def test_an_epoch_that_the_rule_does_not_name_cannot_be_rewound_to(machine, add)
 
 
 def one_layer(weights, density):
-    return dict(list(uniform(weights, density).items())[:1])
+    return dict(list(per_layer(weights, density).items())[:1])
 
 
 def wrong_shape(weights, density):
-    return {name: mask.flatten() for name, mask in uniform(weights, density).items()}
+    return {name: mask.flatten() for name, mask in per_layer(weights, density).items()}
 
 
 def numbers(weights, density):
-    return {name: mask.float() for name, mask in uniform(weights, density).items()}
+    return {name: mask.float() for name, mask in per_layer(weights, density).items()}
 
 
 @pytest.mark.parametrize("function", [one_layer, wrong_shape, numbers])

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseRun, Measurement, Point
+from trainables.stages import DenseRun, MeasurementSettings, Point
 from trainables.stages.measurement import settings_key
 from trainables.training.recipe import Recipe
 
@@ -19,8 +19,8 @@ def test_keys_are_frozen():
 
 
 def test_the_key_of_a_measurement_is_frozen_too():
-    assert settings_key(Measurement()) == "c86489ee806709f8f10c"
-    assert settings_key(Measurement(path_points=21)) != settings_key(Measurement())
+    assert settings_key(MeasurementSettings()) == "c86489ee806709f8f10c"
+    assert settings_key(MeasurementSettings(path_points=21)) != settings_key(MeasurementSettings())
 
 
 def test_a_file_is_known_by_its_content_not_its_place():

@@ -16,9 +16,9 @@ from points import measurement
 from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
-from trainables.measuring.measurement import PathStacks, path_errors, similarities
-from trainables.measuring.settings import Measurement
-from trainables.pruning.magnitude import uniform
+from trainables.measuring.comparison import PathStacks, path_errors, similarities
+from trainables.measuring.settings import MeasurementSettings
+from trainables.pruning.magnitude import per_layer
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.stack import SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
@@ -26,7 +26,7 @@ from trainables.stages import machine as machines
 from trainables.stages.machine import Machine
 from trainables.stages.siblings import kept_siblings
 from trainables.storage.local_folder import LocalFolder
-from trainables.suitability import check_fit
+from trainables.suitability import check_suitable
 from trainables.tasks.evaluation import evaluate
 from trainables.tasks.random_numbers import random_stream
 from trainables.tasks.task import Batch, Task
@@ -83,14 +83,14 @@ class Tagging(Task):
     def model(self, name):
         return Tagger(self.dropout, int(name))
 
-    def example(self, samples):
+    def example_inputs(self, samples):
         return padded(sentences("example", samples))[0]
 
     def check_model(self, model, called, smallest_batch):
-        if model.eval()(*self.example(smallest_batch)).shape[2] != CLASSES:
+        if model.eval()(*self.example_inputs(smallest_batch)).shape[2] != CLASSES:
             raise ValueError(f"{called} does not have {CLASSES} outputs for each word")
 
-    def steps(self, batch_size, drop_last=False):
+    def steps_per_epoch(self, batch_size, drop_last=False):
         whole, part = divmod(len(self.splits["train"]), batch_size)
         return whole + (part > 0 and not drop_last)
 
@@ -189,7 +189,7 @@ def test_steps_are_counted_by_the_task_alone(task):
     whole = training(task, recipe=replace(RECIPE, epochs=3, iterations=20))
     for _ in range(3):
         whole.run_epoch()
-    assert (task.steps(16), task.steps(16, drop_last=True)) == (10, 9)
+    assert (task.steps_per_epoch(16), task.steps_per_epoch(16, drop_last=True)) == (10, 9)
     assert whole.samples == 2 * 16 * 20
 
 
@@ -226,7 +226,7 @@ def test_siblings_are_pruned_retrained_and_compared(task):
     state = dense.stack.states()[0]
     plain = task.model(str(CLASSES))
     plain.load_state_dict(state)
-    masks = uniform(prunable_weights(plain), 0.25)
+    masks = per_layer(prunable_weights(plain), 0.25)
     assert masks.keys() == {"hidden.weight"}
     siblings = training(task, masks=masks)
     siblings.stack.load([state, state])
@@ -235,7 +235,7 @@ def test_siblings_are_pruned_retrained_and_compared(task):
     states = siblings.stack.states()
     for each in states:
         assert int(each["hidden.weight"].count_nonzero()) == 24 * 32 // 4
-    how = Measurement(path_points=5, cka_images=50)
+    how = MeasurementSettings(path_points=5, cka_images=50)
     at_once = task.models_at_once(str(CLASSES), how.path_points, how.batch_norm_batch_size)
     curve = path_errors(PathStacks(lambda models: task.stack(str(CLASSES), models), at_once), *states, task, how)
     errors = task.errors(siblings.stack, "train")
@@ -273,6 +273,6 @@ def test_whole_stages_are_carried_out_for_it(task, tmp_path, monkeypatch):
 
 
 def test_whether_a_model_suits_is_said_by_the_task(task):
-    check_fit(str(CLASSES), task, 3)
+    check_suitable(str(CLASSES), task, 3)
     with pytest.raises(ValueError, match="model 4 does not have 5 outputs for each word"):
-        check_fit("4", task, 3)
+        check_suitable("4", task, 3)

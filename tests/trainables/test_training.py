@@ -5,13 +5,13 @@ import torch
 
 from trainables.data import load
 from trainables.models import build
-from trainables.pruning.magnitude import uniform
+from trainables.pruning.magnitude import per_layer
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.stack import GroupedStack, SerialStack
 from trainables.tasks.image_classification.task import ImageClassification
 from trainables.tasks.random_numbers import random_stream
-from trainables.training.optimizer_state import remember, remembered
 from trainables.training.recipe import Recipe
+from trainables.training.saved_optimizer import load_optimizer_state, optimizer_state
 from trainables.training.schedules import learning_rate
 from trainables.training.training import Training
 
@@ -37,7 +37,7 @@ def weights(training, model):
 @pytest.fixture(scope="module")
 def masks():
     torch.manual_seed(0)
-    return uniform(prunable_weights(build("preresnet8-w0.5", 1, 10)), 0.1)
+    return per_layer(prunable_weights(build("preresnet8-w0.5", 1, 10)), 0.1)
 
 
 def test_a_sibling_in_a_stack_becomes_what_it_does_alone(batches, masks):
@@ -144,7 +144,11 @@ def test_weights_that_blow_up_in_the_last_step_of_an_epoch_are_noticed(batches):
 
 def test_with_iterations_the_schedule_counts_steps_and_batches_are_whole(batches, monkeypatch):
     """259 training images in batches of 64 are 4 whole ones, so 10 steps take 3 epochs, the last in part."""
-    assert [batches.steps(64), batches.steps(64, drop_last=True), batches.steps(1)] == [5, 4, 259]
+    assert [batches.steps_per_epoch(64), batches.steps_per_epoch(64, drop_last=True), batches.steps_per_epoch(1)] == [
+        5,
+        4,
+        259,
+    ]
     training = start(batches, [1], recipe=Recipe(epochs=3, batch_size=64, lr=0.1, iterations=10))
     steps = []
 
@@ -293,7 +297,9 @@ def test_what_any_optimizer_remembers_goes_to_its_own_weight(make, saved, here):
     again, ours = begin(here)
     steps(straight, theirs, 3)
     again.load_state_dict(straight.state_dict())
-    remember(ours, dict(again.named_parameters()), remembered(theirs, dict(straight.named_parameters())))
+    load_optimizer_state(
+        ours, dict(again.named_parameters()), optimizer_state(theirs, dict(straight.named_parameters()))
+    )
     for parameter in again.parameters():
         for value in ours.state[parameter].values():
             assert value.dim() == 0 or value.stride() == parameter.stride()

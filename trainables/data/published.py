@@ -106,7 +106,7 @@ def load_named(named: Named, folder: str) -> DataSet:
     if named.name == "digits":
         train, test = _digits()
     else:
-        from trainables.data.vision import load_images
+        from trainables.data.torchvision_sets import load_images
 
         train, test = load_images(named.name, folder)
         check_images(named.name, train, test, published.classes)

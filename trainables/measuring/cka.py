@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trainables.measuring.metric import Column, Metric, Models
-from trainables.measuring.settings import Measurement
+from trainables.measuring.settings import MeasurementSettings
 
 
 class OutputSimilarity(Metric):
@@ -15,10 +15,10 @@ class OutputSimilarity(Metric):
     columns = (Column("cka", "in [0, 1]", "similarity of the softmax outputs; NaN if undefined"),)
 
     def measure(
-        self, models: Models, places: Sequence[tuple[int, ...]], settings: Measurement
+        self, models: Models, places: Sequence[tuple[int, ...]], settings: MeasurementSettings
     ) -> Iterator[dict[str, Any]]:
         """The outputs of all models first, then pair by pair."""
-        from trainables.measuring.measurement import similarities
+        from trainables.measuring.comparison import similarities
 
         stack = models.task.stack(models.name, len(models.states))
         stack.load(models.states)
@@ -26,6 +26,6 @@ class OutputSimilarity(Metric):
         for value in similarities(stack, pairs, models.task, settings):
             yield {"cka": value}
 
-    def images(self, train: int, models: int, places: int, settings: Measurement) -> float:
+    def images(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
         """The sample, once through every model."""
         return float(min(settings.cka_images, train) * models)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trainables.measuring.metric import MESSAGE, Column, Metric, Models
-from trainables.measuring.settings import Measurement
+from trainables.measuring.settings import MeasurementSettings
 
 
 class LinearModeConnectivity(Metric):
@@ -19,11 +19,11 @@ class LinearModeConnectivity(Metric):
     )
 
     def measure(
-        self, models: Models, places: Sequence[tuple[int, ...]], settings: Measurement
+        self, models: Models, places: Sequence[tuple[int, ...]], settings: MeasurementSettings
     ) -> Iterator[dict[str, Any]]:
         """Pair by pair."""
         from metrics.connectivity import linear_mode_connectivity
-        from trainables.measuring.measurement import PathStacks, path_errors
+        from trainables.measuring.comparison import PathStacks, path_errors
 
         task, name = models.task, models.name
         at_once = task.models_at_once(name, settings.path_points, settings.batch_norm_batch_size)
@@ -35,6 +35,6 @@ class LinearModeConnectivity(Metric):
             else:
                 yield {"lmc": linear_mode_connectivity(errors), "path_errors": errors}
 
-    def images(self, train: int, models: int, places: int, settings: Measurement) -> float:
+    def images(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
         """All training images at every position, for the statistics and for the errors."""
         return 2.0 * train * places * settings.path_points

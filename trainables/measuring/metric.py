@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from trainables.measuring.settings import Measurement
+from trainables.measuring.settings import MeasurementSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class Models:
 class Metric(ABC):
     """Something that is measured of trained models, once for each of them or of their pairs.
 
-    A metric is one file with such a class, and a line in :data:`trainables.measuring.metrics.METRICS`. Torch is
+    A metric is one file with such a class, and a line in :data:`trainables.measuring.registry.METRICS`. Torch is
     imported in :meth:`measure`: names and columns must be known without it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(
-        self, models: Models, places: Sequence[tuple[int, ...]], settings: Measurement
+        self, models: Models, places: Sequence[tuple[int, ...]], settings: MeasurementSettings
     ) -> Iterator[dict[str, Any]]:
         """Give the values of its columns, by name, for each of these models or pairs, in this order.
 
@@ -81,7 +81,7 @@ class Metric(ABC):
         """
 
     @abstractmethod
-    def images(self, train: int, models: int, places: int, settings: Measurement) -> float:
+    def images(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
         """For an estimate of its time: how many images it puts through a model, in all.
 
         Args:

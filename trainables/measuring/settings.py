@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasurementSettings:
     """Settings of the metrics; the defaults are the paper's (Zhou et al. 2023, section 4.1).
 
     Attributes:

@@ -72,7 +72,7 @@ def _function(location: str) -> Callable[..., Any]:
         sys.path.append(os.getcwd())  # where the command was typed
     try:
         if module_name.partition(".")[0] == "torchvision":
-            from trainables.data.vision import import_torchvision
+            from trainables.data.torchvision_sets import import_torchvision
 
             module = import_torchvision(module_name)
         else:

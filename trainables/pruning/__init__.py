@@ -68,9 +68,9 @@ class WeightsRule(Rule):
 
 
 RULES: dict[str, Rule] = {
-    "magnitude-uniform": WeightsRule("trainables.pruning.magnitude:uniform", "the largest weights of every layer"),
-    "magnitude-global": WeightsRule("trainables.pruning.magnitude:everywhere", "the largest of all layers together"),
-    "random": Rule("trainables.pruning.random:random", "as many weights of every layer, drawn at random"),
+    "magnitude-uniform": WeightsRule("trainables.pruning.magnitude:per_layer", "the largest weights of every layer"),
+    "magnitude-global": WeightsRule("trainables.pruning.magnitude:all_layers", "the largest of all layers together"),
+    "random": Rule("trainables.pruning.random:per_layer", "as many weights of every layer, drawn at random"),
 }
 """Pruning rules by name."""
 

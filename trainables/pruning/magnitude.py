@@ -7,11 +7,11 @@ from torch import Tensor
 from trainables.pruning.ranking import highest_of_all, highest_of_each
 
 
-def uniform(weights: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
+def per_layer(weights: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
     """Keep the weights of largest magnitude in every layer, the same share of each."""
     return highest_of_each({name: weight.abs() for name, weight in weights.items()}, density)
 
 
-def everywhere(weights: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
+def all_layers(weights: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
     """Keep the weights of largest magnitude of all layers together."""
     return highest_of_all({name: weight.abs() for name, weight in weights.items()}, density)

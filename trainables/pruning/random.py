@@ -6,7 +6,7 @@ from trainables.pruning.context import Pruned, PruningContext
 from trainables.pruning.ranking import highest_of_each
 
 
-def random(context: PruningContext) -> Pruned:
+def per_layer(context: PruningContext) -> Pruned:
     """Keep a uniformly random set of each layer's weights.
 
     Zhou et al. 2023 prune by magnitude alone, so all of this is our interpretation. It is per layer, with the counts of

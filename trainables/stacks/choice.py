@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.stacks.inputs import Example
-from trainables.stacks.memory import give_back, is_out_of_memory
+from trainables.stacks.memory import free_cached_memory, is_out_of_memory
 from trainables.stacks.stack import GroupedStack, SerialStack, Stack
 
 LARGEST_GROUPED_ON_CPU = 2000
@@ -93,7 +93,7 @@ def _seconds(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-    give_back(device)
+    free_cached_memory(device)
     return math.inf
 
 

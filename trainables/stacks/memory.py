@@ -21,7 +21,7 @@ NO_MEMORY = re.compile("can't allocate memory|not enough memory|bad_alloc|_STATU
 """In messages of errors that have no class of their own."""
 
 
-def room(device: torch.device, gpu_share: float = 1.0) -> int:
+def activation_budget(device: torch.device, gpu_share: float = 1.0) -> int:
     """Bytes for the largest activation of a batch.
 
     Args:
@@ -71,7 +71,7 @@ def models_at_once(models: int, room: int, model_bytes: int) -> int:
     return -(-models // turns)
 
 
-def give_back(device: torch.device) -> None:
+def free_cached_memory(device: torch.device) -> None:
     """Give back memory of a GPU that this process keeps for later: other trials may share it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

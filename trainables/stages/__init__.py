@@ -1,6 +1,6 @@
 """The kinds of work that a sweep consists of, one file each. Imports no torch."""
 
-from trainables.measuring.settings import Measurement
+from trainables.measuring.settings import MeasurementSettings
 from trainables.stages.dense import DenseRun, DenseStage
 from trainables.stages.measurement import MeasurementStage
 from trainables.stages.point import Point, PointStage
@@ -17,7 +17,7 @@ __all__ = [
     "Id",
     "Keep",
     "Label",
-    "Measurement",
+    "MeasurementSettings",
     "MeasurementStage",
     "Part",
     "Point",

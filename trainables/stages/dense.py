@@ -115,17 +115,17 @@ class DenseStage(Stage):
         return dense_part(self.run, row["epoch"])
 
     @classmethod
-    def columns_of_parts(cls, table: str) -> Sequence[str]:
+    def columns_read(cls, table: str) -> Sequence[str]:
         """Training and epoch."""
         return ["dense", "epoch"]
 
     @classmethod
-    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[int]]:
+    def parts_in_row(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[int]]:
         """A row is an epoch."""
         return row["dense"], [row["epoch"]]
 
     @classmethod
-    def parts_kept(cls, file: str) -> tuple[str, Iterable[int]]:
+    def parts_in_artifact(cls, file: str) -> tuple[str, Iterable[int]]:
         """A file is an epoch."""
         key, _, name = file.removesuffix(".pt").partition("/")
         return key, [dense_epoch(name)]

@@ -10,8 +10,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self
 
 from trainables.measuring.metric import MESSAGE
-from trainables.measuring.metrics import METRICS, TABLES, metrics_of
-from trainables.measuring.settings import Measurement
+from trainables.measuring.registry import METRICS, TABLES, metrics_of
+from trainables.measuring.settings import MeasurementSettings
 from trainables.stages.dense import DenseRun
 from trainables.stages.groups import DenseModels, Group, Siblings, Trained
 from trainables.stages.point import PointStage
@@ -39,7 +39,7 @@ class MeasurementStage(Stage):
     """
 
     group: Group
-    settings: Measurement
+    settings: MeasurementSettings
     parts: tuple[MeasuredPart, ...]
 
     kind = "measurement"
@@ -114,12 +114,12 @@ class MeasurementStage(Stage):
         return columns | asdict(self.settings) | {"configuration": json.dumps(configuration, sort_keys=True)}
 
     @classmethod
-    def columns_of_parts(cls, table: str) -> Sequence[str]:
+    def columns_read(cls, table: str) -> Sequence[str]:
         """Group, models, settings, and the first column of every metric."""
         return [*_identity(table), *(metric.columns[0].name for metric in metrics_of(table))]
 
     @classmethod
-    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[MeasuredPart]]:
+    def parts_in_row(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[MeasuredPart]]:
         """All metrics that have a value, which may be NaN; of diverged models all: there is nothing to measure."""
         group, *columns, settings = _identity(table)
         names = [row[column] for column in columns]
@@ -191,12 +191,12 @@ class MeasurementStage(Stage):
 
 
 @cache
-def settings_key(settings: Measurement) -> str:
+def settings_key(settings: MeasurementSettings) -> str:
     """Name of the settings of a measurement."""
     return configuration_key(settings)
 
 
-def measurements(points: Iterable[PointStage], settings: Measurement) -> list[MeasurementStage]:
+def measurements(points: Iterable[PointStage], settings: MeasurementSettings) -> list[MeasurementStage]:
     """All that is to be measured of these points: their siblings, and the dense models that they come from."""
     points = list(points)
     seeds: dict[DenseModels, set[int]] = {}

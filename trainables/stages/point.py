@@ -114,17 +114,17 @@ class PointStage(Stage):
         }
 
     @classmethod
-    def columns_of_parts(cls, table: str) -> Sequence[str]:
+    def columns_read(cls, table: str) -> Sequence[str]:
         """Point and seed."""
         return ["point", "retrain_seed"]
 
     @classmethod
-    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[int]]:
+    def parts_in_row(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[int]]:
         """A row is a sibling."""
         return row["point"], [row["retrain_seed"]]
 
     @classmethod
-    def parts_kept(cls, file: str) -> tuple[str, Iterable[int]]:
+    def parts_in_artifact(cls, file: str) -> tuple[str, Iterable[int]]:
         """A file holds the siblings of a stack."""
         key, _, name = file.removesuffix(".pt").partition("/")
         return key, map(int, name.split("-"))

@@ -138,16 +138,16 @@ class Stage(ABC):
 
     @classmethod
     @abstractmethod
-    def columns_of_parts(cls, table: str) -> Sequence[str]:
-        """Columns that :meth:`parts_in` needs, besides ``status``."""
+    def columns_read(cls, table: str) -> Sequence[str]:
+        """Columns that :meth:`parts_in_row` needs, besides ``status``."""
 
     @classmethod
     @abstractmethod
-    def parts_in(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[Part]]:
+    def parts_in_row(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[Part]]:
         """Key of the stage that gave a row that is no failure, and the parts whose results it holds."""
 
     @classmethod
-    def parts_kept(cls, file: str) -> tuple[str, Iterable[Part]]:
+    def parts_in_artifact(cls, file: str) -> tuple[str, Iterable[Part]]:
         """Key of the stage that left an artifact, named by its path in the kind's folder, and the parts it holds."""
         raise NotImplementedError(f"{cls.kind} leaves no artifacts")
 

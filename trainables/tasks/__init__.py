@@ -23,7 +23,7 @@ def load_task(
         data: As of :func:`trainables.data.load`, like the others.
         validation_fraction: Share of the training samples to hold out.
         device: Where data and stacks are to be.
-        room: Bytes for the largest activation of a batch in measuring (:func:`trainables.stacks.memory.room`).
+        room: Bytes for the largest activation of a measured batch (:mod:`trainables.stacks.memory`).
         folder: Where data that are not part of the package are kept.
         crop_padding: Of augmentation, instead of the data's own.
         flip: Likewise.

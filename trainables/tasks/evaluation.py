@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from trainables.stacks.memory import give_back, is_out_of_memory
+from trainables.stacks.memory import free_cached_memory, is_out_of_memory
 from trainables.stacks.stack import Stack
 
 FEW_SAMPLES = 32
@@ -35,7 +35,7 @@ def evaluate(stack: Stack, work: Callable[[int], Result]) -> Result:
             if stack.samples_at_once <= least or not is_out_of_memory(problem):
                 raise
         stack.samples_at_once //= 2
-        give_back(stack.device)
+        free_cached_memory(stack.device)
 
 
 @contextmanager

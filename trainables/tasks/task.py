@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.stacks import memory
+from trainables.stacks.factory import StackFactory
 from trainables.stacks.inputs import Inputs, ModelInputs
-from trainables.stacks.maker import StackMaker
 from trainables.stacks.stack import Stack
 
 SplitName = Literal["train", "validation", "test"]
@@ -39,19 +39,19 @@ class Task(ABC):
 
     Args:
         device: Where data and stacks are.
-        room: Bytes for the largest activation of a batch in measuring (:func:`trainables.stacks.memory.room`).
+        room: Bytes for the largest activation of a measured batch (:mod:`trainables.stacks.memory`).
     """
 
     def __init__(self, device: torch.device, room: int = memory.ROOM_ON_CPU) -> None:
         self.device, self._room = device, room
-        self._makers: dict[str, StackMaker] = {}
+        self._makers: dict[str, StackFactory] = {}
 
     @abstractmethod
     def model(self, name: str) -> nn.Module:
         """Make a plain model for these data, on the CPU, initialised from torch's global random state."""
 
     @abstractmethod
-    def example(self, samples: int) -> ModelInputs:
+    def example_inputs(self, samples: int) -> ModelInputs:
         """Made-up inputs of one model, on the CPU, always the same; torch's global random state stays as it is."""
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def steps(self, batch_size: int, drop_last: bool = False) -> int:
+    def steps_per_epoch(self, batch_size: int, drop_last: bool = False) -> int:
         """Steps of an epoch; arguments as of :meth:`batches`."""
 
     @abstractmethod
@@ -138,7 +138,7 @@ class Task(ABC):
         """How many of so many models are to be in a stack that is measured in batches of so many samples."""
         return self._maker(name, self.model(name)).models_at_once(models, batch_size)
 
-    def _maker(self, name: str, model: nn.Module) -> StackMaker:
+    def _maker(self, name: str, model: nn.Module) -> StackFactory:
         if name not in self._makers:
-            self._makers[name] = StackMaker(model, self.example, self.device, self._room)
+            self._makers[name] = StackFactory(model, self.example_inputs, self.device, self._room)
         return self._makers[name]

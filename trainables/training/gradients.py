@@ -27,7 +27,7 @@ def clip_gradients(stack: Stack, gradients: Mapping[str, Tensor], largest: float
 
 
 @contextmanager
-def batch_norm_statistics_kept(model: nn.Module) -> Iterator[None]:
+def frozen_batch_norm_statistics(model: nn.Module) -> Iterator[None]:
     """Keep running statistics as they are in forward passes that use those of the batch: SAM's second pass."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     for norm in norms:

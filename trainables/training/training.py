@@ -10,10 +10,10 @@ from torch import Tensor
 from trainables.stacks.stack import Stack
 from trainables.tasks.random_numbers import random_numbers, random_stream
 from trainables.tasks.task import Batch, Task
-from trainables.training.gradients import batch_norm_statistics_kept, clip_gradients
-from trainables.training.optimizer_state import remember, remembered
+from trainables.training.gradients import clip_gradients, frozen_batch_norm_statistics
 from trainables.training.optimizers import make_optimizer
 from trainables.training.recipe import Recipe
+from trainables.training.saved_optimizer import load_optimizer_state, optimizer_state
 from trainables.training.schedules import learning_rate
 
 
@@ -65,9 +65,9 @@ class Training:
         streams = [random_stream(*seed, self.epoch) for seed in self._seeds]
         batches = self.task.batches(streams, recipe.batch_size, drop_last=recipe.iterations is not None)
         if recipe.iterations is not None:
-            steps_before = self.epoch * self.task.steps(recipe.batch_size, drop_last=True)
+            steps_before = self.epoch * self.task.steps_per_epoch(recipe.batch_size, drop_last=True)
             batches = islice(batches, recipe.iterations - steps_before)
-        steps, steps_of_epoch = 0, self.task.steps(recipe.batch_size)
+        steps, steps_of_epoch = 0, self.task.steps_per_epoch(recipe.batch_size)
         losses = torch.zeros(self.stack.models, device=self.stack.device)
         self.stack.train()
         with random_numbers(streams[0].initial_seed(), losses.device):  # for dropout, in models that have it
@@ -90,7 +90,7 @@ class Training:
 
         Of plain models, whatever the kind of stack and the layout in memory: another device may have others.
         """
-        tensors = remembered(self._optimizer, self._parameters)
+        tensors = optimizer_state(self._optimizer, self._parameters)
         return {
             "epoch": self.epoch,
             "diverged": self.diverged,
@@ -104,7 +104,7 @@ class Training:
         self.stack.load(state["models"])
         if "optimizer" in state:
             tensors = {key: self.stack.stack_states(models) for key, models in state["optimizer"].items()}
-            remember(self._optimizer, self._parameters, tensors)
+            load_optimizer_state(self._optimizer, self._parameters, tensors)
 
     def _step(self, batch: Batch) -> Tensor:
         losses = self._gradients(batch)
@@ -115,7 +115,7 @@ class Training:
                 self._gradients(batch)
                 self._clip_gradients()
 
-            with batch_norm_statistics_kept(self.stack):
+            with frozen_batch_norm_statistics(self.stack):
                 self._optimizer.step(again)  # type: ignore[arg-type]
         else:
             self._clip_gradients()

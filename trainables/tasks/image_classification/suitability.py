@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from trainables.stacks.choice import layout_of
 from trainables.stacks.stack import GroupedStack
-from trainables.tasks.trying import tried
+from trainables.tasks.explained import explained
 
 
 def check_model(
@@ -27,12 +27,12 @@ def check_model(
     colours = f"{channels} channel" + "s" * (channels > 1)
     cannot = f"{called} cannot be trained on images of {height}x{width} pixels with {colours}"
     for training in (True, False):
-        logits = tried(lambda training=training: model.train(training)(images), cannot)  # type: ignore[misc]
+        logits = explained(lambda training=training: model.train(training)(images), cannot)  # type: ignore[misc]
         _check_logits(logits, (len(images), classes), called)
     layout = layout_of(model, example, torch.device("cpu"))
-    tried(lambda: GroupedStack(model, 1, layout).train()(images[None]).sum().backward(), cannot)
+    explained(lambda: GroupedStack(model, 1, layout).train()(images[None]).sum().backward(), cannot)
     few = f"{called} cannot be trained on a batch of {smallest_batch}, the smallest that occurs with this batch size"
-    tried(lambda: GroupedStack(model, 1, layout).train()(images[None, :smallest_batch]), few)
+    explained(lambda: GroupedStack(model, 1, layout).train()(images[None, :smallest_batch]), few)
 
 
 def _check_logits(logits: object, expected: tuple[int, int], called: str) -> None:

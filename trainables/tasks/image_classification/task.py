@@ -38,17 +38,17 @@ class ImageClassification(Task):
         """As :meth:`Task.model`."""
         return build(name, self._data.train.pixels.shape[-1], self._data.classes)
 
-    def example(self, samples: int) -> Tensor:
+    def example_inputs(self, samples: int) -> Tensor:
         """Images of shape (samples, channels, h, w), standard normal."""
         height, width, channels = self._data.train.pixels.shape[1:]
         return torch.randn(samples, channels, height, width, generator=torch.Generator().manual_seed(0))
 
     def check_model(self, model: nn.Module, called: str, smallest_batch: int) -> None:
         """As :meth:`Task.check_model`."""
-        check_model(model, called, self.example, self._data.classes, smallest_batch)
+        check_model(model, called, self.example_inputs, self._data.classes, smallest_batch)
 
-    def steps(self, batch_size: int, drop_last: bool = False) -> int:
-        """As :meth:`Task.steps`."""
+    def steps_per_epoch(self, batch_size: int, drop_last: bool = False) -> int:
+        """As :meth:`Task.steps_per_epoch`."""
         whole, part = divmod(len(self._data.train), batch_size)
         return whole + (part > 0 and not drop_last)
 

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 
 from trainables.data import CACHE, load
-from trainables.data.vision import PLACES, import_torchvision, load_images
+from trainables.data.torchvision_sets import PLACES, import_torchvision, load_images
 
 REAL = Path(os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)).expanduser()
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 LOAD = """
 import sys
-from trainables.data.vision import import_torchvision, load_images
+from trainables.data.torchvision_sets import import_torchvision, load_images
 mnist = import_torchvision("torchvision.datasets").MNIST
 mnist.mirrors, mnist.resources = [sys.argv[1]], eval(sys.argv[2])
 train, test = load_images("MNIST", sys.argv[3])
@@ -183,8 +183,8 @@ def test_cifars_files_are_read(tmp_path, monkeypatch):
 
 def test_importing_torchvision_beside_any_torch():
     code = (
-        "from trainables.data import vision; "
-        "print(vision.import_torchvision('torchvision.models').resnet18 is not None)"
+        "from trainables.data import torchvision_sets; "
+        "print(torchvision_sets.import_torchvision('torchvision.models').resnet18 is not None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
@@ -192,7 +192,8 @@ def test_importing_torchvision_beside_any_torch():
 
 def test_a_torchvision_that_cannot_be_imported_is_one_sentence(tmp_path):
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::other does not exist')")
-    code = "from trainables.data.vision import import_torchvision as i\ntry: i()\nexcept ValueError as e: print(e)"
+    code = "from trainables.data.torchvision_sets import import_torchvision\n"
+    code += "try: import_torchvision()\nexcept ValueError as error: print(error)"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert "operator torchvision::other does not exist); install a torchvision that fits torch" in done.stdout

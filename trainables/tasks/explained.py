@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def tried(work: Callable[[], Any], said: str) -> Any:
+def explained(work: Callable[[], Any], said: str) -> Any:
     """Result of some work with a user's model.
 
     Raises:

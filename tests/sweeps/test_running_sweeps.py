@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 from support import PATIENCE, ROOT
 
-from sweeps.results import leases as signs
+from sweeps.results import running_sweeps as signs
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from trainables.storage.local_folder import LocalFolder

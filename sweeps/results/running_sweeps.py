@@ -27,7 +27,7 @@ LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class SweepAtWork:
+class RunningSweep:
     """What the sign of a sweep says of it.
 
     Attributes:
@@ -53,7 +53,7 @@ def sign_of_life(signs: Folder) -> Iterator[str]:
     """Keep a sign of this process among others, which changes with every beat; gives its name."""
     name, over, one = uuid.uuid4().hex, threading.Event(), threading.Lock()
     pid, begun = os.getpid(), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    this = SweepAtWork(_this_machine(), pid, _state_and_start(pid)[1], socket.gethostname(), begun)
+    this = RunningSweep(_this_machine(), pid, _state_and_start(pid)[1], socket.gethostname(), begun)
 
     def write(beat: int) -> None:
         signs.write(name, json.dumps(asdict(this) | {"beat": beat}).encode())
@@ -77,7 +77,7 @@ def sign_of_life(signs: Folder) -> Iterator[str]:
             signs.delete(name)
 
 
-def another_sweep(signs: Folder, own: str, say: Callable[[str], None]) -> SweepAtWork | None:
+def find_running_sweep(signs: Folder, own: str, say: Callable[[str], None]) -> RunningSweep | None:
     """Find a sweep that is alive beside this one, which has given its own sign; take away the signs of dead ones.
 
     Whoever looks has given its sign before: of two that start at the same moment at least one sees the other. On this
@@ -118,11 +118,11 @@ def another_sweep(signs: Folder, own: str, say: Callable[[str], None]) -> SweepA
     return None
 
 
-def _read(sign: bytes) -> SweepAtWork:
+def _read(sign: bytes) -> RunningSweep:
     try:
-        return SweepAtWork(**{name: value for name, value in json.loads(sign).items() if name != "beat"})
+        return RunningSweep(**{name: value for name, value in json.loads(sign).items() if name != "beat"})
     except (ValueError, TypeError, AttributeError, RecursionError):  # it is damaged
-        return SweepAtWork("", 0, "", "another machine", "at an unknown time")
+        return RunningSweep("", 0, "", "another machine", "at an unknown time")
 
 
 @cache

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-def remembered(
+def optimizer_state(
     optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, dict[str, Tensor]]:
     """What an optimizer remembers of each parameter.
@@ -27,12 +27,12 @@ def remembered(
     return found
 
 
-def remember(
+def load_optimizer_state(
     optimizer: torch.optim.Optimizer,
     parameters: Mapping[str, nn.Parameter],
     found: Mapping[str, Mapping[str, Tensor]],
 ) -> None:
-    """Have an optimizer remember what :func:`remembered` found, of an optimizer like it.
+    """Have an optimizer remember what :func:`optimizer_state` found, of an optimizer like it.
 
     Every tensor is laid out in memory as its parameter is here. ``load_state_dict`` of an optimizer keeps the layout of
     the process that saved it, and fused steps go through both memories side by side: with another layout each weight

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from metrics.connectivity import interpolate, path_positions, reestimate_batch_norm
 from metrics.similarity import linear_cka
-from trainables.measuring.settings import Measurement
-from trainables.stacks.memory import give_back, is_out_of_memory
+from trainables.measuring.settings import MeasurementSettings
+from trainables.stacks.memory import free_cached_memory, is_out_of_memory
 from trainables.stacks.stack import Stack
 from trainables.tasks.evaluation import in_float32
 from trainables.tasks.random_numbers import random_numbers
@@ -43,7 +43,7 @@ class PathStacks:
         self.at_once = -(-self.at_once // 2)
 
 
-def path_errors(stacks: PathStacks, start: State, end: State, task: Task, measurement: Measurement) -> list[float]:
+def path_errors(stacks: PathStacks, start: State, end: State, task: Task, settings: MeasurementSettings) -> list[float]:
     """Training error along the line between two models, ends included; batch-norm is re-estimated at every position.
 
     Args:
@@ -51,19 +51,19 @@ def path_errors(stacks: PathStacks, start: State, end: State, task: Task, measur
         start: State dictionary of the plain model at position 0.
         end: State dictionary of the plain model at position 1.
         task: Whose training samples the statistics and the errors are of.
-        measurement: Number of positions and size of the batches of the re-estimation.
+        settings: Number of positions and size of the batches of the re-estimation.
     """
-    positions = path_positions(measurement.path_points)
+    positions = path_positions(settings.path_points)
     found: list[float] = []
     while len(found) < len(positions):
         try:
-            found += _errors_at(stacks, positions[len(found) :][: stacks.at_once], start, end, task, measurement)
+            found += _errors_at(stacks, positions[len(found) :][: stacks.at_once], start, end, task, settings)
             continue
         except Exception as problem:
             if stacks.at_once == 1 or not is_out_of_memory(problem):
                 raise
         stacks.halve()
-        give_back(task.device)
+        free_cached_memory(task.device)
     return found
 
 
@@ -73,17 +73,19 @@ def _errors_at(
     start: State,
     end: State,
     task: Task,
-    measurement: Measurement,
+    settings: MeasurementSettings,
 ) -> list[float]:
     """Errors at these positions of the line."""
     stack = stacks.of(len(positions))
     stack.load([interpolate(start, end, position) for position in positions])
     with torch.no_grad(), in_float32(), random_numbers(0, task.device):  # for dropout, in models that have it
-        reestimate_batch_norm(stack, task.statistics_inputs(stack.models, measurement.batch_norm_batch_size))
+        reestimate_batch_norm(stack, task.statistics_inputs(stack.models, settings.batch_norm_batch_size))
     return task.errors(stack, "train")
 
 
-def similarities(stack: Stack, pairs: Sequence[tuple[int, int]], task: Task, measurement: Measurement) -> list[float]:
+def similarities(
+    stack: Stack, pairs: Sequence[tuple[int, int]], task: Task, settings: MeasurementSettings
+) -> list[float]:
     """CKA of the outputs of these pairs of models of the stack; NaN where it is undefined."""
-    outputs = task.outputs(stack, measurement.cka_images)
+    outputs = task.outputs(stack, settings.cka_images)
     return [linear_cka(outputs[first], outputs[second]) for first, second in pairs]

@@ -9,14 +9,14 @@ from trainables.stacks.inputs import Example
 from trainables.stacks.stack import GroupedStack, Stack
 
 
-class StackMaker:
+class StackFactory:
     """Makes stacks of models of one architecture.
 
     Args:
         model: The architecture, on the CPU; it is tried, not kept.
         example: Of its inputs.
         device: Where stacks are to be.
-        room: Bytes for the largest activation of a batch in measuring (:func:`trainables.stacks.memory.room`).
+        room: Bytes for the largest activation of a measured batch (:mod:`trainables.stacks.memory`).
     """
 
     def __init__(self, model: nn.Module, example: Example, device: torch.device, room: int) -> None:
