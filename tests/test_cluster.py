@@ -142,7 +142,7 @@ def test_every_machine_gets_the_clone_without_what_git_ignores(file):
     assert config["file_mounts"]["~/three-regime-sweeps"] == "."
     assert config["rsync_exclude"] == [".git"]
     assert config["rsync_filter"] == [".gitignore"]
-    assert {".venv*/", "results/"} <= set((ROOT / ".gitignore").read_text().split())
+    assert {".venv*/", "/results/"} <= set((ROOT / ".gitignore").read_text().split())
     assert any("install --quiet --editable '.[cluster]'" in line for line in config["setup_commands"])
 
 

@@ -199,7 +199,7 @@ class Step(Stage):
     def with_parts(self, parts):
         return replace(self, parts=tuple(sorted(parts)))
 
-    part_columns = common_columns = columns_read = parts_in = execute = seconds = tables = None
+    part_columns = common_columns = columns_read = parts_in_row = execute = seconds = tables = None
 
 
 def test_a_plan_knows_no_kind_of_stage():

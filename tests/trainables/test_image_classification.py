@@ -45,7 +45,7 @@ def test_statistics_and_outputs_are_of_training_images_in_one_order(task):
 
 def test_a_task_can_be_had_without_its_data():
     real, alike = load_task("digits", 0.8, CPU), lookalike_task("digits", CPU, samples=50)
-    assert alike.steps(20) == 3
+    assert alike.steps_per_epoch(20) == 3
     assert real.example_inputs(4).shape == alike.example_inputs(4).shape == (4, 1, 8, 8)
     before = torch.get_rng_state()
     assert torch.equal(real.example_inputs(4), alike.example_inputs(4))

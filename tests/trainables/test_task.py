@@ -97,7 +97,7 @@ class Tagging(Task):
     def batches(self, streams, batch_size, drop_last=False):
         train = self.splits["train"]
         orders = [torch.randperm(len(train), generator=stream) for stream in streams]
-        for step in range(self.steps(batch_size, drop_last)):
+        for step in range(self.steps_per_epoch(batch_size, drop_last)):
             chosen = [order[step * batch_size :][:batch_size] for order in orders]
             own = [padded([train[index] for index in each]) for each in chosen]
             self.shapes.add(tuple(labels.shape for _, labels in own))
