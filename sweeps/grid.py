@@ -49,7 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         check_data(plan.points, options.run.data_folder)
     store.check_writable()
     stored = len(points) - len(plan.points)
-    print(f"{len(points)} points wanted, {stored} stored; results in {store.folder}", flush=True)
+    measured = f", {len(plan.trained)} only to be measured" if plan.trained else ""
+    print(f"{len(points)} points wanted, {stored} stored{measured}; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)
     else:

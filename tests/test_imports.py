@@ -25,6 +25,7 @@ ONLY_IN = {
         "sweeps/running/gauges.py",
         "sweeps/running/node_checks.py",
         "sweeps/running/plan_searcher.py",
+        "sweeps/running/trial_events.py",
         "sweeps/running/tune_run.py",
     },
     "plotly": {"sweeps/views/phase_diagram.py"},

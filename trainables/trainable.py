@@ -67,13 +67,13 @@ class WorkerOptions:
 
 
 class StageTrainable(tune.Trainable):
-    """Carries out ``config["stage"]`` and stores its results itself.
+    """Carries out ``config["stage"]``, stores its results itself, and goes on with ``config["follow_up"]``, if any.
 
     A worker first says where it is (``begun``, with its ``node`` and ``host``). Then Tune is told, at most every
     ``config["report_seconds"]``, progress (``outcome`` is ``running``; ``epochs`` done ``of`` all, ``images`` trained
     on and ``busy_seconds`` and ``idle_seconds`` since it was told last, ``test_error`` where it was evaluated, and, at
-    once, ``kept``, parts that others may need and can use now); at the end the ``outcome`` with its
-    ``message``, ``test_error`` and ``lmc``.
+    once, ``kept``, parts that others may need and can use now); at the end of each stage the ``outcome``
+    with its ``message``, ``test_error`` and ``lmc``.
 
     After a fault the ``outcome`` is its kind (:mod:`trainables.faults`), with its ``message``, ``node`` and ``host``;
     the stage is to be given to another worker. Unless it was the stage's own, this one then pauses, which keeps a
@@ -121,11 +121,15 @@ class StageTrainable(tune.Trainable):
             self._execution.close()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._stage: Stage = config["stage"]
+        self._take(config["stage"])
+        self._follow_up: Stage | None = config["follow_up"]
         self._report_seconds: float = config["report_seconds"]
         self._is_left_out = _node() in config["left_out"]
-        self._execution: Execution | None = None
         self._pauses_until: float | None = None
+
+    def _take(self, stage: Stage) -> None:
+        self._stage = stage
+        self._execution: Execution | None = None
         self._recorded: list[dict[str, Any]] = []
         self._images = self._told = 0
 
@@ -224,14 +228,18 @@ class StageTrainable(tune.Trainable):
         with suppress(OSError):  # what is left does no harm
             self._stage.discard(self._machine)
         diverged = any(row["status"] == "diverged" for table in rows.values() for row in table)
-        return {
+        result = {
             "outcome": "diverged" if diverged else "ok",
             "message": "",
             "images": self._new_images(),
             **{name: _mean(rows, name) for name in ("test_error", "lmc")},
             **_here(),
-            tune.result.DONE: True,
+            tune.result.DONE: self._follow_up is None,
         }
+        if self._follow_up is not None:
+            self._take(self._follow_up)
+            self._follow_up = None
+        return result
 
     def _record(self, rows: Rows) -> None:
         """Store those rows that are not stored yet."""

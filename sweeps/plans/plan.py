@@ -27,6 +27,12 @@ class Plan(Protocol):
     def tell_kept(self, stage: Stage, parts: Collection[Part]) -> None:
         """Take that a stage that goes on has stored and kept these parts: what needs only them can run."""
 
+    def follow_up(self, stage: Stage) -> Stage | None:
+        """Give the stage, if there is one, that waits for this one alone, so that a worker can go on with it."""
+
+    def take(self, stage: Stage) -> bool:
+        """Take a stage that could be asked for now; False if it cannot."""
+
     @property
     def left(self) -> list[Stage]:
         """Stages whose outcome is not known yet, as far as the plan can tell."""
@@ -98,6 +104,21 @@ class StagePlan:
                 del lacks[stage.id], waiting[id]
             if not lacks:
                 self._begin([self._open[id]])
+
+    def follow_up(self, stage: Stage) -> Stage | None:
+        """Give the only stage that waits for this one, if it waits for nothing else."""
+        waiting = list(self._waiting.get(stage.id, ()))
+        if len(waiting) != 1 or stage.gives_parts_early:
+            return None
+        is_enough = self._lacks[waiting[0]].items() <= {stage.id: set(stage.parts)}.items()
+        return self._open[waiting[0]] if is_enough else None
+
+    def take(self, stage: Stage) -> bool:
+        """Take a stage that could be asked for now."""
+        if stage not in self._ready:
+            return False
+        self._ready.remove(stage)
+        return True
 
     @property
     def left(self) -> list[Stage]:

@@ -74,6 +74,14 @@ class SearchPlan:
         """Take that a stage that goes on has kept these parts."""
         self._stages.tell_kept(stage, parts)
 
+    def follow_up(self, stage: Stage) -> Stage | None:
+        """Give the only stage that waits for this one, if it waits for nothing else."""
+        return self._stages.follow_up(stage)
+
+    def take(self, stage: Stage) -> bool:
+        """Take a stage that could be asked for now."""
+        return self._stages.take(stage)
+
     @property
     def left(self) -> list[Stage]:
         """Stages that were not told of; there may come more."""

@@ -1,13 +1,11 @@
 """A stage queue as what Ray Tune calls a search algorithm: asked for trials, told their results."""
 
 import os
-import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -18,6 +16,7 @@ from sweeps.results.store import Store
 from sweeps.running.gauges import SweepGauges
 from sweeps.running.progress import SweepProgress
 from sweeps.running.stage_queue import StageQueue
+from sweeps.running.trial_events import NO_RESULT
 from sweeps.spec.errors import UsageError
 from trainables.stages import Stage
 
@@ -30,59 +29,8 @@ SAID_SECONDS = 60
 MOST_TOLD = 20
 """Of what was tried again a person is told so many kinds: the rest is more of the same."""
 
-DEATH = re.compile(
-    r"^(?:[\w.]+(?:Error|Exception)\b.*|(?:The actor (?:is dead|died) because|Task was killed) [^.\n]*)", re.MULTILINE
-)
-"""Where a traceback, or Ray, says what a trial died of."""
-
 MOST_UNBEGUN = 50
 """So many workers in a row may die before they begin, without one that does: then it is not a single node's fault."""
-
-NO_RESULT = "the trial ended without a result: its worker or node died, or its results could not be written"
-
-
-class TrialEvents(tune.Callback):
-    """What a search algorithm is not told: which stages began, and why trials died."""
-
-    def __init__(self, progress: SweepProgress, searcher: "PlanSearcher") -> None:
-        self._progress, self._searcher = progress, searcher
-        self._workers: dict[str, Any] = {}
-        self._places: dict[Any, tuple[str, str]] = {}
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Show that a stage runs, and note which worker has it."""
-        self._progress.running(trial.config["stage"], 0.0)
-        self._workers[trial.trial_id] = getattr(trial.temporary_state.ray_actor, "_actor_id", None)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """Note where a worker is."""
-        if result.get("node"):
-            self._places[self._workers.get(trial.trial_id)] = result["node"], result["host"]
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Forget a trial."""
-        self._workers.pop(trial.trial_id, None)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tell the searcher which node a worker died on, if it ever said where it was."""
-        node, host = self._places.get(self._workers.pop(trial.trial_id, None), ("", ""))
-        self._searcher.died(trial.trial_id, _why_it_died(trial), node, host)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing, as of the searcher."""
-        return {}
-
-
-def _why_it_died(trial: Any) -> str:
-    """The last that a trial, or Ray, had to say of its last attempt."""
-    try:
-        attempts = Path(trial.error_file).read_text()
-    except (OSError, TypeError):
-        return NO_RESULT
-    told = DEATH.findall(attempts.rpartition("Failure # ")[2])
-    return f"the trial died: {told[-1]}" if told else NO_RESULT
 
 
 class PlanSearcher(Searcher):
@@ -117,6 +65,7 @@ class PlanSearcher(Searcher):
         self._seen: set[str] = set()
         self._unbegun = 0
         self._stages: dict[str, Stage] = {}
+        self._follow_ups: dict[str, Stage | None] = {}
         self._said = -float("inf")
         self._told: set[tuple[str, str]] = set()
 
@@ -129,8 +78,10 @@ class PlanSearcher(Searcher):
             return None if self._queue.plan.left else Searcher.FINISHED
         self._stages_to_give -= 1
         self._stages[trial_id] = stage
+        self._follow_ups[trial_id] = self._queue.plan.follow_up(stage)
         return {
             "stage": stage,
+            "follow_up": self._follow_ups[trial_id],
             "report_seconds": max(1.0, max(len(self._stages), self._slots) / REPORTS_A_SECOND),
             "left_out": tuple(self._queue.nodes.left_out),
         }
@@ -150,6 +101,9 @@ class PlanSearcher(Searcher):
             self._queue.reached(stage, result["epochs"])
             if result["kept"]:
                 self._queue.plan.tell_kept(stage, result["kept"])
+        elif outcome in ("ok", "diverged"):
+            self._succeeded(stage, result)
+            self._go_on(trial_id)
         elif outcome == "begun":
             self._seen.add(result["node"])
             self._unbegun = 0
@@ -188,17 +142,29 @@ class PlanSearcher(Searcher):
     def _ended(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take a result, once."""
         stage, outcome = self._stages.pop(trial_id, None), result.get("outcome")
+        self._follow_ups.pop(trial_id, None)
         if stage is None:
             return
         with self._ending():
             if outcome in ("ok", "diverged"):
-                self._gauges.reported(stage, result)
-                self._queue.worked(stage, result["node"])
-                self._tell(stage, outcome, result["message"])
+                self._succeeded(stage, result)
             else:
                 self._progress.waits(stage)
                 what = result.get("node", ""), result.get("host", ""), result.get("message", NO_RESULT)
                 self._failed(stage, *what, own=outcome == "stage")
+
+    def _succeeded(self, stage: Stage, result: Mapping[str, Any]) -> None:
+        self._gauges.reported(stage, result)
+        self._queue.worked(stage, result["node"])
+        self._tell(stage, result["outcome"], result["message"])
+
+    def _go_on(self, trial_id: str) -> None:
+        """Take note that a trial goes on with what its stage made possible; else that is given when it is asked for."""
+        del self._stages[trial_id]
+        stage = self._follow_ups.pop(trial_id, None)
+        if stage is not None and self._queue.plan.take(stage):
+            self._stages[trial_id] = stage
+            self._progress.running(stage, 0.0)
 
     def _has_unable_node(self) -> bool:
         """Whether a worker may have died before it began since a node cannot start any; new such nodes are left out."""

@@ -23,10 +23,11 @@ from sweeps.running.gauges import SweepGauges
 from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.node_checks import unable_among
 from sweeps.running.options import RunOptions
-from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher, TrialEvents
+from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher
 from sweeps.running.preflight import as_usage_errors
 from sweeps.running.progress import SweepProgress
 from sweeps.running.stage_queue import StageQueue
+from sweeps.running.trial_events import TrialEvents
 from trainables.models.sources import Source, sources
 from trainables.trainable import StageTrainable, WorkerOptions
 

@@ -121,7 +121,7 @@ def trial(store):
             super().setup(config, store, WorkerOptions("cpu", 1, 1.0, 60.0, "", "siblings"), {})
 
     with store.shared():
-        yield lambda stage: Trial({"stage": stage, "report_seconds": 0.0, "left_out": ()})
+        yield lambda stage: Trial({"stage": stage, "follow_up": None, "report_seconds": 0.0, "left_out": ()})
 
 
 def work(trial, queue, stage, steps=100):

@@ -49,6 +49,23 @@ def test_what_is_measured_goes_before_other_points():
     assert plan.ask() == measurement(point)
 
 
+def test_a_measurement_follows_its_point_and_can_be_taken_then():
+    plan = grid_plan(POINTS)
+    dense = drain(plan)
+    assert [plan.follow_up(stage) for stage in dense] == [None, None]
+    plan.tell(dense[0], "ok")
+    point = plan.ask()
+    follow_up = plan.follow_up(point)
+    assert follow_up == measurement(point)
+    assert not plan.take(follow_up)
+    plan.tell(point, "ok")
+    assert plan.take(follow_up)
+    assert not plan.take(follow_up)
+    assert follow_up in plan.left
+    one = grid_plan(POINTS[:1])
+    assert one.follow_up(one.ask()) is None  # points may begin while a dense training goes on
+
+
 def test_a_plan_is_over_when_every_stage_was_told_of():
     plan = grid_plan(POINTS)
     told = []

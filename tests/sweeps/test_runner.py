@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from points import grid_plan
+from points import grid_plan, measurement
 
 from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher
 from sweeps.running.stage_queue import StageQueue
@@ -54,6 +54,9 @@ class Plan:
 
     def ask(self):
         return "stage"
+
+    def follow_up(self, stage):
+        return None
 
     def tell(self, stage, outcome, message):
         raise OSError("the storage does not answer")
@@ -113,6 +116,24 @@ def test_points_of_hotter_temperatures_start_while_the_training_goes_on(searcher
     rest = [searching.suggest(f"rest {index}")["stage"] for index in range(2)]
     assert {(stage.run, stage.point.epoch) for stage in rest} == {(dense.run, 10)}
     assert other.run != dense.run
+
+
+def test_a_worker_goes_on_with_what_its_point_made_possible(searcher, store):
+    searching, _ = searcher(grid_plan(GRID[:2]), store)
+    ok = {"outcome": "ok", "message": "", "node": "node"}
+    assert searching.suggest("dense")["follow_up"] is None  # two points wait for it
+    searching.on_trial_complete("dense", ok)
+    first, other = searching.suggest("0"), searching.suggest("1")
+    assert first["follow_up"] == measurement(first["stage"])
+    searching.on_trial_result("0", ok)
+    assert searching.suggest("no more") is None  # that is taken
+    searching.on_trial_complete("0", ok | {"outcome": "diverged"})
+    searching.on_trial_result("1", ok)
+    searching.died("1", "the trial died: killed")
+    again = searching.suggest("2")
+    assert (again["stage"], again["follow_up"]) == (other["follow_up"], None)
+    searching.on_trial_complete("2", ok)
+    assert searching.suggest("end") == "FINISHED"
 
 
 def test_trials_report_the_more_rarely_the_more_of_them_run(searcher):

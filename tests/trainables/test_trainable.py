@@ -17,7 +17,7 @@ from trainables.training import resumable
 from trainables.training.recipe import Recipe
 
 STAGE = DenseStage(DenseRun("digits", 0.7, "preresnet8-w0.5", Recipe(epochs=3), 1), (1, 3))
-CONFIG = {"stage": STAGE, "report_seconds": 60.0, "left_out": ()}
+CONFIG = {"stage": STAGE, "follow_up": None, "report_seconds": 60.0, "left_out": ()}
 OPTIONS = WorkerOptions("cpu", 1, 1.0, 60.0, "", "siblings")
 
 
@@ -74,6 +74,17 @@ def test_a_stage_is_carried_out_and_recorded_as_its_models_are_kept(trial, store
     assert [result["outcome"] for result in told] == ["running", "ok"]
     assert told[0]["kept"] == [1]
     assert store.recorded == [[1], [3]]
+
+
+def test_a_worker_goes_on_with_what_follows(trial, store):
+    other = DenseStage(DenseRun("digits", 0.7, "preresnet8-w0.5", Recipe(epochs=1), 2), (1,))
+    told = results(trial(follow_up=other))
+    assert [(result["outcome"], result["done"]) for result in told] == [
+        ("running", False),
+        ("ok", False),
+        ("ok", True),
+    ]
+    assert store.recorded == [[1], [3], [1]]
 
 
 def test_reports_are_as_rare_as_asked_for(trial):

@@ -64,6 +64,7 @@ class DenseStage(Stage):
 
     kind = "dense"
     artifact_folder = "dense"
+    gives_parts_early = True
     lost_tables = ("runs",)
     label = None
 

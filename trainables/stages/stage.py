@@ -66,6 +66,7 @@ class Stage(ABC):
     Attributes:
         kind: Name of the kind.
         artifact_folder: Folder of the files that it leaves for the stages that need it; empty if none do.
+        gives_parts_early: Whether stages that need some of its parts may begin before its end.
         lost_tables: Where it is noted that stages cannot run since one of this kind failed; those of other tables are
             not noted.
         run: The training whose data and model it uses.
@@ -75,6 +76,7 @@ class Stage(ABC):
 
     kind: ClassVar[str]
     artifact_folder: ClassVar[str] = ""
+    gives_parts_early: ClassVar[bool] = False
     lost_tables: ClassVar[tuple[str, ...]] = ()
     run: "DenseRun"
     parts: tuple[Any, ...]
