@@ -25,6 +25,7 @@ from sweeps.spec.command_line import INTERRUPTED, OK, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.views.named_files import check_distinct, checked_file, print_table, write_json
 from trainables.stages import DenseRun, Label, PointStage
+from trainables.training.recipe import Recipe
 
 WIDE = 150
 """Columns of a terminal from which on LMC, CKA and reasons are printed, too; --json always has them."""
@@ -132,7 +133,7 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
                 run.data,
                 run.validation_fraction,
                 run.model,
-                replace(spec.dense_recipe, epochs=0),
+                Recipe(epochs=0),  # it is not trained: nothing of a recipe is to enter its key
                 seed=0,
                 crop_padding=run.crop_padding,
                 flip=run.flip,

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from sweeps.plans.plan import StagePlan
 from sweeps.results.inventory import Inventory
 from trainables.stages import DenseStage, MeasurementSettings, MeasurementStage, PointStage
-from trainables.stages.groups import Siblings
 from trainables.stages.measurement import measurements
 
 
@@ -33,13 +32,8 @@ class GridPlan(StagePlan):
     ) -> None:
         super().__init__(measurements(points, settings), inventory, used_up=used_up)
         left = self.left
-        open_points = {
-            stage.key if isinstance(stage, PointStage) else stage.group.key
-            for stage in left
-            if isinstance(stage, PointStage)
-            or (isinstance(stage, MeasurementStage) and isinstance(stage.group, Siblings))
-        }
         retrained = {stage.key for stage in left if isinstance(stage, PointStage)}
-        self.points = [stage for stage in points if stage.key in open_points]
+        measured = {stage.group.key for stage in left if isinstance(stage, MeasurementStage)}
+        self.points = [stage for stage in points if stage.key in retrained | measured]
         self.trained = [stage for stage in self.points if stage.key not in retrained]
         self.dense = [stage for stage in left if isinstance(stage, DenseStage)]

@@ -200,4 +200,4 @@ class StagePlan:
     def _with_later(self, stage: Stage) -> Stage:
         """The stage with what it comes by that may be wanted later."""
         later = stage.with_parts(self._later.get(stage.id, ()))
-        return stage.with_parts({*stage.parts, *filter(stage.passes, self._inventory.missing_artifacts(later))})
+        return stage.with_parts({*stage.parts, *filter(stage.passes_through, self._inventory.missing_artifacts(later))})

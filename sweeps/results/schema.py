@@ -7,7 +7,7 @@ from sweeps.spec.errors import UsageError
 from trainables.measuring.metric import Column
 from trainables.measuring.registry import metrics_of
 
-VERSION = "1"
+VERSION = "2"
 _VERSION_KEY = b"three_regime_sweeps_schema"
 _VERSION = {_VERSION_KEY: VERSION.encode()}
 

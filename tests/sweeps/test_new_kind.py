@@ -52,7 +52,7 @@ class RoundsStage(Stage):
     def needs(self):
         return (DenseStage(self.run, (2,)),)
 
-    def passes(self, part):
+    def passes_through(self, part):
         return part > self.densities[-1]
 
     @classmethod

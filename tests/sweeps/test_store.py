@@ -38,7 +38,7 @@ def test_units_and_version_are_in_the_files(store, made_up):
     record(store, STAGE, made_up(STAGE))
     schema = pq.read_schema(f"{store.folder}/pairs/{measurement(STAGE).key}.parquet")
     assert schema.field("lmc").metadata[b"unit"] == b"error, in [-1, 1]"
-    assert b"1" in schema.metadata.values()
+    assert b"2" in schema.metadata.values()
     for table in table_schemas().values():
         assert all(b"description" in field.metadata for field in table)
 
@@ -142,7 +142,7 @@ def test_an_old_or_foreign_table_is_refused(store, made_up):
         whole = good.read()
     table = pq.read_table(file)
     pq.write_table(table.replace_schema_metadata({"three_regime_sweeps_schema": "0"}), file)
-    with pytest.raises(UsageError, match=r"runs/.*schema version '0', but this version of the service reads '1'"):
+    with pytest.raises(UsageError, match=r"runs/.*schema version '0', but this version of the service reads '2'"):
         store.stored(PointStage)
     pq.write_table(pa.table({"a": [1]}), file)
     with pytest.raises(UsageError, match="not a table of this service"):

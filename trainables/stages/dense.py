@@ -72,8 +72,8 @@ class DenseStage(Stage):
         recipe = self.run.recipe
         if self.run.checkpoint is not None:
             return f"{self.run.model} of checkpoint {self.run.checkpoint}"
-        how = f"batch size {recipe.batch_size}, lr {recipe.lr:g}" + f", rho {recipe.rho:g}" * bool(recipe.rho)
-        return f"dense {self.run.model} of seed {self.run.seed}, {how}"
+        how = f"{recipe.optimizer}, batch size {recipe.batch_size}, lr {recipe.lr:g}"
+        return f"dense {self.run.model} of seed {self.run.seed}, {how}" + f", rho {recipe.rho:g}" * bool(recipe.rho)
 
     @property
     def key(self) -> str:
@@ -94,7 +94,7 @@ class DenseStage(Stage):
         """Nothing."""
         return ()
 
-    def passes(self, part: int) -> bool:
+    def passes_through(self, part: int) -> bool:
         """Whether training comes by this epoch."""
         return part < self.epochs[-1]
 

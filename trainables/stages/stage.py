@@ -111,7 +111,7 @@ class Stage(ABC):
         """Stages whose results are read together with these: without them these count as missing, too."""
         return ()
 
-    def passes(self, part: Any) -> bool:
+    def passes_through(self, part: Any) -> bool:
         """Whether it comes by this part on its way to its own, so that it costs nothing to keep that, too."""
         return False
 
