@@ -84,8 +84,8 @@ class StagePlan:
         del self._open[stage.id], self._lacks[stage.id]
         if outcome == "failed":
             self._failed[stage.id] = stage, message
-            self._again.pop(stage.id, None)
-            return self._lose(stage.id)
+            again = [Lost(other, stage, message) for other in self._again.pop(stage.id, ())]
+            return again + self._lose(stage.id)
         self._inventory.add(stage, stage.parts)
         for need in stage.needs:
             if need.kind in self._used_up:

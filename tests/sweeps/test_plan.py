@@ -192,6 +192,14 @@ def test_more_of_a_work_that_is_being_done_waits_for_its_end():
     assert [(stage.kind, stage.parts) for stage in drain(plan)] == [("dense", (10,))]
 
 
+def test_more_of_a_work_that_fails_is_lost_with_it():
+    plan = StagePlan([DenseStage(POINTS[0].run, (3,))], inventory())
+    first, more = plan.ask(), DenseStage(POINTS[0].run, (10,))
+    assert plan.want([more]) == []
+    assert [(other.stage, other.cause) for other in plan.tell(first, "failed")] == [(more, first)]
+    assert plan.left == []
+
+
 def test_a_training_keeps_what_it_comes_by_that_may_be_wanted_later():
     colder = [measurement(stage) for stage in POINTS]
     plan = StagePlan([measurement(POINTS[2])], inventory(), candidates=colder)  # of epoch 10
