@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_imports_point_one_way(file):
             assert floor(*module.split(".")) <= floor(*place.parts), f"{place} imports {module}"
         if package in ONLY_IN:
             assert str(place) in ONLY_IN[package], f"{place} imports {module}"
+
+
+def test_no_imports_go_in_a_circle():
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in FILES}
+    imports = {
+        name: {module for each in imported(file) for module in (each, each.rpartition(".")[0]) if module in modules}
+        for name, file in modules.items()
+    }
+    for name in imports:  # a package's own file stands for what it gives away
+        imports[name] -= {name, *(package for package in imports[name] if name.startswith(f"{package}."))}
+    list(TopologicalSorter(imports).static_order())
 
 
 def test_every_folder_is_a_room():

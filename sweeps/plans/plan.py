@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
-from sweeps.results.inventory import Inventory, Lost
-from trainables.stages import Id, Part, Stage
+from sweeps.results.inventory import Inventory
+from trainables.stages import Id, Lost, Part, Stage
 
 Outcome = Literal["ok", "diverged", "failed"]
 """How a stage ended: with results, with a loss that was not finite (a result, too), or for another reason."""

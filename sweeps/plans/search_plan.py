@@ -7,8 +7,8 @@ from typing import Any
 
 from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
 from sweeps.plans.plan import Outcome, StagePlan
-from sweeps.results.inventory import Inventory, Lost
-from trainables.stages import MeasurementSettings, MeasurementStage, Part, PointStage, Stage
+from sweeps.results.inventory import Inventory
+from trainables.stages import Lost, MeasurementSettings, MeasurementStage, Part, PointStage, Stage
 from trainables.stages.measurement import measurements
 
 

@@ -1,7 +1,7 @@
 """What is there of stages: results that are stored, and artifacts that are kept for the stages that need them."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from trainables.stages import KINDS, Part, Stage
 
@@ -10,20 +10,6 @@ if TYPE_CHECKING:
 
 Have = Mapping[str, Collection[Part]]
 """Parts by the keys of stages of one kind."""
-
-
-class Lost(NamedTuple):
-    """A stage that cannot run.
-
-    Attributes:
-        stage: The stage.
-        cause: The one that failed, without which it cannot.
-        why: What went wrong with that.
-    """
-
-    stage: Stage
-    cause: Stage
-    why: str
 
 
 class Inventory:

@@ -10,14 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from sweeps.results.inventory import Lost
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import find_running_sweep, sign_of_life
 from sweeps.results.schema import identity, table_schemas
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
-from trainables.stages import Part, PointStage, Rows, Stage
+from trainables.stages import Lost, Part, PointStage, Rows, Stage
 from trainables.storage.location import open_folder
 
 SPEC = "sweep.json"

@@ -1,15 +1,13 @@
 """What Ray Tune tells a callback and no search algorithm: which stages began, and why trials died."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray import tune
 
 from sweeps.running.progress import SweepProgress
-
-if TYPE_CHECKING:
-    from sweeps.running.plan_searcher import PlanSearcher
 
 DEATH = re.compile(
     r"^(?:[\w.]+(?:Error|Exception)\b.*|(?:The actor (?:is dead|died) because|Task was killed) [^.\n]*)", re.MULTILINE
@@ -22,8 +20,8 @@ NO_RESULT = "the trial ended without a result: its worker or node died, or its r
 class TrialEvents(tune.Callback):
     """What a search algorithm is not told: which stages began, and why trials died."""
 
-    def __init__(self, progress: SweepProgress, searcher: "PlanSearcher") -> None:
-        self._progress, self._searcher = progress, searcher
+    def __init__(self, progress: SweepProgress, died: Callable[[str, str, str, str], None]) -> None:
+        self._progress, self._died = progress, died
         self._workers: dict[str, Any] = {}
         self._places: dict[Any, tuple[str, str]] = {}
 
@@ -46,7 +44,7 @@ class TrialEvents(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell the searcher which node a worker died on, if it ever said where it was."""
         node, host = self._places.get(self._workers.pop(trial.trial_id, None), ("", ""))
-        self._searcher.died(trial.trial_id, _why_it_died(trial), node, host)
+        self._died(trial.trial_id, _why_it_died(trial), node, host)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as of the searcher."""

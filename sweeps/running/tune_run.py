@@ -91,7 +91,7 @@ def run(
                     storage_path=tunes_own_state,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # stages keep what they need
                     failure_config=tune.FailureConfig(max_failures=0),  # the queue gives stages again
-                    callbacks=[TrialEvents(progress, searcher)],
+                    callbacks=[TrialEvents(progress, searcher.died)],
                     stop=AtTheEnd(searcher),
                     verbose=0,
                 ),

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from points import measurement, record
 
-from sweeps.results.inventory import Lost, inventory_of
+from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import phase_table
 from sweeps.results.schema import table_schemas
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseStage, PointStage
+from trainables.stages import DenseStage, Lost, PointStage
 
 SPEC = PRESETS["digits"]
 STAGE, OTHER = SPEC.points()[:2]

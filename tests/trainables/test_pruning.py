@@ -19,7 +19,7 @@ from trainables.pruning.ranking import highest_of_all
 from trainables.stages import DenseRun, Label, Point, PointStage, finish
 from trainables.stages.dense import dense_file
 from trainables.stages.machine import Machine, task_of
-from trainables.stages.pruning_context import PointContext
+from trainables.stages.pruning_context import DenseModelContext
 from trainables.stages.siblings import kept_siblings
 from trainables.storage import artifacts
 from trainables.storage.artifacts import ArtifactError
@@ -52,7 +52,9 @@ def context(point=POINT, weights=0):
     """Of a model that was not trained."""
     torch.manual_seed(weights)
     state = build(NAME, 1, 10).state_dict()
-    return PointContext(point, Machine(LocalFolder("nowhere"), CPU), lambda epoch: state)
+    return DenseModelContext(
+        point.dense, point.epoch, point.density, Machine(LocalFolder("nowhere"), CPU), lambda epoch: state
+    )
 
 
 def siblings(machine, point):

@@ -1,10 +1,12 @@
 """The kinds of work that a sweep consists of, one file each. Imports no torch."""
 
 from trainables.measuring.settings import MeasurementSettings
-from trainables.stages.dense import DenseRun, DenseStage
+from trainables.stages.dense import DenseStage
+from trainables.stages.dense_run import DenseRun
 from trainables.stages.measurement import MeasurementStage
 from trainables.stages.point import Point, PointStage
-from trainables.stages.stage import Execution, Id, Keep, Label, Part, Row, Rows, Stage, finish
+from trainables.stages.siblings import Keep
+from trainables.stages.stage import Execution, Id, Label, Lost, Part, Row, Rows, Stage, finish
 
 KINDS: dict[str, type[Stage]] = {kind.kind: kind for kind in (DenseStage, PointStage, MeasurementStage)}
 """Kinds of stages by name: the one place that knows them."""
@@ -17,6 +19,7 @@ __all__ = [
     "Id",
     "Keep",
     "Label",
+    "Lost",
     "MeasurementSettings",
     "MeasurementStage",
     "Part",

@@ -10,7 +10,7 @@ import torch
 from trainables.data import outline, training_images
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.memory import LARGEST_BATCH
-from trainables.stages.dense import DenseRun
+from trainables.stages.dense_run import DenseRun
 from trainables.tasks import lookalike_task
 from trainables.training.recipe import Recipe
 from trainables.training.training import Training

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from trainables.stages.stage import Execution, Keep, Row, Stage, configuration_key
+from trainables.stages.dense_run import NOT_FINITE, DenseRun
+from trainables.stages.siblings import Keep
+from trainables.stages.stage import Execution, Row, Stage
 from trainables.training.optimizers import OPTIMIZERS
-from trainables.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from trainables.stages.cost import StageCosts
@@ -17,42 +17,6 @@ if TYPE_CHECKING:
     from trainables.tasks.task import SplitName
 
 SPLITS: tuple["SplitName", ...] = ("train", "validation", "test")
-
-NOT_FINITE = "loss or weights not finite in epoch {} of {}"
-
-
-@dataclass(frozen=True)
-class DenseRun:
-    """One training of a dense model: all that decides it.
-
-    Attributes:
-        data: Name of the data set.
-        validation_fraction: Share of its training images held out for validation, in [0, 1).
-        model: Name of the architecture.
-        recipe: How it is trained.
-        seed: Decides the initial weights and the order and augmentation of the batches.
-        crop_padding: Pixels of random shift in augmentation; the data set's own if None.
-        flip: Whether augmentation mirrors; the data set's own if None.
-        checkpoint: Name of the weights to begin with, of a model that a user trained; its epoch is 0.
-    """
-
-    data: str
-    validation_fraction: float
-    model: str
-    recipe: Recipe
-    seed: int
-    crop_padding: int | None = None
-    flip: bool | None = None
-    checkpoint: str | None = None
-
-    @cached_property
-    def key(self) -> str:
-        """Name of its artifacts."""
-        return configuration_key(self)
-
-    def columns(self) -> Row:
-        """Columns of everything that comes from it."""
-        return {"data": self.data, "model": self.model, "dense": self.key, "dense_seed": self.seed}
 
 
 @dataclass(frozen=True)

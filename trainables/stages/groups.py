@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from trainables.measuring.metric import Of
-from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
+from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
+from trainables.stages.dense_run import NOT_FINITE, DenseRun
+from trainables.stages.keys import configuration_key
 from trainables.stages.point import PointStage
-from trainables.stages.siblings import discard_siblings, diverged_message, keep_only_best, kept_siblings
-from trainables.stages.stage import Keep, Label, Row, Stage, configuration_key
+from trainables.stages.siblings import Keep, discard_siblings, diverged_message, keep_only_best, kept_siblings
+from trainables.stages.stage import Label, Row, Stage
 from trainables.storage.artifacts import ArtifactError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import torch
 
 from trainables.data import CACHE
 from trainables.stacks import memory
-from trainables.stages.dense import DenseRun
-from trainables.stages.stage import Keep
+from trainables.stages.dense_run import DenseRun
+from trainables.stages.siblings import Keep
 from trainables.storage.folder import Folder
 from trainables.tasks import load_task
 from trainables.tasks.task import Task

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 from trainables.measuring.metric import MESSAGE
 from trainables.measuring.registry import METRICS, TABLES, metrics_of
 from trainables.measuring.settings import MeasurementSettings
-from trainables.stages.dense import DenseRun
+from trainables.stages.dense_run import DenseRun
 from trainables.stages.groups import DenseModels, Group, Siblings, Trained
+from trainables.stages.keys import configuration_key
 from trainables.stages.point import PointStage
-from trainables.stages.stage import Execution, Label, Row, Rows, Stage, configuration_key
+from trainables.stages.stage import Execution, Label, Row, Rows, Stage
 
 if TYPE_CHECKING:
     from trainables.stages.cost import StageCosts

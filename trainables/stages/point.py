@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from trainables.pruning import RULES
-from trainables.stages.dense import NOT_FINITE, DenseRun, DenseStage, dense_model, diverged_epoch
-from trainables.stages.siblings import Sibling, diverged_message, kept_siblings, sibling_file
-from trainables.stages.stage import Execution, Keep, Label, Row, Stage, configuration_key
+from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
+from trainables.stages.dense_run import NOT_FINITE, DenseRun
+from trainables.stages.keys import configuration_key
+from trainables.stages.siblings import Keep, Sibling, diverged_message, kept_siblings, sibling_file
+from trainables.stages.stage import Execution, Label, Row, Stage
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 
@@ -228,13 +230,14 @@ def retraining(
     """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
     from trainables.pruning import prune
     from trainables.stages.machine import task_of
-    from trainables.stages.pruning_context import PointContext
+    from trainables.stages.pruning_context import DenseModelContext
     from trainables.training.training import Training
 
     def state_at(epoch: int) -> "State":
         return dense if epoch == point.epoch else dense_model(point.dense, epoch, machine.folder)["model"]
 
-    pruned = prune(point.pruner, PointContext(point, machine, state_at))
+    context = DenseModelContext(point.dense, point.epoch, point.density, machine, state_at)
+    pruned = prune(point.pruner, context)
     task = task_of(point.dense, machine)
     stack = task.stack(point.dense.model, len(seeds))
     stack.load([pruned.state] * len(seeds))

@@ -6,24 +6,28 @@ import torch
 from torch import Tensor, nn
 
 from trainables.pruning.context import PruningContext, State
+from trainables.stages.dense_run import DenseRun
 from trainables.stages.machine import Machine, task_of
-from trainables.stages.point import Point
 from trainables.tasks.random_numbers import random_stream
 
 
-class PointContext(PruningContext):
-    """Of a point.
+class DenseModelContext(PruningContext):
+    """Of a dense model.
 
     Args:
-        point: The point.
+        run: Its training.
+        epoch: After which it is pruned.
+        density: Fraction of the prunable weights to keep, in (0, 1].
         machine: That carries it out.
         state_at: Gives the state dictionary of the plain dense model after so many epochs.
     """
 
-    def __init__(self, point: Point, machine: Machine, state_at: Callable[[int], State]) -> None:
-        super().__init__(point.density, point.epoch)
-        self._run, self._state_at, self._device = point.dense, state_at, machine.device
-        self._task = task_of(point.dense, machine)
+    def __init__(
+        self, run: DenseRun, epoch: int, density: float, machine: Machine, state_at: Callable[[int], State]
+    ) -> None:
+        super().__init__(density, epoch)
+        self._run, self._state_at, self._device = run, state_at, machine.device
+        self._task = task_of(run, machine)
 
     def state_at(self, epoch: int) -> State:
         """As :meth:`PruningContext.state_at`."""

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from trainables.stages.dense import NOT_FINITE
+from trainables.stages.dense_run import NOT_FINITE
 
 if TYPE_CHECKING:
     from trainables.storage.folder import Folder
+
+Keep = Literal["siblings", "best", "nothing"]
+"""Which of a point's retrained models are kept once they are measured: all, that of the lowest error, none."""
 
 Sibling = dict[str, Any]
 """What is kept of a sibling: seed, seeds of its stack, model, masks, epoch of divergence or 0, losses, errors and

@@ -1,22 +1,17 @@
-"""What a stage of work is, and the keys that name results. Imports no torch."""
+"""What a stage of work is. Imports no torch."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from trainables.data import content_name
+from trainables.stages.siblings import Keep
 
 if TYPE_CHECKING:
     from trainables.stages.cost import StageCosts
-    from trainables.stages.dense import DenseRun
+    from trainables.stages.dense_run import DenseRun
     from trainables.stages.machine import Machine
     from trainables.training.progress import Progress
-
-PROTOCOL = 2
-"""Enters every key. Raised when the same configuration begins to mean another computation."""
 
 Part = Hashable
 """What names a part of a stage, such as the epoch of a dense model or the seed of a sibling."""
@@ -32,9 +27,6 @@ Rows = dict[str, list[Row]]
 
 Execution = Generator["Progress", None, Rows]
 """A stage that is carried out: gives progress now and then, and in the end returns the rows."""
-
-Keep = Literal["siblings", "best", "nothing"]
-"""Which of a point's retrained models are kept once they are measured: all, that of the lowest error, none."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +185,20 @@ class Stage(ABC):
         return 0
 
 
+class Lost(NamedTuple):
+    """A stage that cannot run.
+
+    Attributes:
+        stage: The stage.
+        cause: The one that failed, without which it cannot.
+        why: What went wrong with that.
+    """
+
+    stage: Stage
+    cause: Stage
+    why: str
+
+
 def finish(execution: Execution) -> Rows:
     """Run an execution to its end."""
     while True:
@@ -200,27 +206,3 @@ def finish(execution: Execution) -> Rows:
             next(execution)
         except StopIteration as end:
             return end.value
-
-
-def configuration_key(configuration: Any) -> str:
-    """Twenty hexadecimal digits that name a configuration, a dataclass: equal exactly if every field is.
-
-    Whole floats and integers are the same number, so the same key: 1 and 1.0. A field that was added later, which its
-    metadata says (``added``), does not enter as long as it has its default: older keys stay as they are.
-    """
-    deciding = _deciding(configuration) | {"protocol": PROTOCOL}
-    canonical = json.dumps(json.loads(json.dumps(deciding, allow_nan=False), parse_int=float), sort_keys=True)
-    return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
-
-
-def _deciding(configuration: Any) -> dict[str, Any]:
-    """Fields as they enter a key."""
-    deciding: dict[str, Any] = {}
-    for field in fields(configuration):
-        value = getattr(configuration, field.name)
-        if field.metadata.get("added") and value == field.default:
-            continue
-        if is_dataclass(value):
-            value = _deciding(value)
-        deciding[field.name] = content_name(value) if field.name == "data" else value
-    return deciding
