@@ -151,7 +151,8 @@ class SweepSpec:
     """Gradient clipping of retraining; as --gradient-clipping if not given, 0 for no limit."""
 
     path_points: int = 11
-    """Positions on the line between two siblings at which LMC takes the error, both ends among them."""
+    """Positions on the line between two siblings at which LMC takes the error, both ends among them. Another number, and
+    other --cka-images, measure siblings that are kept again, and train nothing."""
 
     cka_images: int = 6400
     """CKA compares the outputs for so many training images, or for all if there are fewer."""
