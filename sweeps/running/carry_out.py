@@ -11,7 +11,7 @@ from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import OK, SOME_FAILED
-from trainables.stages import MeasurementSettings, PointStage
+from trainables.stages import MeasurementSettings, MeasurementStage, PointStage
 from trainables.stages.groups import Siblings
 from trainables.stages.measurement import measurements
 
@@ -53,22 +53,31 @@ def carry_out(
 
 
 def report_failures(wanted: Sequence[PointStage], measurement: MeasurementSettings, store: Store) -> int:
-    """Say which points lack results, and why; give the exit code."""
+    """Say which points, and which measurements of dense models, lack results, and why; give the exit code."""
     inventory = inventory_of(store)
-    missing = {
-        stage.group.key: stage.group.stage
-        for stage in measurements(wanted, measurement)
-        if isinstance(stage.group, Siblings) and not inventory.is_stored(stage)
-    }
+    missing = [stage for stage in measurements(wanted, measurement) if not inventory.is_stored(stage)]
     if not missing:
         return OK
-    messages = {
-        row["point"]: row["message"]
-        for table in ("pairs", "runs")
-        for row in store.rows(table, ["point", "status", "message"])
-        if row["status"] == "failed" and row["point"] in missing
-    }
-    print(f"{len(missing)} of {len(wanted)} points failed; the same command tries them again:", file=sys.stderr)
-    for key, stage in list(missing.items())[:SHOWN_FAILURES]:
-        print(f"  {stage}: {messages.get(key, 'not run')}", file=sys.stderr)
+    points = [stage for stage in missing if stage.completes_point]
+    others = [stage for stage in missing if not stage.completes_point]
+    again = "the same command tries them again"
+    if points:
+        _say_failed(f"{len(points)} of {len(wanted)} points failed; {again}", points, store)
+    if others:
+        _say_failed(f"{len(others)} measurements of dense models failed; {again}", others, store)
     return SOME_FAILED
+
+
+def _say_failed(what: str, stages: Sequence[MeasurementStage], store: Store) -> None:
+    """Say which stages lack results, and what is stored of the reasons."""
+    tables = [(table, MeasurementStage.columns_read(table)[0]) for table in MeasurementStage.tables()]
+    messages = {
+        row[group]: row["message"]
+        for table, group in [*tables, ("runs", "point")]
+        for row in store.rows(table, [group, "status", "message"])
+        if row["status"] == "failed"
+    }
+    print(f"{what}:", file=sys.stderr)
+    for stage in stages[:SHOWN_FAILURES]:
+        of = stage.group.stage if isinstance(stage.group, Siblings) else stage
+        print(f"  {of}: {messages.get(stage.group.key, 'not run')}", file=sys.stderr)

@@ -43,7 +43,7 @@ def unable_among(store: Store, known: Set[str]) -> dict[str, str]:
     unable = {}
     for node, answer in asked.items():
         name = f"node {nodes[node]['NodeManagerHostname']} ({nodes[node]['NodeManagerAddress']})"
-        if said := _whyunable_among(answer, name, store):
+        if said := _why_unable(answer, name, store):
             unable[node] = said
             print(f"Left out: {said}.", flush=True)
     return unable
@@ -53,7 +53,7 @@ def _nodes_with_cores() -> dict[str, Any]:
     return {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
 
 
-def _whyunable_among(answer: Any, node: str, store: Store) -> str:
+def _why_unable(answer: Any, node: str, store: Store) -> str:
     """Why a node cannot work; empty if it can, or is gone."""
     try:
         shared = ray.get(answer, timeout=NODE_SECONDS)

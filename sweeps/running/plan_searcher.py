@@ -102,6 +102,7 @@ class PlanSearcher(Searcher):
             if result["kept"]:
                 self._queue.plan.tell_kept(stage, result["kept"])
         elif outcome in ("ok", "diverged"):
+            del self._stages[trial_id]  # first: whatever comes of telling it, it is told once
             self._succeeded(stage, result)
             self._go_on(trial_id)
         elif outcome == "begun":
@@ -160,7 +161,6 @@ class PlanSearcher(Searcher):
 
     def _go_on(self, trial_id: str) -> None:
         """Take note that a trial goes on with what its stage made possible; else that is given when it is asked for."""
-        del self._stages[trial_id]
         stage = self._follow_ups.pop(trial_id, None)
         if stage is not None and self._queue.plan.take(stage):
             self._stages[trial_id] = stage

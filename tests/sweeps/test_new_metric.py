@@ -12,6 +12,8 @@ from sweeps.plans.grid_plan import GridPlan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import phase_table
 from sweeps.results.store import Store
+from sweeps.running.carry_out import report_failures
+from sweeps.spec.command_line import OK, SOME_FAILED
 from sweeps.spec.presets import PRESETS
 from trainables.measuring.metric import Column, Metric
 from trainables.measuring.registry import METRICS
@@ -154,3 +156,22 @@ def test_a_metric_without_a_value_is_measured_all_the_same(complete, machine, mo
     assert len(run_plan(plan(store), store, machine)) == 4
     assert plan(store).left == []
     assert all(math.isnan(row["norm"]) for row in store.rows("pairs"))
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        ("dense", "  measuring dense preresnet8-w0.5 after epoch 1: it raised"),
+        ("sibling", "  epochs 1, density 0.2, dense seed 1: it raised"),
+    ],
+)
+def test_a_metric_that_fails_is_told_and_not_passed_over(of, said, complete, monkeypatch, capsys):
+    assert report_failures(SPEC.points(), SPEC.measurement, complete) == OK
+    monkeypatch.setitem(METRICS, f"norm of a {of}", Norms(of))
+    store = Store(complete.folder.path)
+    to_do = plan(store)
+    while (stage := to_do.ask()) is not None:
+        store.record_failure(stage, "it raised")
+        to_do.tell(stage, "failed", "it raised")
+    assert report_failures(SPEC.points(), SPEC.measurement, store) == SOME_FAILED
+    assert said in capsys.readouterr().err.splitlines()

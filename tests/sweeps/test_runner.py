@@ -96,6 +96,23 @@ def test_what_goes_wrong_while_a_result_is_told_ends_the_sweep_and_is_told_once(
     assert searching.suggest("another") == "FINISHED"
 
 
+def test_what_goes_wrong_while_a_worker_goes_on_is_told_once(signals, searcher):
+    class Follows(Plan):
+        told = 0
+
+        def tell(self, stage, outcome, message):
+            self.told += 1
+            super().tell(stage, outcome, message)
+
+    plan = Follows()
+    searching, stop = searcher(plan)
+    searching.suggest("trial")
+    ok = {"outcome": "ok", "message": "", "node": "node"}
+    searching.on_trial_result("trial", ok)  # its worker goes on
+    searching.on_trial_complete("trial", ok)
+    assert (plan.told, len(stop)) == (1, 1)
+
+
 GRID = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2)).points()
 
 
