@@ -44,9 +44,9 @@ def main(arguments: Sequence[str]) -> int:
             check_models(plan.points, spec.measurement)
             print(estimate(plan.left, options.run))
         return OK
-    if plan.points:
-        check_models(plan.points, spec.measurement)
-        check_data(plan.points, options.run.data_folder)
+    if plan.left:
+        check_models(points, spec.measurement)
+        check_data(points, options.run.data_folder)
     store.check_writable()
     stored = len(points) - len(plan.points)
     measured = f", {len(plan.trained)} only to be measured" if plan.trained else ""

@@ -24,6 +24,7 @@ from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import INTERRUPTED, OK, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.views.named_files import check_distinct, checked_file, print_table, write_json
+from trainables.pruning import RULES
 from trainables.stages import DenseRun, Label, PointStage
 from trainables.training.recipe import Recipe
 
@@ -88,7 +89,7 @@ def _train(options: SelectModel, store: Store) -> int:
         points = _points_of_checkpoints(options, store)
     plan = GridPlan(points, spec.measurement, inventory_of(store), options.run.used_up)
     stored = len(points) - len(plan.points)
-    if plan.points:
+    if plan.left:
         check_models(points, spec.measurement)
         check_data(points, options.run.data_folder)
     store.check_writable()
@@ -115,6 +116,8 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     from trainables.storage.checkpoints import keep_checkpoint
 
     spec = options.spec
+    if RULES[spec.pruner].epochs:
+        raise UsageError(f"--pruner {spec.pruner}: it takes models of other epochs, which --checkpoints do not have.")
     shape = outline(spec.data)
     like = {stage.label.load: stage for stage in spec.points()}
     runs = {stage.point.dense.model: stage.point.dense for stage in like.values()}

@@ -1,6 +1,7 @@
 """What a fault means: the one place that decides who pays for it.
 
-- ``stage``: what the stage itself decides: it does not fit into memory, or what it begins with is damaged. Tried once
+- ``stage``: what the stage itself decides: it does not fit into memory, what it begins with is damaged, or a metric
+  fails. Tried once
   on another node, if there is one, since memory may be taken there; then ``failed``. (A loss that is not finite is no
   fault: that is a result, ``diverged``.)
 - ``storage``: storage that does not answer. Waited for; the stage is tried again.
@@ -13,6 +14,7 @@ What the user did wrong is told before anything trains (:mod:`sweeps.running.pre
 
 from typing import Literal
 
+from trainables.measuring.metric import MetricError
 from trainables.stacks.memory import is_out_of_memory
 from trainables.storage.artifacts import ArtifactError
 from trainables.storage.folder import OF_STORAGE
@@ -22,7 +24,7 @@ Fault = Literal["stage", "storage", "machine"]
 
 def fault_of(error: BaseException) -> Fault:
     """Whose fault an exception in a stage is."""
-    if is_out_of_memory(error) or isinstance(error, ArtifactError):
+    if is_out_of_memory(error) or isinstance(error, (ArtifactError, MetricError)):
         return "stage"
     if getattr(error, OF_STORAGE, False):
         return "storage"

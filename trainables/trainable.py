@@ -17,6 +17,7 @@ from trainables.faults import fault_of, in_one_line
 from trainables.models.sources import Source, install
 from trainables.stages import Execution, Keep, Part, Rows, Stage
 from trainables.stages.machine import Machine, task_of
+from trainables.storage.artifacts import ArtifactError
 from trainables.storage.folder import Folder
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
@@ -225,7 +226,7 @@ class StageTrainable(tune.Trainable):
             rows: Rows = end.value
         self._record(rows)
         assert self._machine is not None
-        with suppress(OSError):  # what is left does no harm
+        with suppress(OSError, ArtifactError):  # what is left does no harm
             self._stage.discard(self._machine)
         diverged = any(row["status"] == "diverged" for table in rows.values() for row in table)
         result = {

@@ -107,6 +107,8 @@ class SearchPlan:
             self._asked.add(request)
             stages = [replace(stage, seeds=_more_seeds(stage.seeds, request.siblings)) for stage in self._cells[cell]]
             self._cells[cell] = stages
+            for stage in stages:  # what failed is tried again with more siblings
+                self._failed -= {stage.key, *(measured.key for measured in self._measurements(stage))}
             self._lose(self._stages.want(measurements(stages, self._settings)))
         stages = self._cells[cell]
         wanted = {stage.key: self._measurements(stage) for stage in stages}

@@ -1,7 +1,8 @@
 """The phase table: one row for each temperature and load, with the regime found there."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import pandas as pd
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.schema import PHASE
-from sweeps.results.store import Store, lost_part
-from trainables.stages import MeasurementSettings, PointStage
-from trainables.stages.dense import DenseStage, dense_part
+from sweeps.results.stage_rows import lost_file, lost_part
+from sweeps.results.store import Store
+from trainables.stages import MeasurementSettings, PointStage, Stage
+from trainables.stages.dense import dense_part
 from trainables.stages.measurement import settings_key
 
 MOST_NAMED = 5
@@ -50,9 +52,11 @@ def phase_table(
     """
     stages = _stages(points)
     siblings = stages[["cell", "point", "seed"]].explode("seed").astype({"seed": "int64"})
-    runs = _read(store, "runs", [*stages["point"], *stages["lost"]], _OF_RUNS, siblings, "retrain_seed")
-    measured = stages["point"] + f"-{settings_key(measurement)}"
-    pairs = _read(store, "pairs", measured, _OF_PAIRS, siblings, "first_seed", "second_seed")
+    of_runs = [*stages["point"], *chain.from_iterable(stages["lost"])]
+    runs = _read(store, "runs", of_runs, _OF_RUNS, siblings, "retrain_seed")
+    measured = [f"{point}-{settings_key(measurement)}" for point in stages["point"]]
+    of_pairs = [*measured, *map(lost_file, measured)]
+    pairs = _read(store, "pairs", of_pairs, _OF_PAIRS, siblings, "first_seed", "second_seed")
     pairs = pairs[pairs["point"].isin(runs["point"])]
     table = stages.drop_duplicates("cell").set_index("cell").sort_index()
     wanted = siblings.groupby(["cell", "point"]).size()
@@ -143,11 +147,18 @@ def _stages(points: Sequence[PointStage]) -> pd.DataFrame:
     rows = [
         vars(stage.label)
         | {"point": stage.point.key, "seed": stage.seeds, "dense": stage.run.key, "epoch": stage.point.epoch}
-        | {"lost": lost_part(DenseStage(stage.run, (stage.point.epoch,)))}
+        | {"lost": list(_lost_parts(stage))}
         for stage in points
     ]
     stages = pd.DataFrame(rows)
     return stages.assign(cell=stages.groupby(["temperature", "load"]).ngroup())
+
+
+def _lost_parts(stage: Stage) -> Iterator[str]:
+    """Files in which it may be noted that a stage cannot run since one that it needs failed."""
+    for need in stage.needs:
+        yield lost_part(need)
+        yield from _lost_parts(need)
 
 
 def _read(

@@ -47,6 +47,9 @@ _LABEL = [
     column("load", pa.float64(), "that of the axis", "its value"),
     column("pruner", pa.string(), "", "pruning rule"),
 ]
+LABEL = tuple(field.name for field in _LABEL if field.name != "pruner")
+"""Columns that say where a point lies in the sweep that first had it."""
+
 _STATUS = [
     column("status", pa.string(), "", "ok; diverged: a loss was not finite, results are NaN; failed: no result"),
     column("message", pa.string(), "", "why it is not ok"),
@@ -170,7 +173,7 @@ _NORMALIZED = "minus the smallest of any temperature at this load; neither of no
 _DENSE = "mean over the dense models that did not diverge, before pruning; NaN unless it is known of all of these"
 PHASE = pa.schema(
     [
-        *(field for field in _LABEL if field.name != "pruner"),
+        *(field for field in _LABEL if field.name in LABEL),
         column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
         column("status", pa.string(), "", "first that applies: missing, failed, diverged, incomplete, ok"),
         column("regime", pa.string(), "", "I, II-A or II-B; null where it is undefined, or too many diverged"),

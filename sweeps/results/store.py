@@ -14,6 +14,7 @@ from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import find_running_sweep, sign_of_life
 from sweeps.results.schema import identity, table_schemas
+from sweeps.results.stage_rows import joined, lost_part
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import Lost, Part, PointStage, Rows, Stage
@@ -178,8 +179,17 @@ class Store:
                 self._tables[table].delete(lost_part(stage))
 
     def record_failure(self, stage: Stage, message: str) -> None:
-        """Store that a stage failed; results that are stored stay."""
-        self.record(stage, stage.failed_rows(message), "")
+        """Store that a stage failed; results that are stored stay.
+
+        Where a row has results already, of other metrics, the failure is in a file beside them until it is mended.
+        """
+        for table, rows in stage.failed_rows(message).items():
+            rows = [stage.common_columns() | row for row in rows]
+            stored = self._results(table, set(map(stage.file, rows)))
+            own = [row for row in rows if self._identity_of(table, row) not in stored]
+            self._update(table, own, stage.file, "")
+            if table in stage.lost_tables:
+                self._update(table, [row for row in rows if row not in own], lambda row: lost_part(stage), "")
 
     def record_lost(self, lost: Sequence[Lost]) -> None:
         """Store that stages cannot run, those of one cause in one file, which goes when that has results.
@@ -196,7 +206,7 @@ class Store:
                     found.setdefault((table, lost_part(cause)), []).extend(common | row for row in rows)
                     files.setdefault(table, set()).update(map(stage.file, rows))
         for (table, file), rows in found.items():
-            stored = self._stored_rows(table, files[table])
+            stored = self._results(table, files[table], failed=True)
             without = [row for row in rows if self._identity_of(table, row) not in stored]
             self._update(table, without, lambda row, file=file: file, "")  # type: ignore[misc]
 
@@ -241,10 +251,10 @@ class Store:
         for parts in self._tables.values():
             parts.merge()
 
-    def _stored_rows(self, table: str, files: Iterable[str]) -> set[tuple[Any, ...]]:
-        """Identities of the rows in these files."""
-        columns = self._identity[table]
-        return {self._identity_of(table, row) for row in self.table(table, columns, files).to_pylist()}
+    def _results(self, table: str, files: Iterable[str], failed: bool = False) -> set[tuple[Any, ...]]:
+        """Identities of the rows in these files that are results, or of all."""
+        rows = self.table(table, [*self._identity[table], "status"], files).to_pylist()
+        return {self._identity_of(table, row) for row in rows if failed or row["status"] != "failed"}
 
     def _identity_of(self, table: str, row: Row) -> tuple[Any, ...]:
         return tuple(row[name] for name in self._identity[table])
@@ -262,19 +272,8 @@ class Store:
                 if before is None or before["status"] == "failed":
                     known[self._identity_of(table, row)] = row
                 elif row["status"] != "failed":
-                    known[self._identity_of(table, row)] = _joined(before, row)
+                    known[self._identity_of(table, row)] = joined(before, row)
             self._tables[table].write(file, [known[name] for name in sorted(known)])
-
-
-def lost_part(cause: Stage) -> str:
-    """Name of the files of stages that cannot run since this one failed."""
-    return f"lost-{cause.key}"
-
-
-def _joined(before: Row, row: Row) -> Row:
-    """A result with what is new of it; the time that it took is added where something was measured in addition."""
-    kept = {name: value for name, value in before.items() if value is not None and name not in row}
-    return kept | row | ({"seconds": before["seconds"] + row["seconds"]} if kept else {})
 
 
 def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:

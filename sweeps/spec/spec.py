@@ -151,8 +151,8 @@ class SweepSpec:
     """Gradient clipping of retraining; as --gradient-clipping if not given, 0 for no limit."""
 
     path_points: int = 11
-    """Positions on the line between two siblings at which LMC takes the error, both ends among them. Another number, and
-    other --cka-images, measure siblings that are kept again, and train nothing."""
+    """Positions on the line between siblings at which LMC takes the error, ends included; another number, or other
+    --cka-images, measures those that are kept again, without training."""
 
     cka_images: int = 6400
     """CKA compares the outputs for so many training images, or for all if there are fewer."""
@@ -188,8 +188,12 @@ class SweepSpec:
     def _check_temperatures(self, images: int) -> None:
         axis = TEMPERATURES[self.temperature]
         rule = axis.rule.format(recipe=self.dense_recipe, images=images)
+        latest = max(RULES[self.pruner].epochs, default=0)
         for value in self.temperatures:
             require(axis.allowed(value, self.dense_recipe, images), "--temperatures", value, rule)
+            taken = axis.dense(self.dense_recipe, value, images)[1]
+            rule_of_pruner = f"it takes the model after {latest} epochs, and that of temperature {value:g} has {taken}"
+            require(latest <= taken, "--pruner", self.pruner, rule_of_pruner)
         if self.temperature == "batch_size":  # all in whole batches
             for name in ("batch_size", "retrain_batch_size"):
                 value = getattr(self, name)

@@ -98,10 +98,11 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     keys = {stage.key for stage in points}
     columns = ["point", "status", "message", "created_at"]
     runs = store.table("runs", columns).to_pandas()
-    pairs = store.table("pairs", [*columns, "measurement"]).to_pandas()
-    pairs = pairs[pairs["measurement"] == settings_key(spec.measurement)]
-    runs, pairs = (rows[rows["point"].isin(keys)] for rows in (runs, pairs))
-    rows = pd.concat([runs, pairs])
+    tables = [name for name in MeasurementStage.tables() if "point" in MeasurementStage.columns_read(name)]
+    measured = pd.concat([store.table(name, [*columns, "measurement"]).to_pandas() for name in tables])
+    measured = measured[measured["measurement"] == settings_key(spec.measurement)]
+    runs, measured = (rows[rows["point"].isin(keys)] for rows in (runs, measured))
+    rows = pd.concat([runs, measured])
     states = _states(measurements(points, spec.measurement), inventory_of(store), rows)
     if sign is not None and _is_alive(sign, silent):
         running = min(sign["points_running"], states["waiting"] + states["failed"])
@@ -111,12 +112,12 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     if sign is not None and sign["wanted"] is None:
         del states["waiting"]  # a search finds out on the way
     stages = {stage.point.key: str(stage) for stage in points}
-    failed = rows[rows["status"] == "failed"].drop_duplicates("point").sort_values("created_at", ascending=False)
+    failed = rows[rows["status"] == "failed"].sort_values("created_at", ascending=False).drop_duplicates("point")
     errors = [
         (stages[row.point], str(row.message), row.created_at.to_pydatetime())
         for row in failed.head(SHOWN_ERRORS).itertuples()
     ]
-    return SweepStatus(f"{spec.title} ({store.folder})", states, _rate(pairs, now), sign, silent, errors)
+    return SweepStatus(f"{spec.title} ({store.folder})", states, _rate(measured, now), sign, silent, errors)
 
 
 def _is_alive(sign: Mapping[str, Any], silent: float) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -15,9 +16,11 @@ from sweeps.results.store import Store
 from sweeps.running.carry_out import report_failures
 from sweeps.spec.command_line import OK, SOME_FAILED
 from sweeps.spec.presets import PRESETS
-from trainables.measuring.metric import Column, Metric
+from sweeps.views.sweep_status import sweep_status
+from trainables.faults import fault_of
+from trainables.measuring.metric import MESSAGE, Column, Metric, MetricError
 from trainables.measuring.registry import METRICS
-from trainables.stages import DenseStage, PointStage
+from trainables.stages import DenseStage, PointStage, finish
 from trainables.stages.machine import Machine
 
 SPEC = replace(
@@ -40,7 +43,7 @@ class Norms(Metric):
             difference = [(state[name].double() - other[name].double()).square().sum() for name in state]
             yield {"norm": float(torch.stack(difference).sum().sqrt())}
 
-    def images(self, train, models, places, settings):
+    def samples(self, train, models, places, settings):
         return 0.0
 
 
@@ -163,6 +166,7 @@ def test_a_metric_without_a_value_is_measured_all_the_same(complete, machine, mo
     [
         ("dense", "  measuring dense preresnet8-w0.5 after epoch 1: it raised"),
         ("sibling", "  epochs 1, density 0.2, dense seed 1: it raised"),
+        ("pair", "  epochs 1, density 0.2, dense seed 1: it raised"),
     ],
 )
 def test_a_metric_that_fails_is_told_and_not_passed_over(of, said, complete, monkeypatch, capsys):
@@ -175,3 +179,68 @@ def test_a_metric_that_fails_is_told_and_not_passed_over(of, said, complete, mon
         to_do.tell(stage, "failed", "it raised")
     assert report_failures(SPEC.points(), SPEC.measurement, store) == SOME_FAILED
     assert said in capsys.readouterr().err.splitlines()
+
+
+def test_a_failure_is_noted_beside_the_values_of_other_metrics_until_it_is_mended(complete, machine, monkeypatch):
+    before = values(complete, "pairs")
+    monkeypatch.setitem(METRICS, "norm of a pair", Norms("pair"))
+    store = Store(complete.folder.path)
+    store.set_spec(SPEC)
+    (first, *_) = to_do = plan(store).left
+    for stage in to_do:
+        store.record_failure(stage, "it raised")
+    assert [row["lmc"] for row in values(store, "pairs") if row["status"] == "ok"] == [row["lmc"] for row in before]
+    assert sweep_status(store).points["failed"] == 4
+    table = phase_table(SPEC.points(), store, SPEC.thresholds, SPEC.measurement)
+    assert set(table["status"]) == {"failed"}
+    assert list(table["n_pairs"]) == [2, 2]
+    run_plan(plan(store), store, machine)
+    assert sweep_status(store).points["done"] == 4
+    assert {row["status"] for row in store.rows("pairs")} == {"ok"}
+    assert len(store.rows("pairs")) == len(before)
+    assert first.lost_tables == ("pairs",)
+
+
+def kept_rows(stage, machine):
+    """What a stage that fails gives before."""
+    rows = {}
+    with suppress(MetricError):
+        for progress in stage.execute(machine):
+            rows |= progress.rows
+    return rows
+
+
+def test_values_of_other_metrics_survive_one_that_fails_or_has_none(complete, machine, monkeypatch):
+    class Fails(Norms):
+        def measure(self, models, places, settings):
+            yield {"norm": 1.0}
+            raise ZeroDivisionError("by zero")
+
+    class HasNone(Norms):
+        def measure(self, models, places, settings):
+            for _ in places:
+                yield {"norm": math.nan, MESSAGE: "it is not there"}
+
+    finer = replace(SPEC, path_points=3)
+    monkeypatch.setitem(METRICS, "norm of a pair", Fails("pair"))
+    store = Store(complete.folder.path)
+    (stage, *_) = plan(store, finer).left
+    with pytest.raises(MetricError, match="metric norm of a pair: ZeroDivisionError: by zero") as error:
+        finish(stage.execute(machine))
+    rows = kept_rows(stage, machine)
+    assert fault_of(error.value) == "stage"
+    store.record(stage, rows, "cpu")
+    ours = [left for left in plan(store, finer).left if left.id == stage.id]
+    assert [{part[0] for part in left.parts} for left in ours] == ([{"norm of a pair"}] if len(stage.parts) > 3 else [])
+
+    before = {row["point"]: row for row in values(complete, "pairs")}
+    monkeypatch.setitem(METRICS, "norm of a pair", HasNone("pair"))
+    store = Store(complete.folder.path)
+    run_plan(plan(store), store, machine)
+    for row in store.rows("pairs"):
+        if row["path_points"] == 11:
+            assert (row["status"], row["message"]) == ("diverged", "it is not there")
+            assert [row[name] for name in ("lmc", "cka", "path_errors")] == [
+                before[row["point"]][name] for name in ("lmc", "cka", "path_errors")
+            ]
+    assert plan(store).left == []

@@ -26,6 +26,6 @@ class OutputSimilarity(Metric):
         for value in similarities(stack, pairs, models.task, settings):
             yield {"cka": value}
 
-    def images(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
+    def samples(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
         """The sample, once through every model."""
         return float(min(settings.cka_images, train) * models)

@@ -35,6 +35,6 @@ class LinearModeConnectivity(Metric):
             else:
                 yield {"lmc": linear_mode_connectivity(errors), "path_errors": errors}
 
-    def images(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
-        """All training images at every position, for the statistics and for the errors."""
+    def samples(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
+        """All training samples at every position, for the statistics and for the errors."""
         return 2.0 * train * places * settings.path_points

@@ -17,7 +17,7 @@ Of = Literal["dense", "sibling", "pair", "dense_pair"]
 their seed alone."""
 
 MESSAGE = "message"
-"""What a metric may give beside its columns: why this subject has no value. Then it counts as diverged."""
+"""What a metric may give beside its columns: why a subject has no value. Then its row counts as diverged."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Models:
     task: "Task"
 
 
+class MetricError(RuntimeError):
+    """A metric that could not be measured, for a reason of its own."""
+
+
 class Metric(ABC):
     """Something that is measured of trained models, once for each of them or of their pairs.
 
@@ -81,11 +85,11 @@ class Metric(ABC):
         """
 
     @abstractmethod
-    def images(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
-        """For an estimate of its time: how many images it puts through a model, in all.
+    def samples(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
+        """For an estimate of its time: how many samples it puts through a model, in all.
 
         Args:
-            train: Number of training images.
+            train: Number of training samples.
             models: Number of models.
             places: Number of models or pairs that are measured.
             settings: How they are measured.

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self
 
-from trainables.measuring.metric import MESSAGE
+from trainables.measuring.metric import MESSAGE, MetricError, Models
 from trainables.measuring.registry import METRICS, TABLES, metrics_of
 from trainables.measuring.settings import MeasurementSettings
 from trainables.stages.dense_run import DenseRun
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MeasuredPart = tuple[Any, ...]
 """Name of a metric, and of the model or the two models that it is measured of."""
+
+MOST_AT_ONCE = 16
+"""Models in the stack of which the time is measured, to estimate that of metrics."""
 
 PASS_WORK = 1 / 3
 """A forward pass over the training images, in epochs of training."""
@@ -44,6 +47,11 @@ class MeasurementStage(Stage):
     parts: tuple[MeasuredPart, ...]
 
     kind = "measurement"
+
+    @property
+    def lost_tables(self) -> tuple[str, ...]:  # type: ignore[override]  # its own
+        """That some of its metrics failed is noted beside the results of the others."""
+        return self.tables()
 
     def __str__(self) -> str:
         return f"measuring {self.group}"
@@ -121,18 +129,14 @@ class MeasurementStage(Stage):
 
     @classmethod
     def parts_in_row(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[MeasuredPart]]:
-        """All metrics that have a value, which may be NaN; of diverged models all: there is nothing to measure."""
+        """All metrics that have a value, which may be NaN."""
         group, *columns, settings = _identity(table)
         names = [row[column] for column in columns]
-        measured = [
-            (metric.name, *names)
-            for metric in metrics_of(table)
-            if row["status"] == "diverged" or row[metric.columns[0].name] is not None
-        ]
-        return f"{row[group]}-{row[settings]}", measured
+        metrics = [metric for metric in metrics_of(table) if row[metric.columns[0].name] is not None]
+        return f"{row[group]}-{row[settings]}", [(metric.name, *names) for metric in metrics]
 
     def execute(self, machine: "Machine") -> Execution:
-        """Measure metric by metric."""
+        """Measure metric by metric. If one fails, the values of the others are kept."""
         from trainables.training.progress import Progress
 
         trained = self.group.load(machine.folder, self.names)
@@ -140,9 +144,12 @@ class MeasurementStage(Stage):
         for part in self.parts:
             failed = next((trained[name].diverged for name in part[1:] if trained[name].diverged), "")
             row: Row = {"status": "diverged" if failed else "ok", "message": failed, "seconds": 0.0}
-            rows.setdefault((self.table_of(part), part[1:]), self.part_columns(part) | row)
+            row = rows.setdefault((self.table_of(part), part[1:]), self.part_columns(part) | row)
+            if failed:
+                row |= _no_values(part)
         usable = [name for name, model in trained.items() if not model.diverged]
-        for done, (part, values, seconds) in enumerate(self._measured(trained, usable, machine), start=1):
+        problems: list[MetricError] = []
+        for done, (part, values, seconds) in enumerate(self._measured(trained, usable, machine, problems), start=1):
             row = rows[self.table_of(part), part[1:]]
             if MESSAGE in values:
                 row["status"] = "diverged"
@@ -150,14 +157,24 @@ class MeasurementStage(Stage):
             yield Progress(done, len(self.parts))
         found: Rows = {}
         for (table, _), row in rows.items():
-            found.setdefault(table, []).append(_without_values(table, row) if row["status"] == "diverged" else row)
+            if any(metric.columns[0].name in row for metric in metrics_of(table)):
+                found.setdefault(table, []).append(row)
+        if problems:
+            yield Progress(len(self.parts), len(self.parts), rows=found)
+            raise problems[0]
         return found
 
     def _measured(
-        self, trained: Mapping[Any, Trained], usable: Sequence[Any], machine: "Machine"
+        self,
+        trained: Mapping[Any, Trained],
+        usable: Sequence[Any],
+        machine: "Machine",
+        problems: list[MetricError],
     ) -> Iterator[tuple[MeasuredPart, dict[str, Any], float]]:
-        """Parts of which all models are usable, with the values and the seconds that it took."""
-        from trainables.measuring.metric import Models
+        """Parts of which all models are usable, with the values and the seconds that it took; and what went wrong."""
+        import torch
+
+        from trainables.stacks.memory import is_out_of_memory
         from trainables.stages.machine import task_of
 
         models = Models(self.run.model, [trained[name].state for name in usable], task_of(self.run, machine))
@@ -168,9 +185,14 @@ class MeasurementStage(Stage):
                 continue
             started = time.perf_counter()
             places = [tuple(index[name] for name in part[1:]) for part in parts]
-            for part, values in zip(parts, metric.measure(models, places, self.settings), strict=True):
-                yield part, values, time.perf_counter() - started
-                started = time.perf_counter()
+            try:
+                for part, values in zip(parts, metric.measure(models, places, self.settings), strict=True):
+                    yield part, values, time.perf_counter() - started
+                    started = time.perf_counter()
+            except Exception as error:
+                if isinstance(error, (OSError, torch.AcceleratorError)) or is_out_of_memory(error):
+                    raise  # not the metric's fault
+                problems.append(MetricError(f"metric {metric.name}: {type(error).__name__}: {error}"))
 
     def discard(self, machine: "Machine") -> None:
         """Remove the models that nobody wants to keep."""
@@ -182,13 +204,14 @@ class MeasurementStage(Stage):
         return PASS_WORK * len({part[1:] for part in self.parts}) * 2 * self.settings.path_points
 
     def seconds(self, costs: "StageCosts") -> float:
-        """That of the images that its metrics look at."""
+        """That of the samples that its metrics look at."""
         train, models = costs.sizes(self.run).train, len(self.names)
-        images = sum(
-            metric.images(train, models, sum(part[0] == metric.name for part in self.parts), self.settings)
+        samples = sum(
+            metric.samples(train, models, sum(part[0] == metric.name for part in self.parts), self.settings)
             for metric in METRICS.values()
         )
-        return images / self.settings.path_points * costs.evaluation(self.run, self.settings.path_points)
+        at_once = min(self.settings.path_points, MOST_AT_ONCE)
+        return samples / at_once * costs.evaluation(self.run, at_once)
 
 
 @cache
@@ -228,7 +251,6 @@ def _identity(table: str) -> tuple[str, ...]:
     return (group, *names, "measurement")
 
 
-def _without_values(table: str, row: Row) -> Row:
-    """A row whose models diverged: NaN for all that was to be measured; what lists say stays."""
-    columns = [column for metric in metrics_of(table) for column in metric.columns]
-    return row | {column.name: row.get(column.name, []) if column.is_list else math.nan for column in columns}
+def _no_values(part: MeasuredPart) -> Row:
+    """Columns of a metric of models that diverged."""
+    return {column.name: [] if column.is_list else math.nan for column in METRICS[part[0]].columns}
