@@ -13,7 +13,7 @@ from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import OK, SOME_FAILED
 from trainables.stages import MeasurementSettings, PointStage
 from trainables.stages.groups import Siblings
-from trainables.stages.measurement import measurements
+from trainables.stages.measurement import measurements, settings_key
 
 SHOWN_FAILURES = 10
 
@@ -62,10 +62,11 @@ def report_failures(wanted: Sequence[PointStage], measurement: MeasurementSettin
     }
     if not missing:
         return OK
+    columns, own = ["point", "status", "message"], settings_key(measurement)
+    pairs = [row for row in store.rows("pairs", [*columns, "measurement"]) if row["measurement"] == own]
     messages = {
         row["point"]: row["message"]
-        for table in ("pairs", "runs")
-        for row in store.rows(table, ["point", "status", "message"])
+        for row in (*pairs, *store.rows("runs", columns))
         if row["status"] == "failed" and row["point"] in missing
     }
     print(f"{len(missing)} of {len(wanted)} points failed; the same command tries them again:", file=sys.stderr)
