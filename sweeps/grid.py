@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     options = checked(read_options(Grid, arguments))
     spec, store = options.spec, options.store
     store.check()
-    points = spec.points()
+    points = store.with_added_siblings(spec.points())
     inventory = inventory_of(store)
     plan = GridPlan(points, spec.measurement, inventory, options.run.used_up)
     if options.dry_run or options.estimate:
@@ -49,8 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         check_data(points, options.run.data_folder)
     store.check_writable()
     stored = len(points) - len(plan.points)
-    measured = f", {len(plan.trained)} only to be measured" if plan.trained else ""
-    print(f"{len(points)} points wanted, {stored} stored{measured}; results in {store.folder}", flush=True)
+    print(f"{len(points)} points wanted, {stored} stored{_how(plan)}; results in {store.folder}", flush=True)
     if not plan.left:
         store.set_spec(spec)
     else:
@@ -69,11 +68,16 @@ def _to_do(points: Sequence[PointStage], plan: GridPlan, inventory: Inventory) -
     there = sum(not inventory.missing_artifacts(model) for model in models.values())
     to_do = sum(len(stage.parts) for stage in plan.dense)
     trainings = f" in {len(plan.dense)} trainings" if to_do else ""
-    measured = f", {len(plan.trained)} of them only to be measured" if plan.trained else ""
     return [
         f"dense models: {len(models)} wanted, {there} stored, {to_do} to do{trainings}",
-        f"points: {len(points)} wanted, {len(points) - len(plan.points)} stored, {len(plan.points)} to do{measured}",
+        f"points: {len(points)} wanted, {len(points) - len(plan.points)} stored, {len(plan.points)} to do{_how(plan)}",
     ]
+
+
+def _how(plan: GridPlan) -> str:
+    """What is not as usual about points to be done."""
+    measured = f", {len(plan.trained)} only to be measured" if plan.trained else ""
+    return measured + (f", {len(plan.again)} retrained since their siblings were not kept" if plan.again else "")
 
 
 if __name__ == "__main__":

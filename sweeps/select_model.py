@@ -83,7 +83,7 @@ def _train(options: SelectModel, store: Store) -> int:
     """Prune every candidate, and retrain its siblings."""
     spec = options.spec
     store.check()
-    points = spec.points()
+    points = store.with_added_siblings(spec.points())
     if options.checkpoints:
         store.check_writable()
         points = _points_of_checkpoints(options, store)
@@ -105,7 +105,7 @@ def _train(options: SelectModel, store: Store) -> int:
     elif not carry_out(plan, store, show, options.run, progress):
         return INTERRUPTED
     code = report_failures(points, spec.measurement, store)
-    _report(options, phase_table(store.with_added_siblings(points), store, spec.thresholds, spec.measurement))
+    _report(options, phase_table(points, store, spec.thresholds, spec.measurement))
     return code
 
 

@@ -21,6 +21,7 @@ class GridPlan(StagePlan):
         points: Of those wanted, the ones to be carried out.
         dense: Trainings that they need.
         trained: Points of which nothing but measurements is to do.
+        again: Points of which siblings that have results are retrained, since these were not kept.
     """
 
     def __init__(
@@ -35,5 +36,7 @@ class GridPlan(StagePlan):
         retrained = {stage.key for stage in left if isinstance(stage, PointStage)}
         measured = {stage.group.key for stage in left if isinstance(stage, MeasurementStage)}
         self.points = [stage for stage in points if stage.key in retrained | measured]
+        made_again = {stage.key for stage in left if isinstance(stage, PointStage) and inventory.made_again(stage)}
+        self.again = [stage for stage in self.points if stage.key in made_again]
         self.trained = [stage for stage in self.points if stage.key not in retrained]
         self.dense = [stage for stage in left if isinstance(stage, DenseStage)]

@@ -69,7 +69,7 @@ class StagePlan:
     def want(self, stages: Iterable[Stage]) -> list[Lost]:
         """Add stages; what is stored of them already does not count. Give those that cannot run any more."""
         missing = [(stage, self._inventory.missing_results(stage)) for stage in stages]
-        return self._add([stage.with_parts(parts) for stage, parts in missing if parts])
+        return self._add([self._with_stale(stage, stage.with_parts(parts)) for stage, parts in missing if parts])
 
     def is_stored(self, stage: Stage) -> bool:
         """Whether all of its parts have results."""
@@ -188,6 +188,20 @@ class StagePlan:
             for need in self._lacks.pop(stage.id):
                 self._waiting.get(need, {}).pop(stage.id, None)
         return waiting
+
+    def _with_stale(self, wanted: Stage, missing: Stage) -> Stage:
+        """What is missing of a stage, with those of its stored parts that come from something made again for it."""
+        while again := {(need.id, part) for need in missing.needs for part in self._inventory.made_again(need)}:
+            stored = [part for part in wanted.parts if part not in missing.parts]
+            stale = [
+                part
+                for part in stored
+                if any((need.id, own) in again for need in wanted.with_parts([part]).needs for own in need.parts)
+            ]
+            if not stale:
+                break
+            missing = wanted.with_parts([*missing.parts, *stale])
+        return missing
 
     def _note_needs(self, candidates: Iterable[Stage]) -> None:
         """Note what stages need that may be wanted later, and what that needs."""

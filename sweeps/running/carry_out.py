@@ -70,14 +70,17 @@ def report_failures(wanted: Sequence[PointStage], measurement: MeasurementSettin
 
 def _say_failed(what: str, stages: Sequence[MeasurementStage], store: Store) -> None:
     """Say which stages lack results, and what is stored of the reasons."""
-    tables = [(table, MeasurementStage.columns_read(table)[0]) for table in MeasurementStage.tables()]
-    messages = {
-        row[group]: row["message"]
-        for table, group in [*tables, ("runs", "point")]
-        for row in store.rows(table, [group, "status", "message"])
+    measured = {
+        f"{row[group]}-{row['measurement']}": row["message"]
+        for table in MeasurementStage.tables()
+        for group in MeasurementStage.columns_read(table)[:1]
+        for row in store.rows(table, [group, "measurement", "status", "message"])
         if row["status"] == "failed"
     }
+    runs = store.rows("runs", ["point", "status", "message"])
+    retrained = {row["point"]: row["message"] for row in runs if row["status"] == "failed"}
     print(f"{what}:", file=sys.stderr)
     for stage in stages[:SHOWN_FAILURES]:
         of = stage.group.stage if isinstance(stage.group, Siblings) else stage
-        print(f"  {of}: {messages.get(stage.group.key, 'not run')}", file=sys.stderr)
+        why = retrained.get(stage.group.key) or measured.get(stage.key, "not run")
+        print(f"  {of}: {why}", file=sys.stderr)

@@ -138,9 +138,8 @@ class PointStage(Stage):
         if diverged := diverged_epoch(dense):
             return {"runs": [self._row(seed, NOT_FINITE.format(diverged, "dense training")) for seed in self.seeds]}
         siblings = kept_siblings(machine.folder, point.key)
-        missing = [seed for seed in self.seeds if seed not in siblings]
-        if missing:
-            yield from self._retrain(missing, dense["model"], machine)
+        for seeds in stacks_to_retrain(self.seeds, siblings):
+            yield from self._retrain(seeds, dense["model"], machine)
             siblings = kept_siblings(machine.folder, point.key)
         return {"runs": [self._sibling_row(siblings[seed]) for seed in self.seeds]}
 

@@ -33,6 +33,21 @@ def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
     return found
 
 
+def stacks_to_retrain(seeds: Sequence[int], kept: Mapping[int, Sibling]) -> list[list[int]]:
+    """Seeds of the siblings that are not kept, by the stacks in which they are to be retrained.
+
+    Where a sibling of a stack is kept, and says who was in it, the whole stack is retrained, so that all of them become
+    what they were: other stacks round differently. The others are one stack.
+    """
+    stacks: list[list[int]] = []
+    missing = [seed for seed in seeds if seed not in kept]
+    for sibling in kept.values():
+        if not set(missing).isdisjoint(sibling["stack"]):
+            stacks.append(sibling["stack"])
+            missing = [seed for seed in missing if seed not in sibling["stack"]]
+    return [*stacks, missing] if missing else stacks
+
+
 def keep_only_best(folder: "Folder", key: str) -> None:
     """Remove the siblings of a point but that of the lowest validation error; without held-out images training error.
 
