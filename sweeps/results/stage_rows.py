@@ -1,8 +1,12 @@
-"""Where rows of stages go that have no result, and how a result is added to."""
+"""Rows of stages beside those that are there: of failures, of what was measured in addition, of models made again."""
 
-from sweeps.results.part_files import Row
+from collections.abc import Collection, Mapping
+
+from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.schema import LABEL
-from trainables.stages import Stage
+from trainables.measuring.registry import metrics_of
+from trainables.stages import MeasurementStage, Stage
+from trainables.storage.folder import Folder
 
 
 def lost_part(cause: Stage) -> str:
@@ -13,6 +17,35 @@ def lost_part(cause: Stage) -> str:
 def lost_file(key: str) -> str:
     """The same, by the stage's key."""
     return f"lost-{key}"
+
+
+def has_changed(before: Row, row: Row) -> bool:
+    """Whether a result has other numbers than the one that it replaces: the model is another one."""
+    numbers = [
+        name for name, value in row.items() if isinstance(value, (float, list)) and name not in ("seconds", "stack")
+    ]
+    return any(repr(before[name]) != repr(row[name]) for name in numbers)
+
+
+def drop_measured(tables: Mapping[str, PartFiles], folder: Folder, point: str, seeds: Collection[int]) -> None:
+    """Remove what was measured, with whatever settings, of siblings of a point that are other ones now.
+
+    Args:
+        tables: All tables.
+        folder: Of the results.
+        point: Key of the point.
+        seeds: Of these siblings.
+    """
+    for table in MeasurementStage.tables():
+        group, *names, _ = MeasurementStage.columns_read(table)[: -len(metrics_of(table))]
+        for file in folder.names(table, ".parquet") if group == "point" else ():
+            if file.startswith(f"{point}-"):
+                rows = tables[table].rows(file)
+                left = [row for row in rows if not any(row[name] in seeds for name in names)]
+                if not left:
+                    tables[table].delete(file)
+                elif len(left) < len(rows):
+                    tables[table].write(file, left)
 
 
 def joined(before: Row, row: Row) -> Row:

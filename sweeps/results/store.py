@@ -14,7 +14,7 @@ from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import find_running_sweep, sign_of_life
 from sweeps.results.schema import identity, table_schemas
-from sweeps.results.stage_rows import joined, lost_part
+from sweeps.results.stage_rows import drop_measured, has_changed, joined, lost_part
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import Lost, Part, PointStage, Rows, Stage
@@ -173,7 +173,9 @@ class Store:
     def record(self, stage: Stage, rows: Rows, device: str) -> None:
         """Store rows of a stage that was carried out; other rows of its files stay, and other columns of these rows."""
         for table, own in rows.items():
-            self._update(table, [stage.common_columns() | row for row in own], stage.file, device)
+            changed = self._update(table, [stage.common_columns() | row for row in own], stage.file, device)
+            if isinstance(stage, PointStage) and changed:
+                drop_measured(self._tables, self.folder, stage.key, {row["retrain_seed"] for row in changed})
         if any(row["status"] != "failed" for own in rows.values() for row in own):
             for table in stage.lost_tables:
                 self._tables[table].delete(lost_part(stage))
@@ -259,8 +261,13 @@ class Store:
     def _identity_of(self, table: str, row: Row) -> tuple[Any, ...]:
         return tuple(row[name] for name in self._identity[table])
 
-    def _update(self, table: str, rows: Iterable[Row], file_of: Callable[[Row], str], device: str) -> None:
-        """Write rows into their files: a failure replaces no result, and what is new of a result is added to it."""
+    def _update(self, table: str, rows: Iterable[Row], file_of: Callable[[Row], str], device: str) -> list[Row]:
+        """Write rows into their files: a failure replaces no result, and what is new of a result is added to it.
+
+        Returns:
+            Rows that replaced results with other numbers.
+        """
+        changed = []
         common = provenance() | {"device": device, "created_at": datetime.now(UTC)}
         files: dict[str, list[Row]] = {}
         for row in rows:
@@ -273,7 +280,9 @@ class Store:
                     known[self._identity_of(table, row)] = row
                 elif row["status"] != "failed":
                     known[self._identity_of(table, row)] = joined(before, row)
+                    changed += [row] * has_changed(before, row)
             self._tables[table].write(file, [known[name] for name in sorted(known)])
+        return changed
 
 
 def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:

@@ -155,7 +155,8 @@ def test_artifacts_that_are_used_up_are_made_again():
     plan.want([measurement(replace(POINTS[0], seeds=(1, 2, 3, 9)))])
     retrained, measured = plan.ask(), plan.left[0]
     assert retrained.seeds == (1, 2, 3, 9)
-    assert {part[1:] for part in measured.parts} == {(1, 9), (2, 9), (3, 9)}
+    pairs = {part[1:] for part in measured.parts}
+    assert pairs == {(1, 2), (1, 3), (2, 3), (1, 9), (2, 9), (3, 9)}  # the retrained ones may be others
 
 
 @pytest.mark.parametrize("outcome", ["ok", "failed"])

@@ -11,7 +11,7 @@ from trainables.pruning import RULES
 from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
 from trainables.stages.keys import configuration_key
-from trainables.stages.siblings import Keep, Sibling, diverged_message, kept_siblings, sibling_file
+from trainables.stages.siblings import Keep, Sibling, diverged_message, kept_siblings, sibling_file, stacks_to_retrain
 from trainables.stages.stage import Execution, Label, Row, Stage
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
