@@ -35,7 +35,8 @@ class GridPlan(StagePlan):
         left = self.left
         retrained = {stage.key for stage in left if isinstance(stage, PointStage)}
         measured = {stage.group.key for stage in left if isinstance(stage, MeasurementStage)}
-        self.points = [stage for stage in points if stage.key in retrained | measured]
+        to_do = retrained | measured
+        self.points = [stage for stage in points if stage.key in to_do]
         made_again = {stage.key for stage in left if isinstance(stage, PointStage) and inventory.made_again(stage)}
         self.again = [stage for stage in self.points if stage.key in made_again]
         self.trained = [stage for stage in self.points if stage.key not in retrained]

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metrics.regimes import Thresholds
-from sweeps.spec.axes import LOADS
+from sweeps.spec.axes import LOADS, TEMPERATURES
 from sweeps.spec.errors import UsageError
+from trainables.pruning import RULES as PRUNING_RULES
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 from trainables.training.schedules import SCHEDULES, learning_rate
@@ -96,6 +97,29 @@ def check_loads(load: str, values: Mapping[str, Sequence[float]]) -> None:
     densities = values[LOADS["density"].values]
     rule = f"with --load {load} all models are pruned to the same density, so give one"
     require(load == "density" or len(densities) == 1, "--densities", words(densities), rule)
+
+
+def check_temperatures(axis: str, temperatures: Sequence[float], recipe: Recipe, images: int) -> None:
+    """Raise UsageError unless an axis can have these values, given the dense recipe and the number of images."""
+    rule = TEMPERATURES[axis].rule.format(recipe=recipe, images=images)
+    for value in temperatures:
+        require(TEMPERATURES[axis].allowed(value, recipe, images), "--temperatures", value, rule)
+
+
+def check_pruner(pruner: str, axis: str, temperatures: Sequence[float], recipe: Recipe, images: int) -> None:
+    """Raise UsageError if a rule takes models of epochs that come after the one that is pruned."""
+    latest = max(PRUNING_RULES[pruner].epochs, default=0)
+    for value in temperatures:
+        taken = TEMPERATURES[axis].dense(recipe, value, images)[1]
+        rule = f"it takes the model after {latest} epochs, and that of temperature {value:g} has {taken}"
+        require(latest <= taken, "--pruner", pruner, rule)
+
+
+def check_batches(sizes: Mapping[str, int | None], images: int) -> None:
+    """Raise UsageError unless there are as many images as in a batch, for fields by name; None has no size."""
+    rule = f"on the batch_size axis all batches are whole, and there are {images} training images"
+    for name, size in sizes.items():
+        require(size is None or size <= images, option_of(name), size, rule)
 
 
 def require(holds: bool, option: str, value: object, rule: str) -> None:

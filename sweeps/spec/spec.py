@@ -11,8 +11,11 @@ import tyro
 from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES, Load, Temperature
 from sweeps.spec.checks import (
+    check_batches,
     check_list,
     check_loads,
+    check_pruner,
+    check_temperatures,
     check_thresholds,
     check_values,
     check_warmup,
@@ -183,22 +186,10 @@ class SweepSpec:
             images = training_images(self.data, self.validation_fraction)
         except ValueError as error:
             raise UsageError(f"{error}.") from None
-        self._check_temperatures(images)
-
-    def _check_temperatures(self, images: int) -> None:
-        axis = TEMPERATURES[self.temperature]
-        rule = axis.rule.format(recipe=self.dense_recipe, images=images)
-        latest = max(RULES[self.pruner].epochs, default=0)
-        for value in self.temperatures:
-            require(axis.allowed(value, self.dense_recipe, images), "--temperatures", value, rule)
-            taken = axis.dense(self.dense_recipe, value, images)[1]
-            rule_of_pruner = f"it takes the model after {latest} epochs, and that of temperature {value:g} has {taken}"
-            require(latest <= taken, "--pruner", self.pruner, rule_of_pruner)
+        check_temperatures(self.temperature, self.temperatures, self.dense_recipe, images)
+        check_pruner(self.pruner, self.temperature, self.temperatures, self.dense_recipe, images)
         if self.temperature == "batch_size":  # all in whole batches
-            for name in ("batch_size", "retrain_batch_size"):
-                value = getattr(self, name)
-                rule = f"on the batch_size axis all batches are whole, and there are {images} training images"
-                require(value is None or value <= images, option_of(name), value, rule)
+            check_batches({name: getattr(self, name) for name in ("batch_size", "retrain_batch_size")}, images)
 
     @property
     def thresholds(self) -> Thresholds:

@@ -4,6 +4,7 @@ from itertools import combinations
 import pytest
 
 from sweeps.results.store import Store
+from trainables.measuring.registry import metrics_of
 from trainables.stages import MeasurementSettings
 from trainables.stages.measurement import settings_key
 
@@ -26,6 +27,7 @@ def made_up():
                 common
                 | {"first_seed": a, "second_seed": b, "lmc": math.nan if bad else lmc, "cka": math.nan if bad else cka}
                 | {"path_errors": [error, error - lmc, error], "measurement": settings_key(MeasurementSettings())}
+                | {metric.columns[0].name: 0.0 for metric in metrics_of("pairs") if metric.name not in ("lmc", "cka")}
                 for a, b in combinations(stage.seeds, 2)
             ],
             "runs": [

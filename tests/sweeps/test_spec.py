@@ -46,7 +46,10 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"retrain_weight_decay": -0.1}, "--retrain-weight-decay -0.1"),
         ({"optimizer": "adam"}, "--optimizer adam: it is one of sgd, adamw."),
         ({"retrain_optimizer": "adam"}, "--retrain-optimizer adam: it is one of sgd, adamw."),
-        ({"schedule": "linear"}, "--schedule linear: it is one of step, constant, cosine, inverse-square-root."),
+        (
+            {"schedule": "moon"},
+            "--schedule moon: it is one of step, constant, cosine, inverse-square-root.",
+        ),
         ({"retrain_schedule": ""}, "--retrain-schedule : it is one of step, constant"),
         ({"warmup": 1.0}, "--warmup 1.0: it is in [0, 1)."),
         ({"warmup": math.nan}, "--warmup nan"),
