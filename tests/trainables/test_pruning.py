@@ -285,6 +285,15 @@ def test_a_rule_may_rewind_to_an_earlier_epoch(machine, add):
         assert not torch.equal(first[name], last[name])
 
 
+def test_an_epoch_after_that_of_the_pruned_model_is_no_beginning(add):
+    add("rewound", rewound, epochs=(0, 3))
+    spec = replace(PRESETS["smoke"], pruner="rewound")
+    said = r"--pruner rewound: it takes the model after 3 epochs, and that of temperature 2 has 2\."
+    with pytest.raises(UsageError, match=said):
+        spec.check()
+    replace(spec, temperatures=(3, 6)).check()
+
+
 def test_an_epoch_that_the_rule_does_not_name_cannot_be_rewound_to(machine, add):
     add("rewound", rewound)
     with pytest.raises(ArtifactError, match="the dense model of seed 1 after epoch 0 is not there"):
