@@ -14,6 +14,17 @@ def store(tmp_path):
     return Store(tmp_path / "results")
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """As in a trial with one core: more threads would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def made_up():
     """Rows a point's execution might have given."""

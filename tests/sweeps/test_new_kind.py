@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-import torch
 
 from sweeps.plans.plan import StagePlan
 from sweeps.results.inventory import inventory_of
@@ -18,6 +17,8 @@ from trainables.stages.dense import dense_model
 from trainables.trainable import StageTrainable, WorkerOptions
 from trainables.training.progress import Progress
 from trainables.training.recipe import Recipe
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 DENSE = DenseRun("digits", 0.9, "preresnet8-w0.5", Recipe(epochs=2, batch_size=64), 1)
 
@@ -191,11 +192,3 @@ class Measured(RoundsStage):
 
     def with_parts(self, parts):
         return Measured(RoundsStage(self.run, tuple(sorted(parts, reverse=True))))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

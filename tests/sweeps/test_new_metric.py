@@ -23,6 +23,8 @@ from trainables.measuring.registry import METRICS
 from trainables.stages import DenseStage, PointStage, finish
 from trainables.stages.machine import Machine
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SPEC = replace(
     PRESETS["smoke"], temperatures=(1, 2), densities=(0.2,), dense_seeds=(1, 2), epochs=2, validation_fraction=0.9
 )
@@ -47,17 +49,8 @@ class Norms(Metric):
         return 0.0
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in a trial with one core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def computed(tmp_path_factory):
+def computed(tmp_path_factory, one_thread):
     """Results of a small grid."""
     store = Store(tmp_path_factory.mktemp("computed"))
     run_plan(plan(store), store, machine_of(store))

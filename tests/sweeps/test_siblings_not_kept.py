@@ -15,6 +15,8 @@ from trainables.stages import PointStage
 from trainables.stages.machine import Machine
 from trainables.stages.siblings import stacks_to_retrain
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SPEC = replace(
     PRESETS["smoke"],
     epochs=2,
@@ -24,14 +26,6 @@ SPEC = replace(
     retrain_seeds=(1, 2, 3),
     validation_fraction=0.9,
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def carry_out(store, spec, keep):
