@@ -259,7 +259,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused_while_the_first_is_alive(u
     assert_same(out, undisturbed[0])
     assert not list((out / ".driver").iterdir())
 
-    others = ["--densities", "0.2", "--retrain-epochs", "250"]  # so that it is not done when it is killed
+    others = ["--densities", "0.2", "--retrain-epochs", "180"]  # so that it is not done when it is killed
     first = start_grid(out, *others)
     until(lambda: workers(first), first)
     assert grid(out).returncode == 0  # nothing to do
