@@ -45,8 +45,9 @@ def main(arguments: Sequence[str]) -> int:
             print(estimate(plan.left, options.run))
         return OK
     if plan.left:
-        check_models(points, spec.measurement)
-        check_data(points, options.run.data_folder)
+        to_do = plan.points or points
+        check_models(to_do, spec.measurement)
+        check_data(to_do, options.run.data_folder)
     store.check_writable()
     stored = len(points) - len(plan.points)
     print(f"{len(points)} points wanted, {stored} stored{_how(plan)}; results in {store.folder}", flush=True)

@@ -44,8 +44,8 @@ class Inventory:
 
     def made_again(self, stage: Stage) -> list[Part]:
         """Parts that have results, but whose artifacts are gone: who needs these has them made again."""
-        stored, kept = self._have("stored", stage), self._have("artifacts", stage)
-        return [part for part in stage.parts if part in stored and part not in kept]
+        stored = self._have("stored", stage)
+        return [part for part in self.missing_artifacts(stage) if part in stored]
 
     def add(self, stage: Stage, parts: Collection[Part]) -> None:
         """Take that these parts are stored and kept now."""

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.schema import LABEL
-from trainables.measuring.registry import metrics_of
 from trainables.stages import MeasurementStage, Stage
+from trainables.stages.measurement import identity_columns
 from trainables.storage.folder import Folder
 
 
@@ -37,7 +37,7 @@ def drop_measured(tables: Mapping[str, PartFiles], folder: Folder, point: str, s
         seeds: Of these siblings.
     """
     for table in MeasurementStage.tables():
-        group, *names, _ = MeasurementStage.columns_read(table)[: -len(metrics_of(table))]
+        group, *names, _ = identity_columns(table)
         for file in folder.names(table, ".parquet") if group == "point" else ():
             if file.startswith(f"{point}-"):
                 rows = tables[table].rows(file)

@@ -13,7 +13,7 @@ from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import OK, SOME_FAILED
 from trainables.stages import MeasurementSettings, MeasurementStage, PointStage
 from trainables.stages.groups import Siblings
-from trainables.stages.measurement import measurements
+from trainables.stages.measurement import identity_columns, measurements
 
 SHOWN_FAILURES = 10
 
@@ -73,7 +73,7 @@ def _say_failed(what: str, stages: Sequence[MeasurementStage], store: Store) -> 
     measured = {
         f"{row[group]}-{row['measurement']}": row["message"]
         for table in MeasurementStage.tables()
-        for group in MeasurementStage.columns_read(table)[:1]
+        for group in identity_columns(table)[:1]
         for row in store.rows(table, [group, "measurement", "status", "message"])
         if row["status"] == "failed"
     }

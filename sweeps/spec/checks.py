@@ -1,15 +1,16 @@
 """What values options may have, in the sentences that commands say of others."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, get_args
 
-from metrics.regimes import Thresholds
+from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES
+from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
 from trainables.pruning import RULES as PRUNING_RULES
 from trainables.training.optimizers import OPTIMIZERS
-from trainables.training.recipe import Recipe
+from trainables.training.recipe import Precision, Recipe
 from trainables.training.schedules import SCHEDULES, learning_rate
 
 MOST = 10_000_000
@@ -22,11 +23,16 @@ _SHARE: Rule = (lambda value: 0 <= value < 1, "it is in [0, 1)")
 _AMOUNT: Rule = (lambda value: 0 <= value < math.inf, "it is 0 or more")
 
 
-def _name_of(registry: Mapping[str, object]) -> Rule:
-    return lambda value: value in registry, f"it is one of {', '.join(registry)}"
+def _name_of(names: Collection[str]) -> Rule:
+    return lambda value: value in names, choice_rule(names)
 
 
 RULES: dict[str, Rule] = {
+    "temperature": _name_of(TEMPERATURES),
+    "load": _name_of(LOADS),
+    "pruner": _name_of(PRUNING_RULES),
+    "cka_rule": _name_of(get_args(SimilarityRule)),
+    "precision": _name_of(get_args(Precision)),
     "optimizer": _name_of(OPTIMIZERS),
     "schedule": _name_of(SCHEDULES),
     "epochs": _COUNT,

@@ -9,10 +9,9 @@ from tyro.constructors import PrimitiveConstructorSpec
 from sweeps.spec.errors import UsageError
 
 
-def check_choice(option: str, value: str, names: Collection[str]) -> None:
-    """Raise UsageError unless a value is one of these names."""
-    if value not in names:
-        raise UsageError(f"{option} {value}: it is one of {', '.join(names)}.")
+def choice_rule(names: Collection[str]) -> str:
+    """That a value is one of these names, for a person."""
+    return f"it is one of {', '.join(names)}"
 
 
 def one_of(option: str, names: Collection[str], optional: bool = False) -> PrimitiveConstructorSpec[Any]:
@@ -27,7 +26,8 @@ def one_of(option: str, names: Collection[str], optional: bool = False) -> Primi
     def read(words: list[str]) -> str | None:
         if optional and words[0] == "None":
             return None
-        check_choice(option, words[0], names)
+        if words[0] not in names:
+            raise UsageError(f"{option} {words[0]}: {choice_rule(names)}.")
         return words[0]
 
     metavar = "{" + ",".join([*(["None"] if optional else []), *names]) + "}"

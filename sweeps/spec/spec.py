@@ -1,10 +1,9 @@
 """What a sweep computes: its axes, seeds and recipe, as a user writes them."""
 
 import json
-from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import tyro
 
@@ -23,7 +22,7 @@ from sweeps.spec.checks import (
     require,
     words,
 )
-from sweeps.spec.choices import check_choice, described, one_of
+from sweeps.spec.choices import described, one_of
 from sweeps.spec.errors import UsageError
 from trainables.data import PUBLISHED, training_images
 from trainables.models import EXAMPLES, check_name
@@ -162,10 +161,7 @@ class SweepSpec:
 
     def check(self) -> None:
         """Raise UsageError unless the sweep can be run."""
-        choices: dict[str, Collection[str]] = {"temperature": TEMPERATURES, "load": LOADS, "pruner": RULES}
-        choices |= {"cka_rule": get_args(SimilarityRule), "precision": get_args(Precision)}
-        for name, names in choices.items():
-            check_choice(option_of(name), getattr(self, name), names)
+        check_values(asdict(self), RETRAIN)
         for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds", self.load_values):
             check_list(name, getattr(self, name))
         check_loads(self.load, {axis.values: getattr(self, axis.values) for axis in LOADS.values()})
@@ -174,7 +170,6 @@ class SweepSpec:
                 require(0 <= seed < 2**32, option_of(name), seed, "a seed is from 0 to 4294967295")
         rule = "siblings are compared in pairs, so give at least two"
         require(len(self.retrain_seeds) >= 2, "--retrain-seeds", words(self.retrain_seeds), rule)
-        check_values(asdict(self), RETRAIN)
         check_warmup(self.dense_recipe, "--warmup")
         check_warmup(self.retrain_recipe, "--retrain-warmup")
         rule = "on the rho axis the --temperatures are SAM's radius"

@@ -11,7 +11,7 @@ from sweeps.results.inventory import Inventory, inventory_of
 from sweeps.results.store import Store
 from sweeps.running.progress import clock
 from trainables.stages import MeasurementStage
-from trainables.stages.measurement import measurements, settings_key
+from trainables.stages.measurement import identity_columns, measurements, settings_key
 
 SILENT_SECONDS = 60
 """After so long without a sign of life a sweep counts as lost: it gives one every five."""
@@ -98,7 +98,7 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     keys = {stage.key for stage in points}
     columns = ["point", "status", "message", "created_at"]
     runs = store.table("runs", columns).to_pandas()
-    tables = [name for name in MeasurementStage.tables() if "point" in MeasurementStage.columns_read(name)]
+    tables = [name for name in MeasurementStage.tables() if "point" in identity_columns(name)]
     measured = pd.concat([store.table(name, [*columns, "measurement"]).to_pandas() for name in tables])
     measured = measured[measured["measurement"] == settings_key(spec.measurement)]
     runs, measured = (rows[rows["point"].isin(keys)] for rows in (runs, measured))

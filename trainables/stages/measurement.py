@@ -109,7 +109,7 @@ class MeasurementStage(Stage):
     def part_columns(self, part: MeasuredPart) -> Row:
         """Group, models and settings."""
         table, (_, *names) = self.table_of(part), part
-        group, *columns, settings = _identity(table)
+        group, *columns, settings = identity_columns(table)
         return {
             group: self.group.key,
             **dict(zip(columns, names, strict=True)),
@@ -125,12 +125,12 @@ class MeasurementStage(Stage):
     @classmethod
     def columns_read(cls, table: str) -> Sequence[str]:
         """Group, models, settings, and the first column of every metric."""
-        return [*_identity(table), *(metric.columns[0].name for metric in metrics_of(table))]
+        return [*identity_columns(table), *(metric.columns[0].name for metric in metrics_of(table))]
 
     @classmethod
     def parts_in_row(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[MeasuredPart]]:
         """All metrics that have a value, which may be NaN."""
-        group, *columns, settings = _identity(table)
+        group, *columns, settings = identity_columns(table)
         names = [row[column] for column in columns]
         metrics = [metric for metric in metrics_of(table) if row[metric.columns[0].name] is not None]
         return f"{row[group]}-{row[settings]}", [(metric.name, *names) for metric in metrics]
@@ -243,7 +243,7 @@ def _all_parts(group: Group) -> tuple[MeasuredPart, ...]:
     )
 
 
-def _identity(table: str) -> tuple[str, ...]:
+def identity_columns(table: str) -> tuple[str, ...]:
     """Columns that tell rows apart: of the group, the models' names, and of the settings."""
     group = "point" if table in (TABLES["sibling"], TABLES["pair"]) else "dense_models"
     one = "retrain_seed" if group == "point" else "dense_seed"

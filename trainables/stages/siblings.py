@@ -23,8 +23,8 @@ def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
     from trainables.storage import artifacts
 
     found: dict[int, Sibling] = {}
-    for name in folder.names(_sibling_folder(key), ".pt"):
-        content = artifacts.load(folder, f"{_sibling_folder(key)}/{name}.pt")
+    for file in _sibling_files(folder, key):
+        content = artifacts.load(folder, file)
         if content is not None:
             masks = unpack_masks(content["masks"])
             for sibling in content["siblings"]:
@@ -55,8 +55,7 @@ def keep_only_best(folder: "Folder", key: str) -> None:
     """
     from trainables.storage import artifacts
 
-    files = [f"{_sibling_folder(key)}/{name}.pt" for name in folder.names(_sibling_folder(key), ".pt")]
-    contents = {file: artifacts.needed(folder, file, file) for file in files}
+    contents = {file: artifacts.needed(folder, file, file) for file in _sibling_files(folder, key)}
     known = [each for content in contents.values() for each in content["siblings"] if not each["diverged"]]
     by = "train_error" if any(math.isnan(each["validation_error"]) for each in known) else "validation_error"
     best = [min(known, key=lambda each: each[by])["seed"]] if known else []
@@ -70,8 +69,8 @@ def keep_only_best(folder: "Folder", key: str) -> None:
 
 def discard_siblings(folder: "Folder", key: str) -> None:
     """Remove all siblings of a point."""
-    for name in folder.names(_sibling_folder(key), ".pt"):
-        folder.delete(f"{_sibling_folder(key)}/{name}.pt")
+    for file in _sibling_files(folder, key):
+        folder.delete(file)
 
 
 def diverged_message(*siblings: Mapping[str, Any]) -> str:
@@ -82,10 +81,10 @@ def diverged_message(*siblings: Mapping[str, Any]) -> str:
     return ""
 
 
-def _sibling_folder(key: str) -> str:
-    return f"siblings/{key}"
+def _sibling_files(folder: "Folder", key: str) -> list[str]:
+    return [f"siblings/{key}/{name}.pt" for name in folder.names(f"siblings/{key}", ".pt")]
 
 
 def sibling_file(key: str, seeds: Sequence[int]) -> str:
     """Path of the file that holds the siblings of these seeds."""
-    return f"{_sibling_folder(key)}/{'-'.join(map(str, seeds))}.pt"
+    return f"siblings/{key}/{'-'.join(map(str, seeds))}.pt"
