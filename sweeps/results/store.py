@@ -77,6 +77,8 @@ class Store:
     def _with_added(self, stage: PointStage) -> PointStage:
         try:
             seeds = {int(seed) for seed in json.loads(self.folder.read(_added(stage.point.key)) or b"[]")}
+            if not all(0 <= seed < 2**32 for seed in seeds):
+                raise ValueError
         except (TypeError, ValueError):
             file = self.folder.at(_added(stage.point.key))
             raise UsageError(f"{file} is damaged; delete it, and run the search again.") from None
@@ -166,7 +168,7 @@ class Store:
             spec.check()
         except (TypeError, ValueError, AttributeError, RecursionError, UsageError) as error:
             said = "is damaged or of another version; running its sweep again writes it anew"
-            raise UsageError(f"{file} {said} ({error}).") from None
+            raise UsageError(f"{file} {said} ({str(error).rstrip('.')}).") from None
         return spec
 
     def record(self, stage: Stage, rows: Rows, device: str) -> None:

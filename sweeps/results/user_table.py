@@ -195,7 +195,7 @@ def _numbers(column: "pd.Series[float]", path: str, gaps: bool) -> "pd.Series[fl
     """The column as floats, if all of it are numbers in their range, or NaN where there may be gaps."""
     name = str(column.name)
     proper = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    numbers = pd.to_numeric(column if proper else column.astype(str), errors="coerce").astype(float)
+    numbers = pd.to_numeric(column if proper else column.map(str), errors="coerce").astype(float)
     allowed = RANGES.get(name, _Range(-math.inf, math.inf, "it is a finite number"))
     bad = ~(numbers.between(allowed.least, allowed.most) & np.isfinite(numbers)) & ~(gaps & column.isna())
     if bad.any():

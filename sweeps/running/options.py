@@ -127,7 +127,7 @@ def read_options(command: type[C], arguments: Sequence[str], past: Recorded | No
     """Read the options of a command that trains; what is not given is the preset's, or that of what is replayed.
 
     Raises:
-        UsageError: For a preset that there is not, for another axis without its values, and for an option without effect.
+        UsageError: For a preset that there is not, another axis without its values, and an option without effect.
     """
     preset = preset_of(arguments)
     start = PRESETS[preset] if past is None else past.spec

@@ -55,9 +55,8 @@ def preset_of(arguments: Sequence[str]) -> str:
     given = value_of("--preset", arguments)
     preset = DEFAULT_PRESET if given is None else given
     if preset not in PRESETS:
-        raise UsageError(
-            f"--preset {preset or '(nothing)'}: there is no such preset; the presets are {', '.join(PRESETS)}."
-        )
+        known = f"there is no such preset; the presets are {', '.join(PRESETS)}"
+        raise UsageError(f"--preset {preset.strip() or '(nothing)'}: {known}.")
     return preset
 
 
@@ -84,7 +83,8 @@ def run_command(main: Callable[[Sequence[str]], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: no second error at exit
         code = SOME_FAILED
     except OSError as error:
-        _tell(f"{error}.")
+        named = error.filename is not None and error.strerror is not None
+        _tell(f"{error.filename} cannot be used: {error.strerror}." if named else f"{error}.")
         code = BAD_USAGE
     except KeyboardInterrupt:
         _tell("interrupted.")

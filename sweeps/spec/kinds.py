@@ -1,6 +1,7 @@
 """What values a field of a dataclass may have by its type, as words on the command line and as plain data."""
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -36,6 +37,11 @@ class Kind:
         return any(_holds(value, kind) for kind in self.types)
 
     @property
+    def reads_text(self) -> bool:
+        """Whether any word can be one of the values."""
+        return str in self.types
+
+    @property
     def rule(self) -> str:
         """What a value is, for a person."""
         if float in self.types:
@@ -69,7 +75,7 @@ def check_kinds(owner: type, values: Mapping[str, object]) -> None:
     for name in hints.keys() & values.keys():
         if not (kind := kind_of(hints[name])).holds(values[name]):
             several = "several, of which each is " if kind.most > 1 else ""
-            raise TypeError(f"{name} is {values[name]}; it is {several}{kind.rule}")
+            raise TypeError(f"{name} is {values[name]!r}; it is {several}{kind.rule}")
 
 
 def _leaves(hint: Any) -> tuple[list[Any], list[Any]]:
@@ -99,6 +105,8 @@ def _reads(word: str, kind: Any) -> bool:
 def _holds(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return value in get_args(kind)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return False
     if kind is float:
         return type(value) in (int, float)
     return type(value) is kind if isinstance(kind, type) else True

@@ -1,6 +1,7 @@
 """What a person typed, by the fields of a command that it sets; what cannot be one of them is told in one sentence."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -103,6 +104,8 @@ def _check(name: str, words: Sequence[str], kind: Kind) -> None:
     for word in words:
         if not word.strip():
             raise UsageError(f"{name} {_shown(word)}: give a value, or leave {name} out.")
+        if _is_number(word) and math.isinf(float(word)) and "inf" not in word.lower() and not kind.reads_text:
+            raise UsageError(f"{name} {word}: it is too large for a number.")
         if not kind.reads(word):
             raise UsageError(f"{name} {word}: it is {kind.rule}.")
 

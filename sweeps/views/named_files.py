@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def checked_file(option: str, name: str, ends: Sequence[str]) -> File:
     if path.suffix.lower() not in ends:
         raise UsageError(f"{option} {name}: it is {' or '.join(ends)} that is written; name such a file.")
     check_free(f"{option} {name}", path)
-    _check_writable(option, name)
+    _check_writable(f"{option} {name}", path.parent)
     return File(LocalFolder(path.parent), path.name)
 
 
@@ -76,15 +77,19 @@ def checked_folder(option: str, name: str) -> Path:
     check_free(f"{option} {name}", path / "any")
     if is_results_folder(path):
         raise UsageError(f"{option} {name}: a sweep's results are there; name another folder, or one in it.")
-    _check_writable(option, str(path / "any"))
+    _check_writable(f"{option} {name}", path)
     return path
 
 
-def _check_writable(option: str, name: str) -> None:
-    """Raise UsageError unless a file of this name can be made."""
-    there = next(folder for folder in Path(name).absolute().parents if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise UsageError(f"{option} {name}: {there} is not a folder that can be written.")
+def _check_writable(what: str, folder: Path) -> None:
+    """Raise UsageError, naming the option and its value, unless files can be made in a folder, or it can be made."""
+    absolute = folder.absolute()
+    there = next(each for each in (absolute, *absolute.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell, for root or on a read-only system
+            pass
+    except OSError:
+        raise UsageError(f"{what}: {there} is not a folder that can be written.") from None
 
 
 def default_output(source: str, name: str) -> str:

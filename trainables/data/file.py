@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import re
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def pin_file(data: str) -> str:
     Raises:
         ValueError: If the file is not there or not usable, in one sentence for the user.
     """
-    path = Path(data).expanduser().absolute()
+    path = Path(os.path.expanduser(data)).absolute()
     content = _read(path)
     train, _, _ = _arrays(path, content)
     return f"{path}#{len(train)}-{_hash(content)}"
