@@ -128,11 +128,10 @@ def _of_folders():
         places = ["good.csv", "good.csv/below", "tables", "/proc/no/such", "s3://bucket", "ftp://host/a", "R/artifacts"]
         yield from _each(command, "--preset smoke --out @", [*places, "R/dense", "link_to_runs", "file://host/a", LONG])
     yield _same(GRID, f"{SMOKE} --data-folder R/runs", "R/runs")
+    named = {"null_number": "lr is None", "text_number": "epochs is '6'"}
     for name in SWEEPS:
         for command, option in ((REPORT, ""), (STATUS, ""), (TUNE, "--replay "), (SELECT, "--replay ")):
-            yield _same(command, f"{option}sweeps/{name}", f"sweeps/{name}/sweep.json")
-    yield _same(REPORT, "sweeps/null_number", "lr is None")
-    yield _same(REPORT, "sweeps/text_number", "epochs is '6'")
+            yield _same(command, f"{option}sweeps/{name}", named.get(name, f"sweeps/{name}/sweep.json"))
     for command, option in ((REPORT, ""), (STATUS, ""), (TUNE, "--replay "), (SELECT, "--replay ")):
         yield _same(command, f"{option}sweeps/folder", "sweeps/folder/sweep.json")
         for name in ("foreign", "foreign_text", "foreign_pairs", "foreign_below"):
@@ -212,9 +211,9 @@ def _of_replays():
 def _of_data():
     """Data of a user, and models."""
     names = [*ARRAYS, "empty", "text", "truncated", "array"]
-    yield from _each(GRID, f"{SMOKE} --data data/@.npz", names)
-    yield _same(GRID, f"{SMOKE} --data data/unsigned.npz", str(2**64 - 1))
-    yield _same(GRID, f"{SMOKE} --data data/unsigned_test.npz", str(2**63))
+    named = {"unsigned": str(2**64 - 1), "unsigned_test": str(2**63)}
+    for name in names:
+        yield _same(GRID, f"{SMOKE} --data data/{name}.npz", named.get(name, name))
     checkpoints = ["weights/text.pt", "weights/empty.pt", "folder.pt", "absent.pt", "good.csv", f"R/{MODEL}"]
     for path in checkpoints:
         yield _same(SELECT, f"--preset smoke --out nothing --checkpoints {path}", path)
