@@ -71,10 +71,11 @@ def _options(command: type) -> list[_Option]:
     found: list[_Option] = []
     hints = hints_of(command)
     for field in fields(command):
-        kind = kind_of(hints[field.name])
-        if isinstance(field.type, type) and is_dataclass(field.type):
-            found += _options(field.type)
+        hint = hints[field.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            found += _options(hint)
             continue
+        kind = kind_of(hint)
         alone = tyro.conf.Positional in kind.notes
         aliases = [alias for note in kind.notes for alias in getattr(note, "aliases", None) or ()]
         names = () if alone else ("--" + field.name.replace("_", "-"), *aliases)
@@ -104,7 +105,7 @@ def _check(name: str, words: Sequence[str], kind: Kind) -> None:
     for word in words:
         if not word.strip():
             raise UsageError(f"{name} {_shown(word)}: give a value, or leave {name} out.")
-        if _is_number(word) and math.isinf(float(word)) and "inf" not in word.lower() and not kind.reads_text:
+        if not kind.reads_text and _is_number(word) and math.isinf(float(word)) and "inf" not in word.lower():
             raise UsageError(f"{name} {word}: it is too large for a number.")
         if not kind.reads(word):
             raise UsageError(f"{name} {word}: it is {kind.rule}.")

@@ -125,7 +125,17 @@ def _of_command_lines():
 def _of_folders():
     """Where results go, and where they are."""
     for command in (GRID, TUNE, SELECT):
-        places = ["good.csv", "good.csv/below", "tables", "/proc/no/such", "s3://bucket", "ftp://host/a", "R/artifacts"]
+        places = [
+            "loop",
+            "loop/below",
+            "good.csv",
+            "good.csv/below",
+            "tables",
+            "/proc/no/such",
+            "s3://bucket",
+            "ftp://host/a",
+            "R/artifacts",
+        ]
         yield from _each(command, "--preset smoke --out @", [*places, "R/dense", "link_to_runs", "file://host/a", LONG])
     yield _same(GRID, f"{SMOKE} --data-folder R/runs", "R/runs")
     named = {"null_number": "lr is None", "text_number": "epochs is '6'"}
