@@ -40,10 +40,10 @@ class RunOptions:
     """Ray to join: host:port, or auto for whatever Ray runs on this machine. Left out: a Ray of its own."""
 
     dashboard: bool = False
-    """Show Ray's dashboard of a Ray of its own, on loopback; needs three-regime-sweeps[cluster]."""
+    """Show Ray's dashboard of a Ray of its own, on loopback; after .venv/bin/pip install --editable '.[cluster]'."""
 
     metrics_port: int | None = None
-    """Port on loopback for Prometheus to read a Ray of its own; needs three-regime-sweeps[cluster]."""
+    """Port on loopback for Prometheus to read a Ray of its own; after .venv/bin/pip install --editable '.[cluster]'."""
 
     cpus_per_trial: float = 1
     """Cores of each trial; as many trials run at once as there are cores for."""
@@ -84,7 +84,9 @@ class RunOptions:
             if value and self.address is not None:
                 raise UsageError(f"{option}: the Ray at --address {self.address} has its own; leave it out.")
             if value and find_spec("aiohttp_cors") is None:
-                raise UsageError(f"{option} needs more of Ray; pip install 'three-regime-sweeps[cluster]'.")
+                raise UsageError(
+                    f"{option} needs more of Ray: .venv/bin/pip install --editable '.[cluster]' in the clone."
+                )
         if self.metrics_port is not None and not 1024 <= self.metrics_port < 2**16:
             raise UsageError(f"--metrics-port {self.metrics_port}: it is between 1024 and 65535.")
         check_free(f"--data-folder {self.data_folder}", os.path.expanduser(self.data_folder))
