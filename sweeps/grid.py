@@ -39,10 +39,11 @@ def main(arguments: Sequence[str]) -> int:
     inventory = inventory_of(store)
     plan = GridPlan(points, spec.measurement, inventory, options.run.used_up)
     if options.dry_run or options.estimate:
-        print("\n".join(_to_do(points, plan, inventory)))
+        lines = _to_do(points, plan, inventory)
         if options.estimate:
             check_models(plan.points, spec.measurement)
-            print(estimate(plan.left, options.run))
+            lines.append(estimate(plan.left, options.run))
+        print("\n".join(lines))
         return OK
     if plan.left:
         to_do = plan.points or points

@@ -8,18 +8,20 @@ import tyro
 
 from metrics.regimes import SimilarityRule
 from sweeps.results.phase import phase_table
-from sweeps.results.recorded import open_recorded
+from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.store import Store
-from sweeps.results.user_table import table_content, table_kind
+from sweeps.results.user_table import table_content
 from sweeps.spec.axes import TEMPERATURES
-from sweeps.spec.checks import check_thresholds
+from sweeps.spec.checks import check_rule_values, check_thresholds, option_of
 from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.views.live_diagram import LiveDiagram, serve
-from sweeps.views.named_files import check_distinct, checked_file, default_output
+from sweeps.views.named_files import PICTURES, TABLES, check_distinct, checked_file, checked_folder, default_output
 from sweeps.views.phase_diagram import draw_json, phase_diagram
 from sweeps.views.phase_report import DIAGRAM, show_report, texts, write_report
+
+PORT = 8050
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Report:
     serve: bool = False
     """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive."""
 
-    port: int = 8050
-    """Port of --serve."""
+    port: int | None = None
+    """Port of --serve; 8050 if not given."""
 
     tensorboard: str | None = None
     """Of a folder: folder for TensorBoard's event files, the training loss of every model over its epochs."""
@@ -70,18 +72,17 @@ class Report:
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Report, arguments)
-    if options.table:
-        table_kind(options.table)
-        checked_file("--table", options.table)
+    if options.out is not None:
+        checked_file("--out", options.out, PICTURES)
+    if options.table is not None:
+        checked_file("--table", options.table, TABLES)
+    if options.tensorboard is not None:
+        checked_folder("--tensorboard", options.tensorboard)
     check_distinct({"RESULTS": options.results, "--out": options.out, "--table": options.table})
     past = open_recorded(options.results, options.temperature, options.storage_endpoint)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
-    if past.store is None and (options.serve or options.tensorboard):
-        option = "--serve" if options.serve else "--tensorboard"
-        raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
-    if options.serve and (given := options.out or options.table or options.tensorboard):
-        raise UsageError(f"--serve writes no files; leave {given} out.")
+    _check_used(options, spec.cka_rule, past)
     if past.store is not None and options.serve:
         _serve(past.store, options)
         return OK
@@ -93,14 +94,33 @@ def main(arguments: Sequence[str]) -> int:
         table = write_report(past.store, spec, options.out)
     else:
         cells = past.table(spec.thresholds)
-        show_report(cells, spec, checked_file("--out", options.out or default_output(past.path, DIAGRAM)), past.title)
+        show_report(
+            cells, spec, checked_file("--out", options.out or default_output(past.path, DIAGRAM), PICTURES), past.title
+        )
         regimes = cells.set_index(["temperature", "load"])["regime"]
         rows = past.rows
         of_rows = zip(rows["temperature"], rows["density"], strict=True)
         table = rows.assign(regime=[regimes[cell] for cell in of_rows])
     if options.table:
-        checked_file("--table", options.table).write(table_content(table, options.table))
+        checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
     return OK
+
+
+def _check_used(options: Report, rule: str, past: Recorded) -> None:
+    """Raise UsageError for an option that was given, and that has no effect with another one or on these results."""
+    if past.store is None and (options.serve or options.tensorboard):
+        option = "--serve" if options.serve else "--tensorboard"
+        raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
+    if options.serve and (given := options.out or options.table or options.tensorboard):
+        raise UsageError(f"--serve writes no files; leave {given} out.")
+    if options.port is not None and not options.serve:
+        raise UsageError(f"--port {options.port}: it is that of --serve; give that, too, or leave it out.")
+    changed = _changed(options)
+    check_rule_values(changed, rule, changed)
+    for name in changed:
+        if past.store is None and "cka" not in past.rows and name != "lmc_threshold":
+            said = f"{options.results} has no column cka; leave it out"
+            raise UsageError(f"{option_of(name)} {changed[name]}: {said}.")
 
 
 def _serve(store: Store, options: Report) -> None:
@@ -112,7 +132,7 @@ def _serve(store: Store, options: Report) -> None:
         diagram = phase_diagram(table, spec.hot_is_low)
         return draw_json(diagram, *texts(diagram, spec.title, spec.thresholds, searched=False))
 
-    serve(LiveDiagram(store, figure), options.port)
+    serve(LiveDiagram(store, figure), PORT if options.port is None else options.port)
 
 
 def _changed(options: Report) -> dict[str, Any]:

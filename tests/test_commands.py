@@ -129,7 +129,7 @@ def test_a_search_trains_what_it_wants_and_decides_as_a_replay_of_the_grid(tmp_p
     assert (tmp_path / "grid" / "temperature_tuning.html").stat().st_size > 1_000_000
     search = ["--preset", "smoke", *axis, *how, "--out", tmp_path / "live", "--most-siblings", "0", "--json"]
     process = subprocess.Popen(
-        command("tune_temperature", *search, tmp_path / "x"),
+        command("tune_temperature", *search, tmp_path / "x.json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from sweeps.plans.plan import Plan
 from sweeps.results.inventory import inventory_of
@@ -10,10 +11,13 @@ from sweeps.results.store import Store
 from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
+from sweeps.running.ray_watch import check_room, watched
 from sweeps.spec.command_line import OK, SOME_FAILED
+from sweeps.spec.errors import UsageError
 from trainables.stages import MeasurementSettings, MeasurementStage, PointStage
 from trainables.stages.groups import Siblings
 from trainables.stages.measurement import identity_columns, measurements
+from trainables.storage.folder import FullError
 
 SHOWN_FAILURES = 10
 
@@ -31,25 +35,48 @@ def carry_out(
         progress: Shows it.
 
     Raises:
-        UsageError: If it cannot start, or another sweep is at work in the store.
+        UsageError: If it cannot start or go on, or another sweep is at work in the store.
     """
     if options.address is None:
         # As Ray does on macOS and Windows, and before it is imported: its own ports are on loopback alone.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with store.shared(options.alongside):  # before Ray is imported: who is refused is told at once
-        from sweeps.running.cluster import Interrupted, ray_cluster
+        from sweeps.running.cluster import Interrupted, own_processes, ray_cluster
         from sweeps.running.node_checks import unable_nodes
         from sweeps.running.tune_run import run
 
+        def died(what: str) -> None:
+            _end_at_once(what, store, progress, heartbeat)
+
         try:
-            with ray_cluster(options), Heartbeat(progress, store) as heartbeat:
+            with ray_cluster(options), Heartbeat(progress, store) as heartbeat, watched(own_processes(), died):
                 left_out = {} if options.address is None else unable_nodes(store)
                 started()
                 run(plan, store, options, progress, heartbeat, left_out)
         except Interrupted:
             print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
             return False
+        except (UsageError, FullError):
+            raise
+        except Exception:
+            check_room()  # what Ray and Tune say of that is many things
+            raise
     return True
+
+
+def _end_at_once(died: str, store: Store, progress: SweepProgress, heartbeat: Heartbeat) -> None:
+    """End this process, before Ray does, in whose hands its main thread may be."""
+    try:
+        progress.close()
+        said = f"Ray's {died} on this machine has died (was it killed, or is memory short?)"
+        done = f"everything finished is in {store.folder}; the same command continues"
+        print(f"{Path(sys.argv[0]).name}: {said}; {done}.", file=sys.stderr, flush=True)
+        nobody = os.open(os.devnull, os.O_WRONLY)  # to whom Ray may say it at length
+        for output in (1, 2):
+            os.dup2(nobody, output)
+        heartbeat.end("stopped")
+    finally:
+        os._exit(SOME_FAILED)
 
 
 def report_failures(wanted: Sequence[PointStage], measurement: MeasurementSettings, store: Store) -> int:

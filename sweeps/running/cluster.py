@@ -12,6 +12,7 @@ import ray
 
 from sweeps.running.auth_token import keep_token_private
 from sweeps.running.options import RunOptions
+from sweeps.running.ray_watch import agents_of, check_room
 from sweeps.spec.errors import UsageError
 
 REMEMBERED_TASKS = 5000
@@ -34,6 +35,7 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
         Interrupted: If a signal came while Ray started.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    ray._private.worker._worker_logs_enabled = False  # of its processes that died, at length; what matters is told
     pressed: list[int] = []
     # An exception inside ray.init can crash the process, so Ctrl-C waits until Ray has started.
     before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
@@ -60,6 +62,16 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
         ray.shutdown()
 
 
+def own_processes() -> dict[int, str]:
+    """Processes without which a Ray of one's own ends, their names by their ids; none of a cluster's Ray."""
+    started: Any = ray._private.worker._global_node
+    started = started.all_processes
+    found = {each.process.pid: name for name in ("gcs_server", "raylet") for each in started.get(name, ())}
+    for raylet in started.get("raylet", ()):
+        found |= agents_of(raylet.process.pid)
+    return found
+
+
 def _join(options: RunOptions) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     keep_token_private(make=options.address is None)  # a cluster has its own, which another one would only hide
@@ -67,13 +79,19 @@ def _join(options: RunOptions) -> None:
         if options.metrics_port is not None:
             _check_port(options.metrics_port)
             settings["_metrics_export_port"] = options.metrics_port
-        own = ray.init(
-            address="local",
-            include_dashboard=options.dashboard,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _system_config={"task_events_max_num_task_in_gcs": REMEMBERED_TASKS},
-            **settings,
-        )
+        check_room()
+        try:
+            own = ray.init(
+                address="local",
+                include_dashboard=options.dashboard,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _system_config={"task_events_max_num_task_in_gcs": REMEMBERED_TASKS},
+                **settings,
+            )
+        except Exception as error:  # of any kind
+            check_room()
+            said = str(error).strip().partition("\n")[0].rstrip(".")
+            raise UsageError(f"Ray did not start on this machine ({said}); the same command tries again.") from None
         if options.dashboard:
             print(f"Dashboard: http://{own.dashboard_url} (it asks for Ray's token)", flush=True)
         return

@@ -38,8 +38,13 @@ class Heartbeat:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
         self._thread.join(timeout=BEAT_SECONDS)
+        self.end("ended" if kind is None else "stopped")
+
+    def end(self, state: str) -> None:
+        """Note how the sweep ended, and nothing any more."""
+        self._over.set()
         with self._one:
-            self._note("ended" if kind is None else "stopped")
+            self._note(state)
 
     def _beat_on(self) -> None:
         last = time.monotonic()

@@ -59,7 +59,9 @@ def _why_unable(answer: Any, node: str, store: Store) -> str:
         shared = ray.get(answer, timeout=NODE_SECONDS)
     except ray.exceptions.RayTaskError as error:
         said = str(error.cause).strip().splitlines()[-1].rstrip(".")
-        hint = "" if isinstance(error.cause, (OSError, ValueError)) else "; install three-regime-sweeps there"
+        hint = (
+            "" if isinstance(error.cause, (OSError, ValueError)) else "; install this package there, as on this machine"
+        )
         return f"{node}: {said}{hint}"
     except ray.exceptions.GetTimeoutError:
         return f"{node} does not answer in {NODE_SECONDS} s"

@@ -108,7 +108,7 @@ class PlanSearcher(Searcher):
         elif outcome == "begun":
             self._seen.add(result["node"])
             self._unbegun = 0
-        elif outcome in ("declined", "storage", "machine"):
+        elif outcome in ("declined", "storage", "full", "machine"):
             del self._stages[trial_id]
             self._progress.waits(stage)
             if outcome == "machine":
@@ -117,6 +117,8 @@ class PlanSearcher(Searcher):
                 self._queue.give_back(stage)
             if outcome == "storage":
                 self._say_storage(result)
+            elif outcome == "full":
+                self._end(UsageError(f"{result['message']}."))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take an outcome. A trial that died is told to :meth:`died` right after this."""

@@ -16,6 +16,9 @@ from trainables.stages import Stage
 LINE_SECONDS = 10.0
 """Seconds between plain lines."""
 
+ENOUGH = 0.05
+"""Share of the work from which the rest can be told."""
+
 BAR_WIDTH = 10  # leaves room for the line on a terminal of 80 columns
 
 
@@ -34,6 +37,7 @@ class SweepProgress:
         self._work = sum(stage.work for stage in left)
         self._finished_work = 0.0
         self._started, self._shown = time.monotonic(), 0.0
+        self._first: tuple[float, float] | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -47,6 +51,10 @@ class SweepProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Show how far it is, for the last time."""
         self._show(force=True)
         if self._bar:
             self._bar.stop()
@@ -54,6 +62,7 @@ class SweepProgress:
     def running(self, stage: Stage, share: float) -> None:
         """Take note of how much of a running stage is done, in [0, 1]."""
         self._running[stage] = share
+        self._note_first()
         self._show()
 
     def waits(self, stage: Stage) -> None:
@@ -64,6 +73,7 @@ class SweepProgress:
         """Take note of the end of a stage, or that it can never run."""
         self._running.pop(stage, None)
         self._finished_work += stage.work
+        self._note_first()
         self.ends += 1
         if stage.completes_point:
             self.failed += outcome == "failed"
@@ -113,11 +123,27 @@ class SweepProgress:
 
     @property
     def _left(self) -> float | None:
-        """Seconds left, from the work done so far; None while that says little."""
-        worked = self._finished_work + sum(stage.work * share for stage, share in list(self._running.items()))
-        if self.wanted is None or worked <= 0.02 * self._work:
+        """Seconds left, from the work done since the first of it was reported; None while that says little.
+
+        Before that Ray and its workers start, which takes its time once.
+        """
+        if self.wanted is None or self._first is None:
             return None
-        return max(self._elapsed * (self._work / worked - 1), 0.0)
+        worked, (before, at) = self._worked, self._first
+        if worked >= self._work:
+            return 0.0
+        if worked - before < ENOUGH * self._work:
+            return None
+        return (time.monotonic() - at) * (self._work - worked) / (worked - before)
+
+    @property
+    def _worked(self) -> float:
+        return self._finished_work + sum(stage.work * share for stage, share in list(self._running.items()))
+
+    def _note_first(self) -> None:
+        """Take note of the work that was done when some was reported first, and of the time."""
+        if self._first is None and (worked := self._worked) > 0:
+            self._first = worked, time.monotonic()
 
     def _show(self, force: bool = False) -> None:
         if self._bar is not None and self._task is not None:

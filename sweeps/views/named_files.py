@@ -3,13 +3,15 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from sweeps.results.own_files import check_free, is_results_folder
 from sweeps.spec.errors import UsageError
 from trainables.storage.folder import Folder
 from trainables.storage.local_folder import LocalFolder
@@ -37,19 +39,57 @@ class File:
             raise UsageError(f"{self} cannot be written: {error.strerror or error}.") from None
 
 
-def checked_file(option: str, name: str) -> File:
+PICTURES = (".html",)
+"""Ends of the names that a picture may have."""
+
+JSON = (".json",)
+
+TABLES = (".csv", ".parquet")
+"""Ends of the names that a table may have."""
+
+
+def checked_file(option: str, name: str, ends: Sequence[str]) -> File:
     """File to write.
 
     Raises:
-        UsageError: If it is something else than a file, or its folder cannot be written.
+        UsageError: If it is something else than a file, its name ends otherwise than what is written, its folder cannot
+            be written, or a sweep wrote it.
     """
     path = Path(name)
     if "://" in name or path.name == ".." or (path.exists() and not path.is_file()):
         raise UsageError(f"{option} {name} is not a file on this machine; name one.")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise UsageError(f"{option} {name}: {there} is not a folder that can be written.")
+    if path.suffix.lower() not in ends:
+        raise UsageError(f"{option} {name}: it is {' or '.join(ends)} that is written; name such a file.")
+    check_free(f"{option} {name}", path)
+    _check_writable(f"{option} {name}", path.parent)
     return File(LocalFolder(path.parent), path.name)
+
+
+def checked_folder(option: str, name: str) -> Path:
+    """Folder to write files of any names into.
+
+    Raises:
+        UsageError: If it is something else than a folder, cannot be written, or holds what a sweep wrote.
+    """
+    path = Path(name)
+    if "://" in name or (path.exists() and not path.is_dir()):
+        raise UsageError(f"{option} {name} is not a folder of this machine; name one.")
+    check_free(f"{option} {name}", path / "any")
+    if is_results_folder(path):
+        raise UsageError(f"{option} {name}: a sweep's results are there; name another folder, or one in it.")
+    _check_writable(f"{option} {name}", path)
+    return path
+
+
+def _check_writable(what: str, folder: Path) -> None:
+    """Raise UsageError, naming the option and its value, unless files can be made in a folder, or it can be made."""
+    absolute = folder.absolute()
+    there = next(each for each in (absolute, *absolute.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell, for root or on a read-only system
+            pass
+    except OSError:
+        raise UsageError(f"{what}: {there} is not a folder that can be written.") from None
 
 
 def default_output(source: str, name: str) -> str:
@@ -63,9 +103,9 @@ def default_output(source: str, name: str) -> str:
 
 def check_distinct(files: Mapping[str, str | None]) -> None:
     """Raise UsageError if two options name the same file."""
-    named: dict[Path, str] = {}
+    named: dict[str, str] = {}
     for option, name in files.items():
-        if name is not None and (other := named.setdefault(Path(name).resolve(), option)) != option:
+        if name is not None and (other := named.setdefault(os.path.realpath(name), option)) != option:
             raise UsageError(f"{option} {name} is the file of {other}, too; name another.")
 
 
@@ -75,7 +115,7 @@ def write_json(option: str, name: str, content: object) -> None:
     Raises:
         UsageError: If it cannot be written.
     """
-    checked_file(option, name).write((json.dumps(content, indent=2) + "\n").encode())
+    checked_file(option, name, JSON).write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def print_table(table: Table) -> None:

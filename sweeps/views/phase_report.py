@@ -14,7 +14,7 @@ from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
 from sweeps.spec.spec import SweepSpec
-from sweeps.views.named_files import File, checked_file, print_table
+from sweeps.views.named_files import PICTURES, File, checked_file, print_table
 from sweeps.views.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
 
 DIAGRAM = "phase_diagram.html"
@@ -37,7 +37,7 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.Da
     table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
-    file = checked_file("--out", out) if out else File(store.folder, DIAGRAM)
+    file = checked_file("--out", out, PICTURES) if out else File(store.folder, DIAGRAM)
     File(store.folder, "phase.parquet").write(content.getvalue())
     File(store.folder, "phase.csv").write(table.to_csv(index=False).encode())
     show_report(table, spec, file, spec.title)

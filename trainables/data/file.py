@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import re
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def pin_file(data: str) -> str:
     Raises:
         ValueError: If the file is not there or not usable, in one sentence for the user.
     """
-    path = Path(data).expanduser().absolute()
+    path = Path(os.path.expanduser(data)).absolute()
     content = _read(path)
     train, _, _ = _arrays(path, content)
     return f"{path}#{len(train)}-{_hash(content)}"
@@ -79,6 +80,8 @@ def _arrays(path: Path, content: bytes) -> tuple[Images, Images, int]:
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             said = "they are one whole number for each image"
             raise ValueError(f"{path}: labels y_{name} have shape {labels.shape} and type {labels.dtype}; {said}")
+        if labels.max(initial=0) > np.iinfo(np.int64).max:
+            raise ValueError(f"{path}: label {labels.max()} in y_{name} is too large; number the labels from 0")
         splits.append(Images(pixels, labels.astype(np.int64)))
     train, test = splits
     classes = int(train.labels.max(initial=-1)) + 1

@@ -55,7 +55,7 @@ def load_images(name: str, folder: str) -> tuple[Images, Images]:
         ValueError: If they are not there and cannot be fetched, or are damaged; one sentence for the user.
     """
     import_torchvision("torchvision.datasets")
-    base = Path(folder).expanduser().absolute()
+    base = Path(os.path.expanduser(folder)).absolute()
     root, inside = base / PLACES[name][0], PLACES[name][1]
     place = root / inside
     if not place.exists():

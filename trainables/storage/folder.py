@@ -107,6 +107,28 @@ class Folder(ABC):
         )
 
 
+class FullError(OSError):
+    """A disk, or somebody's share of it, is full. Nothing that was stored is lost.
+
+    Args:
+        error: What the system said.
+        where: What is full.
+    """
+
+    numbers = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+    def __init__(self, error: OSError, where: str) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.where = where
+
+    def __reduce__(self) -> tuple[type["FullError"], tuple[OSError, str]]:
+        """What it is made of, for other processes."""
+        return type(self), (OSError(self.errno, self.strerror), self.where)
+
+    def __str__(self) -> str:
+        return f"the disk of {self.where} is full ({self.strerror}); make room there, and the same command continues"
+
+
 class StorageError(OSError):
     """What object storage had to say, in one line. There is no ``errno``; ``strerror`` is the line, too."""
 

@@ -7,7 +7,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from trainables.storage.folder import FileState, Folder, inside
+from trainables.storage.folder import FileState, Folder, FullError, inside
 
 LEFT_SECONDS = 3600
 """What was being written so long ago is left of a process that was killed."""
@@ -46,9 +46,11 @@ class LocalFolder(Folder):
 
         try:
             self._retried(write)
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):  # what went wrong before is to be told
                 temporary.unlink()
+            if isinstance(error, OSError) and error.errno in FullError.numbers:
+                raise FullError(error, str(self)) from None
             raise
 
     def read(self, name: str) -> bytes | None:

@@ -1,0 +1,274 @@
+"""Bad inputs of all commands: the command, its words, and what is quoted of them. ``bad_files`` makes the files."""
+
+from bad_files import ARRAYS, KEY, MODEL, PARQUET, SWEEPS, TABLES
+
+GRID, TUNE, SELECT, REPORT, STATUS = "grid", "tune_temperature", "select_model", "report", "status"
+PART = f"R/runs/{KEY}.parquet"
+SMOKE = "--preset smoke --out new"
+LONG = "x" * 300
+
+
+def _each(command, template, values):
+    """A case for each value, which takes the place of @ in the words, and is quoted by what is said."""
+    for value in values:
+        yield command, [word.replace("@", value) for word in template.split()], value
+
+
+def _same(command, template, quoted):
+    return command, template.split(), quoted
+
+
+def _of_options():
+    """Values of single options of a grid."""
+    for option, values in {
+        "epochs": "six 0 -1 1e3 6.5 10000001 nan 99999999999999999999 ٣x True",
+        "batch-size": "0 12.5 all -5 99999999999",
+        "lr": "0 -1 nan inf abc -inf 0,1",
+        "momentum": "1 -0.1 nan 1.5",
+        "weight-decay": "-1 inf nan no",
+        "densities": "0 1.5 nan -0.1 inf 0.1,0.2 ten%",
+        "temperatures": "7 2.5 nan inf 0 -2 hot " + "9" * 400,
+        "dense-seeds": "-1 4294967296 1.5 one nan",
+        "retrain-seeds": "1 x -1",
+        "optimizer": "sgdd None",
+        "schedule": "linear",
+        "retrain-optimizer": "adam none",
+        "retrain-lr": "0 nan fast",
+        "retrain-epochs": "0 1.5",
+        "warmup": "1 -0.1 nan",
+        "precision": "float16",
+        "pruner": "best",
+        "load": "depth",
+        "temperature": "heat",
+        "widths": "2 nan",
+        "flip": "maybe TRUE 1",
+        "crop-padding": "65 -1 two",
+        "cka-rule": "both",
+        "cka-threshold": "1.1 nan -0.5",
+        "cka-margin": "-1 2 nan",
+        "lmc-threshold": "0.05 0 nan -2 low",
+        "path-points": "1 2000 1.5",
+        "cka-images": "1 many",
+        "validation-fraction": "1 -0.1 nan 0.9999",
+        "label-smoothing": "1 -0.5",
+        "gradient-clipping": "-1 nan",
+        "rho": "-1 nan inf",
+        "cpus-per-trial": "0 nan 64000 -1 inf",
+        "gpus-per-trial": "-1 nan 0.001",
+        "max-failures": "-1 1.5",
+        "checkpoint-seconds": "0 nan -3 soon",
+        "keep": "all",
+        "metrics-port": "80 65536 http",
+        "data": "unknown digits-3px absent.npz folder.npz digits-first0 CIFAR10-7px R",
+        "model": "nothing resnet0 preresnet8-w0 absent_module:model os:absent os:path: vgg12 :",
+        "preset": "cifar DIGITS 温度 results",
+    }.items():
+        yield from _each(GRID, f"{SMOKE} --{option} @", values.split())
+
+
+def _of_command_lines():
+    """What is typed wrongly."""
+    for command, before in ((GRID, ""), (TUNE, ""), (SELECT, ""), (REPORT, "R "), (STATUS, "R ")):
+        yield _same(command, f"{before}--no-such-option", "--no-such-option")
+        yield _same(command, f"{before}--storage-endpoit x", "--storage-endpoint")
+        yield _same(command, f"{before}--storage-endpoint", "--storage-endpoint needs a value")
+        yield _same(command, f"{before}stray", "stray")
+        yield _same(command, f"{before}-x", "-x")
+        yield command, [*before.split(), "--storage-endpoint", ""], "(nothing)"
+        yield command, [*before.split(), "--bad\noption"], "\\n"
+    for command in (REPORT, STATUS):
+        yield command, [], "RESULTS (nothing)"
+        for place in ("", " "):
+            yield command, [place], "(nothing)"
+        yield from _each(command, "@", ["absent", "absent.csv", "nothing", "R/sweep", LONG, "s3://", "s3://bucket"])
+        yield from _each(command, "@", ["ftp://host/folder", "R#", "loop", "/dev/null"])
+        yield _same(command, "R other", "other")
+        yield _same(command, "s3://user:word@bucket/a", "s3://...@bucket")
+    yield _same(STATUS, "R --watch=yes", "--watch=yes")
+    yield _same(STATUS, "R --watch yes", "yes")
+    yield _same(STATUS, "good.csv", "good.csv")
+    yield _same(GRID, "--dry-run true", "true")
+    yield _same(GRID, "--densities 0.1 --density 0.2", "--density 0.2")
+    yield _same(GRID, f"{SMOKE} --densities 0.1 0.1", "0.1")
+    yield _same(GRID, f"{SMOKE} --dense-seeds 1 2 1", "--dense-seeds 1")
+    yield _same(GRID, f"{SMOKE} --densities", "(nothing)")
+    yield _same(GRID, f"{SMOKE} --epochs --lr 0.1", "--epochs needs a value")
+    yield _same(GRID, f"{SMOKE} --temperature rho", "--temperature rho")
+    yield _same(GRID, f"{SMOKE} --load width", "--load width")
+    yield _same(GRID, f"{SMOKE} --load width --widths 1 2", "--densities 0.05 0.4")
+    yield _same(GRID, f"{SMOKE} --load width --widths 0.001 --densities 0.1 --model preresnet8", "0.001")
+    yield _same(GRID, f"{SMOKE} --temperature rho --temperatures 0 0.1 --rho 0.5", "--rho 0.5")
+    yield _same(GRID, f"{SMOKE} --temperature rho --temperatures {'9' * 400} 1", "999")
+    yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999", "9999")
+    yield _same(GRID, f"{SMOKE} --dashboard --address auto", "--dashboard")
+    yield _same(GRID, f"{SMOKE} --optimizer adamw --momentum 0.5", "--momentum 0.5")
+    yield _same(GRID, f"{SMOKE} --model vgg11", "vgg11")
+    yield _same(GRID, f"{SMOKE} --estimate --gpus-per-trial 1", "no GPU")
+    for command in (TUNE, SELECT):
+        yield _same(command, f"{SMOKE} --temperature rho --temperatures {'9' * 400} 1", "999: it is too large")
+    for option in ("preset", "out", "data", "model", "temperature", "lr", "temperatures", "keep", "data-folder"):
+        yield GRID, ["--preset", "smoke", "--out", "new", f"--{option}", ""], "(nothing)"
+    yield GRID, ["--preset", "   "], "(nothing)"
+    yield _same(GRID, f"{SMOKE} --storage-endpoint http://127.0.0.1:9000", "storage endpoint")
+    yield _same(GRID, f"{SMOKE} --densities 1e400", "1e400: it is too large")
+    yield _same(GRID, f"{SMOKE} --temperatures 1e999", "1e999: it is too large")
+    yield _same(GRID, f"{SMOKE} --data ~nobody/a.npz", "a.npz")
+    yield _same(GRID, f"{SMOKE} --data ~no_such_person/a.npz", "a.npz")
+    for command in (TUNE, SELECT):
+        yield from _each(command, "--preset @", ["cifar", "digits,smoke"])
+        yield from _each(command, f"{SMOKE} --density @", ["1.5", "nan", "low"])
+        yield command, ["--preset", ""], "(nothing)"
+        yield command, ["--replay", ""], "(nothing)"
+        yield command, [*SMOKE.split(), "--json", ""], "(nothing)"
+
+
+def _of_folders():
+    """Where results go, and where they are."""
+    for command in (GRID, TUNE, SELECT):
+        places = [
+            "loop",
+            "loop/below",
+            "good.csv",
+            "good.csv/below",
+            "tables",
+            "/proc/no/such",
+            "s3://bucket",
+            "ftp://host/a",
+            "R/artifacts",
+        ]
+        yield from _each(command, "--preset smoke --out @", [*places, "R/dense", "link_to_runs", "file://host/a", LONG])
+    yield _same(GRID, f"{SMOKE} --data-folder R/runs", "R/runs")
+    named = {"null_number": "lr is None", "text_number": "epochs is '6'"}
+    for name in SWEEPS:
+        for command, option in ((REPORT, ""), (STATUS, ""), (TUNE, "--replay "), (SELECT, "--replay ")):
+            yield _same(command, f"{option}sweeps/{name}", named.get(name, f"sweeps/{name}/sweep.json"))
+    for command, option in ((REPORT, ""), (STATUS, ""), (TUNE, "--replay "), (SELECT, "--replay ")):
+        yield _same(command, f"{option}sweeps/folder", "sweeps/folder/sweep.json")
+        for name in ("foreign", "foreign_text", "foreign_pairs", "foreign_below"):
+            yield _same(command, f"{option}results_of/{name}", "mine.parquet")
+        for name in ("damaged", "empty_part", "foreign_part"):
+            yield _same(command, f"{option}results_of/{name}", f"runs/{KEY}.parquet")
+        for name in ("siblings", "siblings_of_text", "siblings_of_null", "siblings_negative"):
+            yield _same(command, f"{option}results_of/{name}", f"added_siblings/{KEY}.json")
+        yield _same(command, f"{option}results_of/table_is_file", "results_of/table_is_file")
+
+
+def _of_tables():
+    """Tables of a user."""
+    names = [f"{name}.csv" for name in TABLES if name not in ("one", "hole", "many")]
+    names += [f"{name}.parquet" for name in (*PARQUET, "empty", "text", "truncated", "damaged", "twice")]
+    names += ["binary.csv", "utf16.csv", "table.txt", "温度.csv", "absent.csv"]
+    for name in names:
+        yield _same(REPORT, f"tables/{name}", f"tables/{name}")
+        yield _same(TUNE, f"--replay tables/{name}", f"tables/{name}")
+    yield from _each(SELECT, "--replay tables/@", ["text.csv", "words.parquet", "empty.csv", "no_rows.parquet"])
+    for command, option in ((REPORT, ""), (TUNE, "--replay "), (SELECT, "--replay ")):
+        yield from _each(command, f"{option}@", ["folder.csv", "loop.csv", "dangling.csv", "weights/text.pt", "R/runs"])
+        yield from _each(command, f"{option}@", [PART, "R/sweep.json", f"{LONG}.csv", "~absent.csv"])
+        yield _same(command, f"{option}good.csv --temperature heat", "heat")
+        yield _same(command, f"{option}R --temperature rho", "--temperature rho")
+        yield _same(command, f"{option}rho --temperature epochs", "--temperature epochs")
+        yield _same(command, f"{option}good.csv --storage-endpoint http://127.0.0.1:9000", "http://127.0.0.1:9000")
+        yield _same(command, f"{option}R --storage-endpoint http://127.0.0.1:9000", "endpoint")
+        yield _same(command, f"{option}good.csv --lmc-threshold 0", "--lmc-threshold 0.0")
+        yield _same(command, f"{option}good.csv --cka-threshold nan", "--cka-threshold nan")
+        yield _same(command, f"{option}good.csv --cka-margin 0.1", "--cka-margin 0.1")
+        yield _same(command, f"{option}good.csv --cka-rule relative --cka-threshold 0.9", "--cka-threshold 0.9")
+    yield _same(REPORT, "without_cka.csv --cka-threshold 0.9", "--cka-threshold 0.9")
+    yield _same(TUNE, "--replay tables/one.csv", "--temperatures 1")
+    yield _same(TUNE, "--replay tables/hole.csv", "epochs 2 at density 0.1")
+    yield _same(SELECT, "--replay tables/hole.csv", "epochs 2 at density 0.1")
+    yield _same(REPORT, "tables/many.csv", "100,000 cells")
+
+
+def _of_replays():
+    """Options of searches and selections."""
+    for command in (TUNE, SELECT):
+        yield _same(command, "--replay", "--replay needs a value")
+        yield _same(command, "--replay --json a.json", "--replay needs a value")
+        yield _same(command, "--replay three.csv --density 0.2", "--densities 0.2")
+        yield _same(command, "--replay three.csv --density", "(nothing)")
+        yield _same(command, "--replay three.csv --temperatures 1 9", "--temperatures 9")
+        yield _same(command, "--replay three.csv --lr 0.5", "--lr 0.5")
+        yield _same(command, "--replay R --epochs 7", "--epochs 7")
+        yield _same(command, "--replay R --out new", "--out new")
+        yield _same(command, "--replay R --preset smoke", "--preset smoke")
+        yield _same(command, "--replay R --cpus-per-trial 2", "--cpus-per-trial 2")
+        yield _same(command, "--replay R --alongside", "--alongside")
+        yield _same(command, "--replay three.csv --select-by colour", "colour")
+    yield _same(TUNE, "--replay three.csv --start 5", "--start 5")
+    yield _same(TUNE, "--replay three.csv --start hot", "--start hot")
+    yield _same(TUNE, "--replay three.csv --start nan", "--start nan")
+    yield _same(TUNE, "--replay three.csv --strategy guess", "guess")
+    yield _same(TUNE, "--replay three.csv --choose all", "all")
+    yield _same(TUNE, "--replay three.csv --choose boundary --select-by test_error", "--select-by test_error")
+    yield _same(TUNE, "--replay three.csv --most-siblings 4", "--most-siblings 4")
+    yield _same(TUNE, "--replay three.csv --select-by regime", "--select-by regime")
+    yield _same(TUNE, f"{SMOKE} --most-siblings -1", "--most-siblings -1")
+    yield _same(TUNE, f"{SMOKE} --temperatures 2", "--temperatures 2")
+    yield _same(TUNE, f"{SMOKE} --select-by colour", "--select-by colour")
+    yield _same(SELECT, f"{SMOKE} --select-by test_error", "test_error")
+    own = f"{SMOKE} --checkpoints weights/text.pt"
+    yield _same(SELECT, f"{SMOKE} --checkpoints", "--checkpoints (nothing)")
+    yield SELECT, [*SMOKE.split(), "--checkpoints", ""], "(nothing)"
+    yield _same(SELECT, "--checkpoints weights/text.pt --replay R", "--checkpoints")
+    for option in ("temperatures 2", "dense-seeds 1", "temperature lr", "rho 0.1", "temperatures 2 6"):
+        yield _same(SELECT, f"{own} --{option}", f"--{option}")
+    yield _same(SELECT, f"{own} --lr 0.2 --retrain-lr 0.1", "--lr 0.2")
+    yield _same(SELECT, f"{SMOKE} --json weights/own.json --checkpoints weights/own.json", "weights/own.json")
+
+
+def _of_data():
+    """Data of a user, and models."""
+    names = [*ARRAYS, "empty", "text", "truncated", "array"]
+    named = {"unsigned": str(2**64 - 1), "unsigned_test": str(2**63)}
+    for name in names:
+        yield _same(GRID, f"{SMOKE} --data data/{name}.npz", named.get(name, name))
+    checkpoints = ["weights/text.pt", "weights/empty.pt", "folder.pt", "absent.pt", "good.csv", f"R/{MODEL}"]
+    for path in checkpoints:
+        yield _same(SELECT, f"--preset smoke --out nothing --checkpoints {path}", path)
+
+
+def _of_outputs():
+    """Files that are to be written where they must not."""
+    tables = [PART, f"other/pairs/{KEY}.parquet", f"./R/../R/runs/{KEY}.parquet", f"link_to_runs/{KEY}.parquet"]
+    tables += [
+        f"link_to_results/runs/{KEY}.parquet",
+        "R/runs/new.parquet",
+        "other/artifacts/new.csv",
+        "R/.merged/a.csv",
+    ]
+    wrong = ["new.txt", "new", "R", "folder.csv", "s3://bucket/a.csv", "absent/..", LONG]
+    yield from _each(REPORT, "R --table @", [*tables, *wrong, "good.csv/a.csv", "new.html"])
+    yield from _each(REPORT, "good.csv --table @", [*tables, "good.csv", "./good.csv", "R/../good.csv", f"{LONG}.csv"])
+    pictures = ["new.svg", "new.png", "new.pdf", "new", "R/sweep.json", PART, f"R/{MODEL}", "other/runs/new.html"]
+    pictures += ["R/artifacts/new.html", "link.html", "R/.driver/new.html", "folder.html", "s3://bucket/a.html", ".."]
+    pictures += ["good.csv/a.html", "/proc/no/a.html", "R/added_siblings/a.html"]
+    for command, option in ((REPORT, "R --out"), (REPORT, "good.csv --out"), (TUNE, "--replay R --picture")):
+        yield from _each(command, f"{option} @", pictures)
+    yield from _each(TUNE, f"{SMOKE} --picture @", ["new.svg", f"other/{MODEL}", "other/dense/new.html"])
+    plain = ["R/sweep.json", "R/progress.json", "other/sweep.json", f"other/added_siblings/{KEY}.json", "link.json"]
+    plain += ["link_to_results/sweep.json", "R/../R/sweep.json", "new.txt", "new", "folder.json", "good.csv"]
+    for command in (TUNE, SELECT):
+        yield from _each(command, "--replay R --json @", plain)
+        yield from _each(command, "--replay three.csv --json @", ["R/sweep.json", "three.csv"])
+        yield from _each(command, f"{SMOKE} --json @", ["other/sweep.json", "."])
+    events = ["R", "R/runs", "other", "R/artifacts/new", "link_to_runs", "good.csv", "s3://bucket/a", "/proc/no/such"]
+    yield from _each(REPORT, "R --tensorboard @", [*events, "good.csv/a", "R/added_siblings"])
+    yield _same(REPORT, "good.csv --tensorboard new", "--tensorboard")
+    yield _same(REPORT, "good.csv --serve", "--serve")
+    yield _same(REPORT, "R --serve --out new.html", "new.html")
+    yield _same(REPORT, "R --serve --tensorboard new", "new")
+    yield from _each(REPORT, "R --port @", ["8051", "http"])
+    yield from _each(REPORT, "R --serve --port @", ["-1", "65536", "http"])
+
+
+CASES = [
+    *_of_options(),
+    *_of_command_lines(),
+    *_of_folders(),
+    *_of_tables(),
+    *_of_replays(),
+    *_of_data(),
+    *_of_outputs(),
+]
