@@ -14,7 +14,7 @@ import torch
 from ray import tune
 
 from trainables.faults import fault_of, in_one_line
-from trainables.models.sources import Source, install
+from trainables.functions.sources import Source, install
 from trainables.stages import Execution, Keep, Part, Rows, Stage
 from trainables.stages.machine import Machine, task_of
 from trainables.storage.artifacts import ArtifactError

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from trainables.functions import OwnFunction, is_function
 from trainables.stages.keys import configuration_key
 from trainables.training.recipe import Recipe
 
@@ -38,6 +39,11 @@ class DenseRun:
     def key(self) -> str:
         """Name of its artifacts."""
         return configuration_key(self)
+
+    @property
+    def functions(self) -> tuple[OwnFunction, ...]:
+        """The user's own functions that it needs."""
+        return tuple(own for own in (OwnFunction("model", self.model),) if is_function(own.name))
 
     def columns(self) -> dict[str, Any]:
         """Columns of everything that comes from it."""
