@@ -9,22 +9,28 @@ from functools import cache
 
 import numpy as np
 
+from trainables.data.augmentation import AS_PUBLISHED, AUGMENTATIONS, Augmentation, augmentation_of
 from trainables.data.file import ARRAYS, PINNED, load_file, pin_file
 from trainables.data.images import DataSet, Images, Outline
-from trainables.data.published import PUBLISHED, SPLIT_SEED, load_named, outline_of, parse
+from trainables.data.published import PUBLISHED, SPLIT_SEED, crop_padding_of, load_named, outline_of, parse
 
 __all__ = [
     "ARRAYS",
+    "AS_PUBLISHED",
+    "AUGMENTATIONS",
     "CACHE",
     "PUBLISHED",
     "SPLIT_SEED",
+    "Augmentation",
     "DataSet",
     "Images",
     "Outline",
+    "augmentation_of",
     "check_name",
     "content_name",
     "load",
     "outline",
+    "own_crop_padding",
     "pin",
     "training_images",
 ]
@@ -75,6 +81,11 @@ def training_images(data: str, validation_fraction: float) -> int:
     return images - held_out
 
 
+def own_crop_padding(data: str) -> int:
+    """Pixels of random shift in augmentation that are published for a data set; 0 for a user's own."""
+    return 0 if _is_file(data) else crop_padding_of(parse(data))
+
+
 @cache
 def outline(data: str) -> Outline:
     """Sizes of a data set; only a file is read for them.
@@ -89,13 +100,7 @@ def outline(data: str) -> Outline:
     return Outline(len(loaded.train), len(loaded.test), height, width, channels, loaded.classes)
 
 
-def load(
-    data: str,
-    validation_fraction: float,
-    folder: str = CACHE,
-    crop_padding: int | None = None,
-    flip: bool | None = None,
-) -> DataSet:
+def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet:
     """Load a data set and hold out round(validation_fraction * n) of its n training images.
 
     Which images are held out depends on nothing but their number.
@@ -105,18 +110,12 @@ def load(
             and with ``-first<n>`` for only the first n training images; or a pinned file.
         validation_fraction: In [0, 1).
         folder: Where torchvision's data sets are kept.
-        crop_padding: Instead of the data set's own.
-        flip: Instead of the data set's own.
 
     Raises:
         ValueError: If there is no such data, or it is not usable; one sentence for the user.
     """
     count = training_images(data, validation_fraction)
     loaded = load_file(data) if _is_file(data) else load_named(parse(data), folder)
-    if crop_padding is not None:
-        loaded = replace(loaded, crop_padding=crop_padding)
-    if flip is not None:
-        loaded = replace(loaded, flip=flip)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(loaded.train))
     train, held_out = np.sort(order[len(order) - count :]), np.sort(order[: len(order) - count])
     return replace(loaded, train=loaded.train[train], validation=loaded.train[held_out])

@@ -96,6 +96,12 @@ def outline_of(named: Named) -> Outline:
     return Outline(named.first or known.images, known.test_images, side, side, known.channels, known.classes)
 
 
+def crop_padding_of(named: Named) -> int:
+    """Pixels of random shift in augmentation that are its own, in those of the side that is asked for."""
+    known = PUBLISHED[named.name]
+    return known.crop_padding if named.side is None else round(known.crop_padding * named.side / known.side)
+
+
 def load_named(named: Named, folder: str) -> DataSet:
     """Load a data set, with no image held out.
 
@@ -113,15 +119,14 @@ def load_named(named: Named, folder: str) -> DataSet:
         if len(train) != published.images:
             raise ValueError(f"{named.name} has {published.images} training images, but {len(train)} were found")
     train = train[: named.first]
-    padding = published.crop_padding
     if named.side is not None:
         train, test = (Images(_averaged(split.pixels, named.side), split.labels) for split in (train, test))
-        padding = round(padding * named.side / published.side)
     if published.mean and published.std:
         mean, std = (tuple(255 * value for value in values) for values in (published.mean, published.std))
     else:
         mean, std = channel_statistics(train)
-    return DataSet(train, test[:0], test, published.classes, mean, std, padding, published.flip)
+    padding, flip = crop_padding_of(named), published.flip
+    return DataSet(train, test[:0], test, published.classes, mean, std, padding, flip)
 
 
 def _averaged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

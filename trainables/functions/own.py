@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from trainables.functions.sources import came_along, source_of
@@ -73,8 +74,7 @@ def find(location: str, purpose: str) -> Callable[..., Any]:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        is_torchvision = module_name.partition(".")[0] == "torchvision"
-        module = (import_torchvision if is_torchvision else importlib.import_module)(module_name)
+        module = _imported(module_name)
     except (Exception, SystemExit) as error:  # importing runs the user's code
         hint = "; write package.module:function, not a path" if "/" in module_name else ""
         hint = f"; {GIVEN}" if came_along(module_name) else hint
@@ -85,6 +85,17 @@ def find(location: str, purpose: str) -> Callable[..., Any]:
         found = getattr(module, "__file__", None) or "built in"
         raise ValueError(f"module {module_name!r} ({found}) has no function {attribute!r} for {purpose} {location}")
     return function
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a module, also one that is or imports a torchvision whose operators do not fit the installed torch."""
+    try:
+        return importlib.import_module(module)
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        import_torchvision()
+        return importlib.import_module(module)
 
 
 def taken(function: Callable[..., Any], possible: Mapping[str, Any]) -> dict[str, Any]:
