@@ -114,8 +114,7 @@ class SweepSpec:
     """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32."""
 
     augmentation: str = "published"
-    """Random changes of training images, of dense models and siblings: as published for the data set, of your own data
-    none; none; crop-flip, shifted and mirrored; or package.module:function, called with images and a generator."""
+    """Of training images: published, which for your own data is none; none; crop-flip; or package.module:function."""
 
     crop_padding: int | None = None
     """Pixels of random shift in augmentation; if not given those published for the data set, or 0."""
@@ -124,8 +123,7 @@ class SweepSpec:
     """Mirror images at random in augmentation; if not given as published for the data set, or not."""
 
     loss: str | None = None
-    """What dense models and siblings minimize, package.module:function of logits and labels; cross entropy if not
-    given."""
+    """What training and retraining minimize, package.module:function; cross entropy if not given."""
 
     cka_rule: SimilarityRule = "fixed"
     """Compare CKA with --cka-threshold everywhere (fixed), or with the best CKA of the same load (relative)."""

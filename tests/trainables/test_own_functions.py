@@ -74,7 +74,8 @@ def one_argument(images):
     return images
 
 def cross_entropy(logits, labels):
-    calls.append((logits.dtype, tuple(logits.shape), labels.dtype, tuple(labels.shape), torch.is_autocast_enabled("cpu")))
+    shapes = tuple(logits.shape), tuple(labels.shape)
+    calls.append((logits.dtype, labels.dtype, *shapes, torch.is_autocast_enabled("cpu")))
     return F.cross_entropy(logits, labels)
 
 def of_each(logits, labels):
@@ -271,7 +272,7 @@ def test_cross_entropy_by_hand_trains_as_the_default_does(function, mine):
 def test_a_loss_is_given_float32_and_is_not_under_autocast(mine):
     trained(task_with(loss="cross_entropy"), (1, 2), SerialStack, 1, replace(RECIPE, precision="bfloat16"))
     shapes = [(64, 10)] * 8 + [(3, 10)] * 2
-    assert mine().calls == [(torch.float32, shape, torch.int64, shape[:1], False) for shape in shapes]
+    assert mine().calls == [(torch.float32, torch.int64, shape, shape[:1], False) for shape in shapes]
 
 
 @pytest.mark.parametrize("function", ["cross_entropy", "of_each"])
@@ -279,14 +280,11 @@ def test_parts_of_the_loss_for_pruning_rules_add_up_to_the_mean_of_ones_own(func
     run = DenseRun("digits", 0.7, NAME, RECIPE, 1, loss=own(function))
     torch.manual_seed(0)
     state = build(NAME, 1, 10).state_dict()
-    context = DenseModelContext(run, 4, 0.2, Machine(LocalFolder("nowhere"), CPU), lambda epoch: state)
-    like_default = DenseModelContext(
-        replace(run, loss=None), 4, 0.2, Machine(LocalFolder("nowhere"), CPU), context.state_at
-    )
-    model = context.model_at(4)
-    parts, expected = (
-        [part.item() for part in each.loss_parts(model, 100, at_once=30)] for each in (context, like_default)
-    )
+    where = Machine(LocalFolder("nowhere"), CPU)
+    runs = run, replace(run, loss=None)
+    contexts = [DenseModelContext(each, 4, 0.2, where, lambda epoch: state) for each in runs]
+    model = contexts[0].model_at(4)
+    parts, expected = ([part.item() for part in each.loss_parts(model, 100, at_once=30)] for each in contexts)
     assert parts == pytest.approx(expected, rel=1e-5)
     assert len(parts) == 4
     own_loss = task_with(loss="focal").loss_parts(model, 100, at_once=30)
@@ -403,7 +401,7 @@ def test_a_function_that_has_changed_is_not_taken_for_the_old_one(mine, tmp_path
     (tmp_path / "typed" / "mine.py").write_text(SOURCE.replace("** 2", "** 3"))
     del sys.modules["mine"]
     for made in ({"augmentation": Augmentation(function=names[0])}, {"loss": names[1]}):
-        with pytest.raises(ValueError, match="source of mine:.* is not what it was when the sweep was made"):
+        with pytest.raises(ValueError, match=r"source of mine:.* is not what it was when the sweep was made"):
             load_task("digits", 0.8, CPU, **made)
 
 
