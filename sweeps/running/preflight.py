@@ -8,22 +8,30 @@ from typing import TypeVar
 import trainables.data
 import trainables.models
 from sweeps.running.options import SweepOptions
+from sweeps.spec.checks import check_values
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
+from trainables.data import CACHE
 from trainables.stages import MeasurementSettings, PointStage
 from trainables.training.recipe import Recipe
 
 C = TypeVar("C", bound=SweepOptions)
 
 
-def pinned(spec: SweepSpec) -> SweepSpec:
-    """Tie a user's own data file and model to what they hold now.
+def pinned(spec: SweepSpec, data_folder: str = CACHE) -> SweepSpec:
+    """Tie a user's own data and model to what they hold now.
+
+    Args:
+        spec: The sweep.
+        data_folder: Where images that must be decoded for it are kept.
 
     Raises:
         UsageError: If they are not there.
     """
+    check_values({"image_size": spec.image_size}, "")
     with as_usage_errors():
-        return replace(spec, data=trainables.data.pin(spec.data), model=trainables.models.pin(spec.model))
+        data = trainables.data.pin(spec.data, data_folder, spec.image_size)
+        return replace(spec, data=data, model=trainables.models.pin(spec.model))
 
 
 def checked(options: C) -> C:
@@ -32,7 +40,7 @@ def checked(options: C) -> C:
     Raises:
         UsageError: If they cannot.
     """
-    spec = pinned(options.spec)
+    spec = pinned(options.spec, options.run.data_folder)
     spec.check()
     options.run.check()
     return replace(options, spec=spec)
@@ -68,8 +76,8 @@ def check_data(points: Sequence[PointStage], data_folder: str) -> None:
         UsageError: If the data cannot be used.
     """
     with as_usage_errors():
-        for what in {(stage.point.dense.data, stage.point.dense.validation_fraction) for stage in points}:
-            trainables.data.load(*what, data_folder)
+        for data in {stage.point.dense.data for stage in points}:
+            trainables.data.check_loadable(data, data_folder)
 
 
 def _smallest_batch(recipe: Recipe, images: int) -> int:

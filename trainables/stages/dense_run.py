@@ -43,7 +43,8 @@ class DenseRun:
     @property
     def functions(self) -> tuple[OwnFunction, ...]:
         """The user's own functions that it needs."""
-        return tuple(own for own in (OwnFunction("model", self.model),) if is_function(own.name))
+        named = {"data": self.data, "model": self.model}
+        return tuple(OwnFunction(purpose, name) for purpose, name in named.items() if is_function(name))
 
     def columns(self) -> dict[str, Any]:
         """Columns of everything that comes from it."""
