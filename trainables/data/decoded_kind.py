@@ -41,8 +41,8 @@ class DecodedKind(Kind):
         if not is_pinned(data):
             place = self.place(data)
             return f"{place}#{self.decoded(place, cache_of(folder), image_size)}"
-        own = self.outline(data)
-        if image_size not in (None, own.height, own.width):
+        own, size = self.outline(data), pinned(data)[1].image_size
+        if image_size not in (None, size):
             raise ValueError(f"--image-size {image_size}: {data} has images of {own.height}x{own.width} pixels")
         return data
 
