@@ -8,9 +8,10 @@ from typing import TypeVar
 import trainables.data
 import trainables.models
 from sweeps.running.options import SweepOptions
+from sweeps.spec.checks import check_values
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
-from trainables.data import Augmentation
+from trainables.data import CACHE, Augmentation
 from trainables.functions import is_function, pin
 from trainables.stages import MeasurementSettings, PointStage
 from trainables.training.recipe import Recipe
@@ -18,16 +19,21 @@ from trainables.training.recipe import Recipe
 C = TypeVar("C", bound=SweepOptions)
 
 
-def pinned(spec: SweepSpec) -> SweepSpec:
+def pinned(spec: SweepSpec, data_folder: str = CACHE) -> SweepSpec:
     """Tie a user's own data, model and functions to what they hold now.
+
+    Args:
+        spec: The sweep.
+        data_folder: Where images that must be decoded for it are kept.
 
     Raises:
         UsageError: If they are not there.
     """
+    check_values({"image_size": spec.image_size}, "")
     with as_usage_errors():
         return replace(
             spec,
-            data=trainables.data.pin(spec.data),
+            data=trainables.data.pin(spec.data, data_folder, spec.image_size),
             model=trainables.models.pin(spec.model),
             augmentation=_pinned_function(spec.augmentation, "augmentation"),
             loss=spec.loss and _pinned_function(spec.loss, "loss"),
@@ -40,7 +46,7 @@ def checked(options: C) -> C:
     Raises:
         UsageError: If they cannot.
     """
-    spec = pinned(options.spec)
+    spec = pinned(options.spec, options.run.data_folder)
     spec.check()
     options.run.check()
     return replace(options, spec=spec)
@@ -80,8 +86,8 @@ def check_data(points: Sequence[PointStage], data_folder: str) -> None:
         UsageError: If the data cannot be used.
     """
     with as_usage_errors():
-        for what in {(stage.point.dense.data, stage.point.dense.validation_fraction) for stage in points}:
-            trainables.data.load(*what, data_folder)
+        for data in {stage.point.dense.data for stage in points}:
+            trainables.data.check_loadable(data, data_folder)
 
 
 def _pinned_function(name: str, purpose: str) -> str:

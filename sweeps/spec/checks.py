@@ -49,6 +49,7 @@ RULES: dict[str, Rule] = {
     "validation_fraction": _SHARE,
     "path_points": (lambda value: 2 <= value <= 1001, "it is from 2 to 1001, ends included"),
     "cka_images": (lambda value: 2 <= value <= MOST, f"it is a whole number from 2 to {MOST}"),
+    "image_size": (lambda value: 1 <= value <= 4096, "it is from 1 to 4096 pixels"),
     "crop_padding": (lambda value: 0 <= value <= 64, "it is from 0 to 64 pixels"),
 }
 """Which values a field of a sweep may have, and in words."""

@@ -27,7 +27,7 @@ from sweeps.spec.checks import (
 from sweeps.spec.choices import described, one_of
 from sweeps.spec.errors import UsageError
 from sweeps.spec.recipes import RETRAIN, recipe_of
-from trainables.data import PUBLISHED, augmentation_of, own_crop_padding, training_images
+from trainables.data import PUBLISHED, augmentation_of, own_crop_padding, short_name, training_images
 from trainables.models import EXAMPLES, check_name
 from trainables.pruning import RULES
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
@@ -40,7 +40,13 @@ from trainables.training.schedules import SCHEDULES
 class SweepSpec:
     """The sweep. A field left out has the preset's value."""
 
-    data: Annotated[str, tyro.conf.arg(help=f"Data set: {', '.join(PUBLISHED)} or a file path.npz; see the README.")]
+    data: Annotated[
+        str,
+        tyro.conf.arg(
+            help=f"Data set: {', '.join(PUBLISHED)}; or a file path.npz, a folder with train/<class>/<image> and "
+            "test/<class>/<image>, or package.module:function."
+        ),
+    ]
 
     model: Annotated[
         str,
@@ -112,6 +118,10 @@ class SweepSpec:
 
     precision: Precision = "float32"
     """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32."""
+
+    image_size: int | None = None
+    """Bring images of a folder or a function to so many pixels, square: the shorter side is resized to it, and the
+    middle of the longer one cut out; as they are if not given."""
 
     augmentation: str = "published"
     """Of training images: published, which for your own data is none; none; crop-flip; or package.module:function."""
@@ -235,7 +245,7 @@ class SweepSpec:
     @property
     def title(self) -> str:
         """Data, model and pruning in a few words; of what is pinned its name alone."""
-        names = [name.partition("#")[0].rpartition("/")[2] for name in (self.data, self.model)]
+        names = [short_name(name) for name in (self.data, self.model)]
         fixed = [] if self.load == "density" else [f"density {self.densities[0]:g}"]
         return ", ".join([*names, self.pruner, *fixed])
 

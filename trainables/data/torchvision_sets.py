@@ -1,14 +1,12 @@
 """torchvision's data sets, fetched once for each machine."""
 
-import fcntl
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from trainables.data.images import Images
+from trainables.data.staging import alone
 from trainables.functions.torchvision_import import import_torchvision
 
 PLACES = {
@@ -47,22 +45,17 @@ def load_images(name: str, folder: str) -> tuple[Images, Images]:
 
 def _download(name: str, base: Path, place: Path) -> None:
     try:
-        base.mkdir(parents=True, exist_ok=True)
-        with open(base / f".{name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(base, name) as temporary:
             if place.exists():
                 return  # another worker did it
-            for killed in base.glob(f".{name}-*"):
-                shutil.rmtree(killed)
-            with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=base) as temporary:
-                print(f"Downloading {name} to {base}", flush=True)
-                root = Path(temporary) / PLACES[name][0]
-                for train in (True, False):
-                    _split(name, root, train, download=True)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                for archive in (root / PLACES[name][1]).glob("*.gz"):
-                    archive.unlink()
-                os.rename(root / PLACES[name][1], place)
+            print(f"Downloading {name} to {base}", flush=True)
+            root = temporary / PLACES[name][0]
+            for train in (True, False):
+                _split(name, root, train, download=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for archive in (root / PLACES[name][1]).glob("*.gz"):
+                archive.unlink()
+            os.rename(root / PLACES[name][1], place)
     except Exception as error:  # torchvision's own, the network's, the disk's
         reason = " ".join(str(error).split())
         said = f"put torchvision's files of it into {place}, or name the folder that has them with --data-folder"

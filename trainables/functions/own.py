@@ -29,7 +29,7 @@ class OwnFunction(NamedTuple):
 
 def is_function(name: str) -> bool:
     """Whether a name is that of a function."""
-    return ":" in name
+    return ":" in name and not name.startswith("/")  # a pinned path may have one, too
 
 
 def place(name: str) -> str:

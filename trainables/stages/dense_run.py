@@ -44,7 +44,7 @@ class DenseRun:
     @property
     def functions(self) -> tuple[OwnFunction, ...]:
         """The user's own functions that it needs."""
-        named = {"model": self.model, "augmentation": self.augmentation.function, "loss": self.loss}
+        named = {"data": self.data, "model": self.model, "augmentation": self.augmentation.function, "loss": self.loss}
         return tuple(OwnFunction(purpose, name) for purpose, name in named.items() if name and is_function(name))
 
     def columns(self) -> dict[str, Any]:
