@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 
 import pandas as pd
 import pytest
@@ -42,7 +43,9 @@ def typed(tmp_path):
             Image.fromarray(15 * pixels[..., 0]).save(place / f"{index:04d}.png")
     (tmp_path / "mine.py").write_text(MODULE)
     (tmp_path / "beside.py").write_text(BESIDE)
-    return tmp_path
+    yield tmp_path
+    for name in ("mine", "beside"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.slow
