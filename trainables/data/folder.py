@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from trainables.data.decoded import GROUP, Decoded, Example, Examples, cache_errors, decode, pinned
+from trainables.data.decoded import GROUP, Decoded, Example, Examples, cache_errors, decode, is_pinned, pinned
 from trainables.data.decoded_kind import DecodedKind
 from trainables.data.kind import OWN_COPY
 from trainables.data.pictures import Picture, decoded
@@ -79,10 +79,10 @@ def _hash(content: bytes) -> str:
 def _noted(note: Path, base: Path) -> Decoded | None:
     """What was found last time, if it is still kept."""
     try:
-        found = pinned(note.read_text())[1]
-    except FileNotFoundError:
+        text = note.read_text()
+    except OSError:
         return None
-    return found if (base / found.hash).is_dir() else None
+    return pinned(text)[1] if is_pinned(text) and (base / pinned(text)[1].hash).is_dir() else None
 
 
 def _examples(

@@ -116,10 +116,10 @@ def _taken_apart(where: str, index: int, item: Any) -> tuple[Any, Any]:
         image = item.get("image", item.get("img"))
         if image is not None and "label" in item:
             return image, item["label"]
-        raise ValueError(f"{where}: example {index} is a dict with {', '.join(map(repr, item))}; {EXAMPLE}")
+        raise ValueError(f"{where} example {index} is a dict with {', '.join(map(repr, item))}; {EXAMPLE}")
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return item[0], item[1]
-    raise ValueError(f"{where}: example {index} is a {type(item).__name__}; {EXAMPLE}")
+    raise ValueError(f"{where} example {index} is a {type(item).__name__}; {EXAMPLE}")
 
 
 def _label(where: str, index: int, label: Any) -> int:
