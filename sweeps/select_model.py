@@ -152,9 +152,9 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
                 run.model,
                 Recipe(epochs=0),  # it is not trained: nothing of a recipe is to enter its key
                 seed=0,
-                crop_padding=run.crop_padding,
-                flip=run.flip,
+                augmentation=run.augmentation,
                 checkpoint=checkpoint,
+                loss=run.loss,
             )
             point = replace(stage.point, dense=dense, epoch=0)
             points.append(PointStage(point, stage.seeds, Label("checkpoint", number, spec.load, load)))

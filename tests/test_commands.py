@@ -83,6 +83,41 @@ def test_any_two_axes_on_a_users_own_data_and_model(tmp_path, without_ray_and_to
     assert (changed.returncode, changed.stderr.count("\n")) == (2, 1)
 
 
+OWN_RECIPE = """
+import torch
+import torch.nn.functional as F
+
+def noise(images, generator):
+    return images + 0.1 * torch.randn(images.shape, generator=generator, device=generator.device)
+
+def focal(logits, labels):
+    loss = F.cross_entropy(logits, labels, reduction="none")
+    return (1 - (-loss).exp()) ** 2 * loss
+"""
+
+
+def test_a_users_own_augmentation_and_loss_stay_exact_when_the_command_is_killed(tmp_path, undisturbed):
+    (tmp_path / "recipe.py").write_text(OWN_RECIPE)
+    own = ["--augmentation", "recipe:noise", "--crop-padding", "1", "--loss", "recipe:focal"]
+    done = grid("straight", *own, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    killed = start_grid("killed", *own, cwd=tmp_path)
+    until(lambda: list((tmp_path / "killed/artifacts/siblings").glob("*/*.pt")), killed)
+    killed.kill()
+    killed.wait()
+    again = grid("killed", *own, cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert_same(tmp_path / "killed", tmp_path / "straight")
+    runs = pd.read_parquet(tmp_path / "straight/runs")
+    assert not set(runs["point"]) & set(pd.read_parquet(undisturbed[0] / "runs")["point"])
+    dense = json.loads(runs["configuration"][0])["dense"]
+    assert re.fullmatch(r"recipe:noise#[0-9a-f]{12}", dense["augmentation"]["function"])
+    assert re.fullmatch(r"recipe:focal#[0-9a-f]{12}", dense["loss"])
+    (tmp_path / "recipe.py").write_text(OWN_RECIPE.replace("** 2", "** 3"))
+    changed = grid("straight", *own, "--dry-run", cwd=tmp_path)
+    assert "points: 4 wanted, 0 stored, 4 to do" in changed.stdout
+
+
 def test_batch_size_against_width(tmp_path):
     axes = ["--temperature", "batch_size", "--temperatures", "32", "128", "--load", "width", "--widths", "0.5", "1"]
     done = grid(tmp_path, *axes, "--model", "preresnet8", "--densities", "0.2")

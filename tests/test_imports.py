@@ -14,7 +14,18 @@ FILES = [file for folder in ("metrics", "trainables", "sweeps") for file in sort
 PACKAGES = ["metrics", "trainables", "sweeps"]
 ROOMS = {
     "metrics": [],
-    "trainables": ["storage", "data", "models", "stacks", "tasks", "pruning", "training", "measuring", "stages"],
+    "trainables": [
+        "functions",
+        "storage",
+        "data",
+        "models",
+        "stacks",
+        "tasks",
+        "pruning",
+        "training",
+        "measuring",
+        "stages",
+    ],
     "sweeps": ["spec", "results", "case_studies", "plans", "running", "views"],
 }
 """Folders of a package in the order of imports; what lies beside them comes after all of them."""

@@ -14,7 +14,7 @@ import torch
 from ray import tune
 
 from trainables.faults import fault_of, in_one_line
-from trainables.models.sources import Source, install
+from trainables.functions.sources import Source, install
 from trainables.stages import Execution, Keep, Part, Rows, Stage
 from trainables.stages.machine import Machine, task_of
 from trainables.storage.artifacts import ArtifactError
@@ -163,12 +163,12 @@ class StageTrainable(tune.Trainable):
         return {"outcome": "pausing", tune.result.DONE: left <= nap}
 
     def _prepared(self) -> Execution:
-        """The stage, begun; before a worker's first of its data and model whether these and the storage are there."""
+        """The stage, begun; before a worker's first of its data, model and functions whether all that is there."""
         if self._execution is None:
             if self._machine is None:
                 self._machine = self._own_machine()
             run = self._stage.run
-            needs = run.data, run.validation_fraction, run.model
+            needs = run.data, run.validation_fraction, run.model, run.augmentation, run.loss
             if needs not in self._checked:
                 task_of(run, self._machine).stack(run.model, 1)  # raises whatever is wrong with them here
                 self._checked.add(needs)

@@ -8,22 +8,36 @@ from typing import TypeVar
 import trainables.data
 import trainables.models
 from sweeps.running.options import SweepOptions
+from sweeps.spec.checks import check_values
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
+from trainables.data import CACHE, Augmentation
+from trainables.functions import is_function, pin
 from trainables.stages import MeasurementSettings, PointStage
 from trainables.training.recipe import Recipe
 
 C = TypeVar("C", bound=SweepOptions)
 
 
-def pinned(spec: SweepSpec) -> SweepSpec:
-    """Tie a user's own data file and model to what they hold now.
+def pinned(spec: SweepSpec, data_folder: str = CACHE) -> SweepSpec:
+    """Tie a user's own data, model and functions to what they hold now.
+
+    Args:
+        spec: The sweep.
+        data_folder: Where images that must be decoded for it are kept.
 
     Raises:
         UsageError: If they are not there.
     """
+    check_values({"image_size": spec.image_size}, "")
     with as_usage_errors():
-        return replace(spec, data=trainables.data.pin(spec.data), model=trainables.models.pin(spec.model))
+        return replace(
+            spec,
+            data=trainables.data.pin(spec.data, data_folder, spec.image_size),
+            model=trainables.models.pin(spec.model),
+            augmentation=_pinned_function(spec.augmentation, "augmentation"),
+            loss=spec.loss and _pinned_function(spec.loss, "loss"),
+        )
 
 
 def checked(options: C) -> C:
@@ -32,33 +46,37 @@ def checked(options: C) -> C:
     Raises:
         UsageError: If they cannot.
     """
-    spec = pinned(options.spec)
+    spec = pinned(options.spec, options.run.data_folder)
     spec.check()
     options.run.check()
     return replace(options, spec=spec)
 
 
 def check_models(points: Sequence[PointStage], measurement: MeasurementSettings) -> None:
-    """Try every model of these points on images of the data's shape; of named data sets it is known without them.
+    """Try every model of these points, and the user's own functions, on images of the data's shape.
+
+    Of named data sets that is known without them.
 
     Raises:
-        UsageError: If a model does not suit the data.
+        UsageError: If a model does not suit the data, or a function does not do what is asked of it.
     """
     import torch
 
     from trainables.suitability import check_suitable
     from trainables.tasks import lookalike_task
 
-    smallest: dict[tuple[str, str], int] = {}
+    smallest: dict[tuple[str, str, Augmentation, str | None], int] = {}
     for point in (stage.point for stage in points):
         run = point.dense
         images = trainables.data.training_images(run.data, run.validation_fraction)
         statistics = images % measurement.batch_norm_batch_size or measurement.batch_norm_batch_size
         batch = min(statistics, _smallest_batch(run.recipe, images), _smallest_batch(point.retrain, images), images)
-        smallest[run.model, run.data] = min(batch, smallest.get((run.model, run.data), batch))
+        key = run.model, run.data, run.augmentation, run.loss
+        smallest[key] = min(batch, smallest.get(key, batch))
     with as_usage_errors():
-        for (model, data), batch in sorted(smallest.items()):
-            check_suitable(model, lookalike_task(data, torch.device("cpu")), batch)
+        for (model, data, augmentation, loss), batch in smallest.items():
+            task = lookalike_task(data, torch.device("cpu"), augmentation=augmentation, loss=loss)
+            check_suitable(model, task, batch)
 
 
 def check_data(points: Sequence[PointStage], data_folder: str) -> None:
@@ -68,8 +86,13 @@ def check_data(points: Sequence[PointStage], data_folder: str) -> None:
         UsageError: If the data cannot be used.
     """
     with as_usage_errors():
-        for what in {(stage.point.dense.data, stage.point.dense.validation_fraction) for stage in points}:
-            trainables.data.load(*what, data_folder)
+        for data in {stage.point.dense.data for stage in points}:
+            trainables.data.check_loadable(data, data_folder)
+
+
+def _pinned_function(name: str, purpose: str) -> str:
+    """Tie a user's own function to its source; other names stay as they are."""
+    return pin(name, purpose) if is_function(name) else name
 
 
 def _smallest_batch(recipe: Recipe, images: int) -> int:

@@ -28,7 +28,7 @@ from sweeps.running.preflight import as_usage_errors
 from sweeps.running.progress import SweepProgress
 from sweeps.running.stage_queue import StageQueue
 from sweeps.running.trial_events import TrialEvents
-from trainables.models.sources import Source, sources
+from trainables.functions.sources import Source, sources
 from trainables.trainable import StageTrainable, WorkerOptions
 
 # Tune would copy the driver's keys into the environment of trials, which Ray logs for everyone on the machine to read.
@@ -143,9 +143,9 @@ def _slots(resources: Mapping[str, float]) -> int:
 
 
 def _sources(plan: Plan) -> dict[str, Source]:
-    """What workers need of the users' models."""
+    """What workers need of the users' functions."""
     with as_usage_errors():
-        return sources({stage.run.model for stage in plan.left})
+        return sources({function for stage in plan.left for function in stage.functions})
 
 
 def _everywhere(folder: str) -> str:

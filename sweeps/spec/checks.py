@@ -8,6 +8,8 @@ from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
+from trainables.data import AUGMENTATIONS
+from trainables.functions import is_function
 from trainables.pruning import RULES as PRUNING_RULES
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Precision, Recipe
@@ -47,6 +49,7 @@ RULES: dict[str, Rule] = {
     "validation_fraction": _SHARE,
     "path_points": (lambda value: 2 <= value <= 1001, "it is from 2 to 1001, ends included"),
     "cka_images": (lambda value: 2 <= value <= MOST, f"it is a whole number from 2 to {MOST}"),
+    "image_size": (lambda value: 1 <= value <= 4096, "it is from 1 to 4096 pixels"),
     "crop_padding": (lambda value: 0 <= value <= 64, "it is from 0 to 64 pixels"),
 }
 """Which values a field of a sweep may have, and in words."""
@@ -70,6 +73,36 @@ def check_warmup(recipe: Recipe, option: str) -> None:
         learning_rate(recipe, 0)
     except ValueError as error:
         raise UsageError(f"{option} {recipe.warmup}: {error}.") from None
+
+
+def check_augmentation(name: str, crop_padding: int | None, flip: bool | None, own_crop_padding: int) -> None:
+    """Raise UsageError unless there is such an augmentation and the options that change it do not contradict it.
+
+    Args:
+        name: Of it.
+        crop_padding: As it was given; None if it was not.
+        flip: Likewise.
+        own_crop_padding: That of the data.
+    """
+    rule = f"it is one of {', '.join(AUGMENTATIONS)}, or package.module:function for your own"
+    require(name in AUGMENTATIONS or is_function(name), "--augmentation", name, rule)
+    for option, value in (("--crop-padding", crop_padding), ("--flip", flip)):
+        require(name != "none" or not value, option, value, "--augmentation none has no shift and no mirroring")
+    if name == "crop-flip":
+        require(flip is not False, "--flip", flip, "--augmentation crop-flip mirrors; leave one of the two out")
+        rule = "for these data no shift is published; give --crop-padding, the CIFARs have 4 for images of 32 pixels"
+        require(crop_padding is not None or own_crop_padding > 0, "--augmentation", name, rule)
+        require(crop_padding != 0, "--crop-padding", crop_padding, "--augmentation crop-flip shifts; give more than 0")
+
+
+def check_loss(loss: str | None, smoothing: Mapping[str, float | None]) -> None:
+    """Raise UsageError unless there is such a loss, and with one of the user's own no label smoothing, by fields."""
+    if loss is not None:
+        rule = "it is package.module:function; leave it out for cross entropy"
+        require(is_function(loss), "--loss", loss, rule)
+        for name, share in smoothing.items():
+            rule = "it is of cross entropy alone; leave it out, or smooth the labels in --loss"
+            require(not share, option_of(name), share, rule)
 
 
 def check_thresholds(thresholds: Thresholds) -> None:

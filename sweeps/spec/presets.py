@@ -25,8 +25,8 @@ DIGITS = SweepSpec(
 )
 """A small real sweep: the handwritten digits, on two cores in about three minutes; 720 steps for each batch size.
 
-Batch 32, in the middle of the axis, because 720 steps are needed to see what the temperature does, and because a step of
-it costs two thirds of one of 64. The thresholds were set before, for the epochs axis.
+Batch 32, in the middle of the axis, because 720 steps are needed to see what the temperature does, and a step of it
+costs two thirds of one of 64. The thresholds were set before, for the epochs axis.
 """
 
 DIGITS_EPOCHS = replace(DIGITS, temperature="epochs", temperatures=(2, 4, 7, 10, 15, 20), batch_size=64)

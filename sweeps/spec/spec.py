@@ -1,7 +1,7 @@
 """What a sweep computes: its axes, seeds and recipe, as a user writes them."""
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Annotated, Any
 
@@ -10,9 +10,11 @@ import tyro
 from metrics.regimes import SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES, Load, Temperature
 from sweeps.spec.checks import (
+    check_augmentation,
     check_batches,
     check_list,
     check_loads,
+    check_loss,
     check_pruner,
     check_temperatures,
     check_thresholds,
@@ -25,7 +27,8 @@ from sweeps.spec.checks import (
 from sweeps.spec.choices import described, one_of, true_or_false
 from sweeps.spec.errors import UsageError
 from sweeps.spec.kinds import check_kinds
-from trainables.data import PUBLISHED, training_images
+from sweeps.spec.recipes import RETRAIN, recipe_of
+from trainables.data import PUBLISHED, augmentation_of, own_crop_padding, short_name, training_images
 from trainables.models import EXAMPLES, check_name
 from trainables.pruning import RULES
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
@@ -33,15 +36,18 @@ from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Precision, Recipe
 from trainables.training.schedules import SCHEDULES
 
-RETRAIN = "retrain_"
-"""Begins the names of fields that are of retraining alone; those that are None have the value of dense training."""
-
 
 @dataclass(frozen=True)
 class SweepSpec:
     """The sweep. A field left out has the preset's value."""
 
-    data: Annotated[str, tyro.conf.arg(help=f"Data set: {', '.join(PUBLISHED)} or a file path.npz; see the README.")]
+    data: Annotated[
+        str,
+        tyro.conf.arg(
+            help=f"Data set: {', '.join(PUBLISHED)}; or a file path.npz, a folder with train/<class>/<image> and "
+            "test/<class>/<image>, or package.module:function."
+        ),
+    ]
 
     model: Annotated[
         str,
@@ -114,11 +120,21 @@ class SweepSpec:
     precision: Precision = "float32"
     """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32."""
 
+    image_size: int | None = None
+    """Bring images of a folder or a function to so many pixels, square: the shorter side is resized to it, and the
+    middle of the longer one cut out; as they are if not given."""
+
+    augmentation: str = "published"
+    """Of training images: published, which for your own data is none; none; crop-flip; or package.module:function."""
+
     crop_padding: int | None = None
-    """Pixels of random shift in augmentation; as published for the data set if not given, 0 for a file."""
+    """Pixels of random shift in augmentation; if not given those published for the data set, or 0."""
 
     flip: Annotated[bool | None, true_or_false()] = None
-    """Mirror images at random in augmentation; as published for the data set if not given, not for a file."""
+    """Mirror images at random in augmentation; if not given as published for the data set, or not."""
+
+    loss: str | None = None
+    """What training and retraining minimize, package.module:function; cross entropy if not given."""
 
     cka_rule: SimilarityRule = "fixed"
     """Compare CKA with --cka-threshold everywhere (fixed), or with the best CKA of the same load (relative)."""
@@ -183,6 +199,9 @@ class SweepSpec:
         except ValueError as error:
             raise UsageError(f"{error}.") from None
         check_temperatures(self.temperature, self.temperatures, self.dense_recipe, images)
+        padding = own_crop_padding(self.data)
+        check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)
+        check_loss(self.loss, {name: getattr(self, name) for name in ("label_smoothing", "retrain_label_smoothing")})
         check_pruner(self.pruner, self.temperature, self.temperatures, self.dense_recipe, images)
         if self.temperature == "batch_size":  # all in whole batches
             check_batches({name: getattr(self, name) for name in ("batch_size", "retrain_batch_size")}, images)
@@ -227,40 +246,31 @@ class SweepSpec:
     @property
     def title(self) -> str:
         """Data, model and pruning in a few words; of what is pinned its name alone."""
-        names = [name.partition("#")[0].rpartition("/")[2] for name in (self.data, self.model)]
+        names = [short_name(name) for name in (self.data, self.model)]
         fixed = [] if self.load == "density" else [f"density {self.densities[0]:g}"]
         return ", ".join([*names, self.pruner, *fixed])
 
     @property
     def dense_recipe(self) -> Recipe:
         """Recipe of the dense models but for the temperature."""
-        return self._recipe("")
+        return recipe_of(asdict(self), "")
 
     @property
     def retrain_recipe(self) -> Recipe:
         """Recipe of retraining but for what the temperature axis says of it; never with SAM."""
-        return replace(self._recipe(RETRAIN), rho=0.0)
-
-    def _recipe(self, prefix: str) -> Recipe:
-        """Of the sweep's own values and, where they are given, those of the fields that begin with the prefix."""
-        values = asdict(self)
-        names = [field.name for field in fields(Recipe)]
-        own = {name: values[name] for name in names if name in values}
-        given = {name: values[prefix + name] for name in names if values.get(prefix + name) is not None}
-        recipe = Recipe(**own | given)
-        takes_momentum = "momentum" in OPTIMIZERS[recipe.optimizer].settings
-        return recipe if takes_momentum else replace(recipe, momentum=0.0)  # so that it changes no key
+        return replace(recipe_of(asdict(self), RETRAIN), rho=0.0)
 
     def points(self) -> list[PointStage]:
         """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
         axis, images = TEMPERATURES[self.temperature], training_images(self.data, self.validation_fraction)
         own, retrain = self.dense_recipe, axis.retrain(self.retrain_recipe, images)
+        augmentation = augmentation_of(self.augmentation, self.crop_padding, self.flip)
         points: list[PointStage] = []
         runs: dict[DenseRun, DenseRun] = {}
         for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
             recipe, epoch = axis.dense(own, temperature, images)
             model, density = LOADS[self.load].model_and_density(self.model, self.densities[0], load)
-            run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, self.crop_padding, self.flip)
+            run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, augmentation, loss=self.loss)
             run = runs.setdefault(run, run)  # one object, which finds its key once
             point = Point(run, epoch, density, self.pruner, retrain)
             points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))

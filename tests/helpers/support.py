@@ -85,12 +85,13 @@ def workers(process):
     return [child for child in psutil.Process(process.pid).children(recursive=True) if "Trainable" in child.name()]
 
 
-def start_grid(out, *arguments):
+def start_grid(out, *arguments, **options):
     return subprocess.Popen(
         command("grid", "--preset", "smoke", "--out", out, "--checkpoint-seconds", "0.001", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        **options,
     )
 
 

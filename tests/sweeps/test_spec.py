@@ -9,9 +9,12 @@ from sweeps.spec.command_line import parse
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
+from trainables.data import Augmentation
 from trainables.training.recipe import Recipe
 
 DIGITS = PRESETS["digits-epochs"]
+OWN = f"/a/b.npz#1000-{'0' * 20}"
+"""Data of a user's own, pinned."""
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -85,6 +88,19 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"rho": -1.0}, "--rho -1.0"),
         ({"precision": "float16"}, "--precision float16: it is one of float32, bfloat16"),
         ({"crop_padding": -1}, "--crop-padding -1"),
+        (
+            {"augmentation": "flip"},
+            "--augmentation flip: it is one of published, none, crop-flip, or package.module",
+        ),
+        ({"augmentation": ""}, "--augmentation : it is one of published, none"),
+        ({"augmentation": "none", "flip": True}, "--flip True: --augmentation none has no shift and no mirroring."),
+        ({"augmentation": "none", "crop_padding": 2}, "--crop-padding 2: --augmentation none has no shift"),
+        ({"augmentation": "crop-flip", "flip": False}, "--flip False: --augmentation crop-flip mirrors"),
+        ({"augmentation": "crop-flip", "crop_padding": 0}, "--crop-padding 0: --augmentation crop-flip shifts"),
+        ({"augmentation": "crop-flip", "data": OWN}, "--augmentation crop-flip: for these data no shift is published"),
+        ({"loss": "focal"}, "--loss focal: it is package.module:function; leave it out for cross entropy."),
+        ({"loss": "a:b", "label_smoothing": 0.1}, "--label-smoothing 0.1: it is of cross entropy alone; leave it out"),
+        ({"loss": "a:b", "retrain_label_smoothing": 0.1}, "--retrain-label-smoothing 0.1: it is of cross entropy"),
         ({"widths": (0.5,)}, "--widths 0.5: they are the load only with --load width"),
         ({"load": "width", "densities": (0.2,)}, "--widths (nothing)"),
         ({"load": "width", "widths": (1.0,)}, "with --load width all models are pruned to the same density"),
@@ -117,6 +133,23 @@ def test_bad_values_are_quoted(change, said):
 def test_bad_run_options_are_quoted(change, said):
     with pytest.raises(UsageError, match=said):
         RunOptions(**change).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "augmentation"),
+    [
+        ({}, Augmentation()),
+        ({"crop_padding": 2}, Augmentation(crop_padding=2)),
+        ({"augmentation": "none", "crop_padding": 0, "flip": False}, Augmentation(0, False)),
+        ({"augmentation": "crop-flip"}, Augmentation(flip=True)),
+        ({"augmentation": "crop-flip", "data": OWN, "crop_padding": 4}, Augmentation(4, True)),
+        ({"augmentation": "a:b#1", "flip": True}, Augmentation(0, True, "a:b#1")),
+    ],
+)
+def test_dense_models_and_their_siblings_have_the_augmentation_and_the_loss_that_are_asked_for(change, augmentation):
+    spec = replace(DIGITS, **change, loss="a:c#2")
+    spec.check()
+    assert {(stage.run.augmentation, stage.run.loss) for stage in spec.points()} == {(augmentation, "a:c#2")}
 
 
 def test_points_are_the_whole_grid_and_share_one_dense_training_for_each_seed():

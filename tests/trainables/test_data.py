@@ -7,6 +7,7 @@ from trainables.data import (
     content_name,
     load,
     outline,
+    own_crop_padding,
     pin,
     training_images,
 )
@@ -165,10 +166,11 @@ def test_averaged_and_fewer_images():
     assert part.mean == pytest.approx((part.train.pixels.mean(),))
 
 
-def test_augmentation_can_be_set():
-    own, other = load("digits", 0.0), load("digits", 0.0, crop_padding=3, flip=True)
-    assert (own.crop_padding, own.flip) == (1, False)
-    assert (other.crop_padding, other.flip) == (3, True)
+def test_published_augmentation():
+    assert (load("digits", 0.0).crop_padding, load("digits", 0.0).flip) == (1, False)
+    names = ("CIFAR10", "CIFAR10-16px", "FashionMNIST", "FashionMNIST-14px-first6000", "MNIST-7px", "digits")
+    assert [own_crop_padding(name) for name in names] == [4, 2, 2, 1, 0, 1]
+    assert own_crop_padding(f"/a/b.npz#10-{'0' * 20}") == 0
 
 
 def test_published_normalisation():

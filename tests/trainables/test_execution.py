@@ -140,8 +140,8 @@ def test_models_are_trained_on_the_training_images_alone(machine, monkeypatch):
     used = []
 
     class Recorded(classification.TrainingBatches):
-        def __init__(self, data, device):
-            super().__init__(data, device)
+        def __init__(self, data, device, *augmentation):
+            super().__init__(data, device, *augmentation)
             used.append(self._pixels)
 
     monkeypatch.setattr(classification, "TrainingBatches", Recorded)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from points import carry_out
 
-from trainables.data import ARRAYS, CACHE, load, pin
+from trainables.data import ARRAYS, CACHE, Augmentation, load, pin
 from trainables.models import build
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
 from trainables.stages.machine import Machine
@@ -34,7 +34,7 @@ def cifar(folder):
     with np.load(CIFAR) as arrays:
         few = {name: arrays[name][: 320 if "train" in name else 200] for name in ARRAYS}
     np.savez(folder / "few.npz", **few)
-    return DenseRun(pin(str(folder / "few.npz")), 0.0, "preresnet20", RECIPE, 1, crop_padding=4, flip=True)
+    return DenseRun(pin(str(folder / "few.npz")), 0.0, "preresnet20", RECIPE, 1, augmentation=Augmentation(4, True))
 
 
 @pytest.mark.parametrize("source", [digits, cifar])

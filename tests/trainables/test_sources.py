@@ -7,14 +7,15 @@ import sys
 import pytest
 from support import PATIENCE
 
-from trainables.models import pin, sources
-from trainables.models.sources import MOST_BYTES
+from trainables.functions import sources
+from trainables.functions.sources import MOST_BYTES
+from trainables.models import pin
 
 WORKERS = """
 import os, pickle, sys
 import torch  # once for all workers: it takes most of their time
 from trainables.models import build
-from trainables.models.sources import install
+from trainables.functions.sources import install
 
 for line in sys.stdin:
     if (worker := os.fork()):
@@ -90,7 +91,7 @@ def on_a_worker(folder, workers, tmp_path):
 
     def build(name, prepare=lambda here, there: here.rename(there)):
         with open(tmp_path / "shipped", "wb") as file:
-            pickle.dump((name, sources.sources([name, "preresnet20"])), file)
+            pickle.dump((name, sources.sources([("model", name)])), file)
         (tmp_path / "worker").mkdir()
         prepare(folder, tmp_path / "moved")
         return workers(tmp_path / "worker", tmp_path / "shipped")
@@ -119,7 +120,13 @@ def test_a_package_with_relative_imports(files, on_a_worker):
     relative = MODEL.format(helper=".parts.helper", late="pkg.late").replace("pkg.late.MORE", "2")
     files({"pkg/small.py": relative, "pkg/parts/helper.py": HELPER, "pkg/late.py": "", "pkg/__init__.py": ""})
     name = built("pkg.small:small")
-    assert sources.sources([name]).keys() == {"pkg", "pkg.small", "pkg.parts", "pkg.parts.helper", "pkg.late"}
+    assert sources.sources([("model", name)]).keys() == {
+        "pkg",
+        "pkg.small",
+        "pkg.parts",
+        "pkg.parts.helper",
+        "pkg.late",
+    }
     assert on_a_worker(name) == "(12, 7)"
 
 
@@ -169,7 +176,7 @@ def test_a_package_that_a_worker_lacks_is_said(files, on_a_worker, tmp_path):
     sys.path.append(str(installed))
     files({"mymodels.py": MODEL.format(helper="installed_here", late="mylate"), "mylate.py": "MORE = 1"})
     name = built("mymodels:small")
-    assert sources.sources([name]).keys() == {"mymodels", "mylate"}
+    assert sources.sources([("model", name)]).keys() == {"mymodels", "mylate"}
     said = on_a_worker(name)
     assert "cannot be imported (ModuleNotFoundError: No module named 'installed_here'); workers are given" in said
 
@@ -178,21 +185,20 @@ def test_installed_models_and_our_own_have_no_sources(folder):
     (folder / "site-packages").mkdir()
     (folder / "site-packages" / "installed_models.py").write_text("def small(): pass")
     sys.path.append(str(folder / "site-packages"))
-    names = [pin("installed_models:small"), pin("torchvision.models:resnet18"), "vgg16"]
-    assert sources.sources(names) == {}
-    assert sources.sources([pin("json:loads"), pin("trainables.models.vgg:VGG")]) == {}
+    names = ["installed_models:small", "torchvision.models:resnet18", "json:loads", "trainables.models.vgg:VGG"]
+    assert sources.sources([("model", pin(name)) for name in names]) == {}
 
 
 def test_a_folder_of_large_sources_is_refused(files):
     files({"mymodels.py": f"TABLE = '{'x' * MOST_BYTES}'\ndef small(): pass"})
     with pytest.raises(ValueError, match=r"model mymodels:small: the Python files .* from .*/typed have 10"):
-        sources.sources([pin("mymodels:small")])
+        sources.sources([("model", pin("mymodels:small"))])
 
 
 def test_installing_twice_is_installing_once(files, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     files({"mymodels.py": "def small(): pass"})
-    shipped = sources.sources([pin("mymodels:small")])
+    shipped = sources.sources([("model", pin("mymodels:small"))])
     before = len(sys.meta_path)
     sources.install({})
     assert len(sys.meta_path) == before

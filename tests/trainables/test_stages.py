@@ -3,6 +3,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from sweeps.spec.presets import PRESETS
+from trainables.data import Augmentation
 from trainables.stages import DenseRun, MeasurementSettings, Point
 from trainables.stages.measurement import settings_key
 from trainables.training.recipe import Recipe
@@ -16,6 +17,8 @@ def test_keys_are_frozen():
     assert DENSE.key == "d0408d055f0046fbb4c4"
     assert POINT.key == "0478ba7704c86d7fb526"
     assert PRESETS["digits-epochs"].points()[0].point.key == "2b45342b78a65d9446e6"
+    assert replace(DENSE, augmentation=Augmentation(4, False)).key == "abc71221ea0e64117d9d"
+    assert replace(DENSE, augmentation=Augmentation(flip=True)).key == "87e1af743a95148f3970"
 
 
 def test_the_key_of_a_measurement_is_frozen_too():
@@ -41,8 +44,10 @@ def test_a_file_is_known_by_its_content_not_its_place():
         {"dense": replace(DENSE, recipe=Recipe(rho=0.1))},
         {"dense": replace(DENSE, recipe=Recipe(iterations=62_400))},
         {"dense": replace(DENSE, recipe=Recipe(precision="bfloat16"))},
-        {"dense": replace(DENSE, crop_padding=4)},
-        {"dense": replace(DENSE, flip=False)},
+        {"dense": replace(DENSE, augmentation=Augmentation(crop_padding=4))},
+        {"dense": replace(DENSE, augmentation=Augmentation(flip=False))},
+        {"dense": replace(DENSE, augmentation=Augmentation(function="mine:f#0123456789ab"))},
+        {"dense": replace(DENSE, loss="mine:f#0123456789ab")},
         {"dense": replace(DENSE, checkpoint="0123456789abcdef0123")},
         {"epoch": 10},
         {"density": 0.06},

@@ -1,7 +1,7 @@
-"""Data sets as arrays in memory, by name or from a file. Imports no torch.
+"""Data sets as arrays in memory: by name, from a file, from a folder of images, from a function. Imports no torch.
 
-``digits`` comes with the package. The others by name are torchvision's, fetched once for each machine. A file is the
-user's own: it is *pinned* (:func:`pin`) when a sweep is made, so that its results are known by its content.
+``digits`` comes with the package. The others by name are torchvision's, fetched once for each machine. What is the
+user's own is *pinned* (:func:`pin`) when a sweep is made, so that its results are known by its content.
 """
 
 from dataclasses import replace
@@ -9,55 +9,72 @@ from functools import cache
 
 import numpy as np
 
-from trainables.data.file import ARRAYS, PINNED, load_file, pin_file
+from trainables.data.augmentation import AS_PUBLISHED, AUGMENTATIONS, Augmentation, augmentation_of
+from trainables.data.file import ARRAYS, File
+from trainables.data.folder import Folder
+from trainables.data.function import Function
 from trainables.data.images import DataSet, Images, Outline
-from trainables.data.published import PUBLISHED, SPLIT_SEED, load_named, outline_of, parse
+from trainables.data.kind import Kind
+from trainables.data.memory import check_room
+from trainables.data.published import PUBLISHED, SPLIT_SEED, Named, crop_padding_of, parse
 
 __all__ = [
     "ARRAYS",
+    "AS_PUBLISHED",
+    "AUGMENTATIONS",
     "CACHE",
     "PUBLISHED",
     "SPLIT_SEED",
+    "Augmentation",
     "DataSet",
     "Images",
     "Outline",
+    "augmentation_of",
+    "check_loadable",
     "check_name",
     "content_name",
     "load",
     "outline",
+    "own_crop_padding",
     "pin",
+    "short_name",
     "training_images",
 ]
 
 CACHE = "~/.cache/three-regime-sweeps"
-"""Folder of the data sets that are not part of the package, unless another is named."""
+"""Folder of the data sets that are not part of the package, and of decoded images, unless another is named."""
+
+KINDS: tuple[Kind, ...] = (File(), Named(), Function(), Folder())
+"""The kinds of data; the first that takes a name has it."""
 
 
 def check_name(data: str) -> None:
-    """Raise ValueError, in one sentence for the user, unless ``data`` is a data set's name or a pinned file."""
-    if not _is_file(data):
-        parse(data)
-    elif not PINNED.fullmatch(data):
-        raise ValueError(f"{data} is not pinned to its content")
+    """Raise ValueError, in one sentence for the user, unless ``data`` is a data set's name or pinned."""
+    _kind(data)
 
 
-def pin(data: str) -> str:
-    """Tie a file to its content: ``images.npz`` becomes ``/where/it/is/images.npz#<training images>-<hash>``.
+def pin(data: str, folder: str = CACHE, image_size: int | None = None) -> str:
+    """Tie a user's own data to their content; see the kinds for the names. Names of data sets stay as they are.
 
-    Names of data sets, and what is pinned already, are returned as they are.
+    Args:
+        data: A name, pinned or not.
+        folder: Where decoded images are kept.
+        image_size: Height and width to which images are brought; None for as they are.
 
     Raises:
-        ValueError: If the file is not there or not usable, in one sentence for the user.
+        ValueError: If there are no such data, or they are not usable, in one sentence for the user.
     """
-    if not _is_file(data) or PINNED.fullmatch(data):
-        return data
-    return pin_file(data)
+    return _kind(data, pinned=False).pin(data, folder, image_size)
 
 
 def content_name(data: str) -> str:
-    """What decides results of a data set's name: of a pinned file its content, not where it lies."""
-    match = PINNED.fullmatch(data)
-    return f"npz#{match['images']}-{match['hash']}" if match else data
+    """What decides results of a data set's name: of what is pinned its content, not where it lies."""
+    return next((kind.content_name(data) for kind in KINDS if kind.takes(data) and kind.is_pinned(data)), data)
+
+
+def short_name(data: str) -> str:
+    """Name for a title: of what is pinned the file's, the folder's or the function's."""
+    return data.rpartition("#")[0].rpartition("/")[2] or data
 
 
 def training_images(data: str, validation_fraction: float) -> int:
@@ -66,13 +83,16 @@ def training_images(data: str, validation_fraction: float) -> int:
     Raises:
         ValueError: As :func:`check_name`, or if none is left.
     """
-    check_name(data)
-    match = PINNED.fullmatch(data)
-    images = int(match["images"]) if match else outline_of(parse(data)).train
+    images = _kind(data).images(data)
     held_out = round(validation_fraction * images)
     if held_out == images:
         raise ValueError(f"a validation fraction of {validation_fraction} leaves none of {images} images to train on")
     return images - held_out
+
+
+def own_crop_padding(data: str) -> int:
+    """Pixels of random shift in augmentation that are published for a data set; 0 for a user's own."""
+    return crop_padding_of(parse(data)) if isinstance(_kind(data), Named) else 0
 
 
 @cache
@@ -82,45 +102,50 @@ def outline(data: str) -> Outline:
     Raises:
         ValueError: As :func:`check_name`, or if the file cannot be read.
     """
-    if not _is_file(data):
-        return outline_of(parse(data))
-    loaded = load_file(data)
-    height, width, channels = loaded.train.pixels.shape[1:]
-    return Outline(len(loaded.train), len(loaded.test), height, width, channels, loaded.classes)
+    return _kind(data).outline(data)
 
 
-def load(
-    data: str,
-    validation_fraction: float,
-    folder: str = CACHE,
-    crop_padding: int | None = None,
-    flip: bool | None = None,
-) -> DataSet:
+def check_loadable(data: str, folder: str) -> None:
+    """Fetch or decode data if need be, and see whether they fit into memory.
+
+    Raises:
+        ValueError: If they are not usable; one sentence for the user.
+    """
+    check_room(short_name(data), _kind(data).load(data, folder))
+
+
+def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet:
     """Load a data set and hold out round(validation_fraction * n) of its n training images.
 
     Which images are held out depends on nothing but their number.
 
     Args:
         data: A name of :data:`PUBLISHED`, optionally with ``-<side>px`` for images averaged over blocks to this side,
-            and with ``-first<n>`` for only the first n training images; or a pinned file.
+            and with ``-first<n>`` for only the first n training images; or a pinned name.
         validation_fraction: In [0, 1).
-        folder: Where torchvision's data sets are kept.
-        crop_padding: Instead of the data set's own.
-        flip: Instead of the data set's own.
+        folder: Where torchvision's data sets and decoded images are kept.
 
     Raises:
         ValueError: If there is no such data, or it is not usable; one sentence for the user.
     """
     count = training_images(data, validation_fraction)
-    loaded = load_file(data) if _is_file(data) else load_named(parse(data), folder)
-    if crop_padding is not None:
-        loaded = replace(loaded, crop_padding=crop_padding)
-    if flip is not None:
-        loaded = replace(loaded, flip=flip)
+    loaded = _kind(data).load(data, folder)
+    check_room(short_name(data), loaded)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(loaded.train))
     train, held_out = np.sort(order[len(order) - count :]), np.sort(order[: len(order) - count])
-    return replace(loaded, train=loaded.train[train], validation=loaded.train[held_out])
+    test = np.arange(len(loaded.test))  # a copy in memory, like the others
+    return replace(loaded, train=loaded.train[train], validation=loaded.train[held_out], test=loaded.test[test])
 
 
-def _is_file(data: str) -> bool:
-    return data.endswith(".npz") or PINNED.fullmatch(data) is not None
+def _kind(data: str, pinned: bool = True) -> Kind:
+    """Kind of a name.
+
+    Raises:
+        ValueError: If there is none, or if the name is not pinned although it has to be; one sentence for the user.
+    """
+    kind = next((kind for kind in KINDS if kind.takes(data)), KINDS[1])
+    if isinstance(kind, Named):
+        parse(data)
+    if pinned and not kind.is_pinned(data):
+        raise ValueError(f"{data} is not pinned to its content")
+    return kind

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.images import DataSet, Images, channel_statistics, check_images
+from trainables.data.images import DataSet, Images, Outline, channel_statistics, check_images, sizes
+from trainables.data.kind import OWN_COPY, Kind, has_own_size
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -16,42 +17,65 @@ PINNED = re.compile(r"(?P<path>.+\.npz)#(?P<images>[0-9]+)-(?P<hash>[0-9a-f]{20}
 """A file's path with the number of its training images and a hash of its content."""
 
 
-def pin_file(data: str) -> str:
-    """Tie a file to its content: ``images.npz`` becomes ``/where/it/is/images.npz#<training images>-<hash>``.
+class File(Kind):
+    """The kind."""
 
-    Raises:
-        ValueError: If the file is not there or not usable, in one sentence for the user.
-    """
-    path = Path(os.path.expanduser(data)).absolute()
-    content = _read(path)
-    train, _, _ = _arrays(path, content)
-    return f"{path}#{len(train)}-{_hash(content)}"
+    def takes(self, data: str) -> bool:
+        """Names that end in .npz, or are pinned."""
+        return data.endswith(".npz") or self.is_pinned(data)
+
+    def is_pinned(self, data: str) -> bool:
+        """As :data:`PINNED`."""
+        return PINNED.fullmatch(data) is not None
+
+    def pin(self, data: str, folder: str, image_size: int | None) -> str:
+        """As :meth:`Kind.pin`: ``images.npz`` becomes ``/where/it/is/images.npz#<training images>-<hash>``."""
+        has_own_size(data, image_size)
+        if self.is_pinned(data):
+            return data
+        path = Path(os.path.expanduser(data)).absolute()
+        content = _read(path)
+        train, _, _ = _arrays(path, content)
+        return f"{path}#{len(train)}-{_hash(content)}"
+
+    def content_name(self, data: str) -> str:
+        """What it holds, not where it lies."""
+        return "npz#{images}-{hash}".format(**_match(data))
+
+    def images(self, data: str) -> int:
+        """From the name."""
+        return int(_match(data)["images"])
+
+    def outline(self, data: str) -> Outline:
+        """From the file."""
+        loaded = self.load(data, "")
+        return sizes(loaded.train, loaded.test, loaded.classes)
+
+    def load(self, data: str, folder: str) -> DataSet:
+        """As :meth:`Kind.load`."""
+        match = _match(data)
+        path = Path(match["path"])
+        content = _read(path)
+        if _hash(content) != match["hash"]:
+            raise ValueError(f"{path} has changed since the sweep was made; name it again to sweep what it holds now")
+        train, test, classes = _arrays(path, content)
+        mean, std = channel_statistics(train)
+        if 0 in std:
+            raise ValueError(f"{path}: channel {std.index(0)} of x_train has the same value in all pixels")
+        return DataSet(train, test[:0], test, classes, mean, std, crop_padding=0, flip=False)
 
 
-def load_file(data: str) -> DataSet:
-    """Load a pinned file, with no image held out.
-
-    Raises:
-        ValueError: If it is not there, has changed or is not usable; one sentence for the user.
-    """
+def _match(data: str) -> dict[str, str]:
     match = PINNED.fullmatch(data)
     assert match, data
-    path = Path(match["path"])
-    content = _read(path)
-    if _hash(content) != match["hash"]:
-        raise ValueError(f"{path} has changed since the sweep was made; name it again to sweep what it holds now")
-    train, test, classes = _arrays(path, content)
-    mean, std = channel_statistics(train)
-    if 0 in std:
-        raise ValueError(f"{path}: channel {std.index(0)} of x_train has the same value in all pixels")
-    return DataSet(train, test[:0], test, classes, mean, std, crop_padding=0, flip=False)
+    return match.groupdict()
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); every node reads its own copy there") from None
+        raise ValueError(f"{path} cannot be read ({error.strerror}); {OWN_COPY}") from None
 
 
 def _hash(content: bytes) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.images import DataSet, Images, Outline, channel_statistics, check_images
+from trainables.data.kind import Kind, has_own_size
 
 SPLIT_SEED = 20230515
 NAME = re.compile(r"(?P<name>[A-Za-z0-9]+?)(-(?P<side>[0-9]+)px)?(-first(?P<first>[0-9]+))?")
@@ -56,7 +57,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class Named:
+class Name:
     """A name taken apart.
 
     Attributes:
@@ -70,7 +71,7 @@ class Named:
     first: int | None
 
 
-def parse(data: str) -> Named:
+def parse(data: str) -> Name:
     """Take a name apart.
 
     Raises:
@@ -79,7 +80,7 @@ def parse(data: str) -> Named:
     match = NAME.fullmatch(data)
     if not match or match["name"] not in PUBLISHED:
         known = f"the data sets are: {', '.join(PUBLISHED)}, with -14px or -first6000 or both in this order"
-        known += "; or name a file that ends in .npz"
+        known += "; or name a file that ends in .npz, a folder of images, or package.module:function"
         raise ValueError(f"unknown data set {data!r}; {known}")
     published = PUBLISHED[match["name"]]
     side, first = (int(match[part]) if match[part] else None for part in ("side", "first"))
@@ -87,16 +88,22 @@ def parse(data: str) -> Named:
         raise ValueError(f"side {side} of {data!r}: images of {published.side} pixels average to a divisor of that")
     if first is not None and not 0 < first <= published.images:
         raise ValueError(f"{data!r} asks for the first {first} of {published.images} training images")
-    return Named(match["name"], side, first)
+    return Name(match["name"], side, first)
 
 
-def outline_of(named: Named) -> Outline:
+def outline_of(named: Name) -> Outline:
     """Sizes of a data set."""
     known, side = PUBLISHED[named.name], named.side or PUBLISHED[named.name].side
     return Outline(named.first or known.images, known.test_images, side, side, known.channels, known.classes)
 
 
-def load_named(named: Named, folder: str) -> DataSet:
+def crop_padding_of(named: Name) -> int:
+    """Pixels of random shift in augmentation that are its own, in those of the side that is asked for."""
+    known = PUBLISHED[named.name]
+    return known.crop_padding if named.side is None else round(known.crop_padding * named.side / known.side)
+
+
+def load_named(named: Name, folder: str) -> DataSet:
     """Load a data set, with no image held out.
 
     Raises:
@@ -113,15 +120,43 @@ def load_named(named: Named, folder: str) -> DataSet:
         if len(train) != published.images:
             raise ValueError(f"{named.name} has {published.images} training images, but {len(train)} were found")
     train = train[: named.first]
-    padding = published.crop_padding
     if named.side is not None:
         train, test = (Images(_averaged(split.pixels, named.side), split.labels) for split in (train, test))
-        padding = round(padding * named.side / published.side)
     if published.mean and published.std:
         mean, std = (tuple(255 * value for value in values) for values in (published.mean, published.std))
     else:
         mean, std = channel_statistics(train)
-    return DataSet(train, test[:0], test, published.classes, mean, std, padding, published.flip)
+    padding, flip = crop_padding_of(named), published.flip
+    return DataSet(train, test[:0], test, published.classes, mean, std, padding, flip)
+
+
+class Named(Kind):
+    """The kind: what comes with the package, or is fetched by torchvision. A name says what it holds."""
+
+    def takes(self, data: str) -> bool:
+        """Names that begin with one of :data:`PUBLISHED`."""
+        return re.split("[^A-Za-z0-9]", data)[0] in PUBLISHED and not {"/", ":"}.intersection(data)
+
+    def is_pinned(self, data: str) -> bool:
+        """It need not be."""
+        return True
+
+    def pin(self, data: str, folder: str, image_size: int | None) -> str:
+        """As :meth:`Kind.pin`: the name."""
+        has_own_size(data, image_size)
+        return data
+
+    def images(self, data: str) -> int:
+        """As published."""
+        return self.outline(data).train
+
+    def outline(self, data: str) -> Outline:
+        """As published."""
+        return outline_of(parse(data))
+
+    def load(self, data: str, folder: str) -> DataSet:
+        """As :meth:`Kind.load`; fetched if it is not in the folder."""
+        return load_named(parse(data), folder)
 
 
 def _averaged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -1,16 +1,13 @@
-"""torchvision: its data sets, fetched once for each machine, and its models. The only file that imports it."""
+"""torchvision's data sets, fetched once for each machine."""
 
-import fcntl
-import importlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from trainables.data.images import Images
+from trainables.data.staging import alone
+from trainables.functions.torchvision_import import import_torchvision
 
 PLACES = {
     "CIFAR10": ("", "cifar-10-batches-py"),
@@ -20,29 +17,6 @@ PLACES = {
     "MNIST": ("", "MNIST/raw"),
 }
 """Where in the folder each data set lies: the root torchvision is given, and its files below that."""
-
-
-def import_torchvision(module: str = "torchvision") -> ModuleType:
-    """Import torchvision, or a module of it, also where its compiled operators do not fit the installed torch.
-
-    The published wheel for Linux is built for CUDA. Beside a torch without CUDA its operators cannot be loaded, and
-    then its import fails because it extends two that do not exist. Neither data sets nor models need them.
-
-    Raises:
-        ValueError: If it cannot be imported; one sentence for the user.
-    """
-    try:
-        try:
-            return importlib.import_module(module)
-        except RuntimeError:  # "operator torchvision::nms does not exist"
-            from torch import library
-
-            for operator in ("nms", "qnms"):
-                signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                library.define(f"torchvision::{operator}", signature)
-            return importlib.import_module(module)
-    except (ImportError, RuntimeError) as error:
-        raise ValueError(f"{module} cannot be imported ({error}); install a torchvision that fits torch") from None
 
 
 def load_images(name: str, folder: str) -> tuple[Images, Images]:
@@ -71,22 +45,17 @@ def load_images(name: str, folder: str) -> tuple[Images, Images]:
 
 def _download(name: str, base: Path, place: Path) -> None:
     try:
-        base.mkdir(parents=True, exist_ok=True)
-        with open(base / f".{name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(base, name) as temporary:
             if place.exists():
                 return  # another worker did it
-            for killed in base.glob(f".{name}-*"):
-                shutil.rmtree(killed)
-            with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=base) as temporary:
-                print(f"Downloading {name} to {base}", flush=True)
-                root = Path(temporary) / PLACES[name][0]
-                for train in (True, False):
-                    _split(name, root, train, download=True)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                for archive in (root / PLACES[name][1]).glob("*.gz"):
-                    archive.unlink()
-                os.rename(root / PLACES[name][1], place)
+            print(f"Downloading {name} to {base}", flush=True)
+            root = temporary / PLACES[name][0]
+            for train in (True, False):
+                _split(name, root, train, download=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for archive in (root / PLACES[name][1]).glob("*.gz"):
+                archive.unlink()
+            os.rename(root / PLACES[name][1], place)
     except Exception as error:  # torchvision's own, the network's, the disk's
         reason = " ".join(str(error).split())
         said = f"put torchvision's files of it into {place}, or name the folder that has them with --data-folder"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from trainables.functions import is_function, place
+from trainables.functions import pin as pin_function
 from trainables.models import factory
 
 if TYPE_CHECKING:
@@ -76,13 +78,13 @@ EXAMPLES = ", ".join(family.example for family in FAMILIES)
 
 def check_name(name: str) -> None:
     """Raise ValueError, in one sentence for the user, unless ``name`` is a model's."""
-    if not factory.is_factory(name):
+    if not is_function(name):
         _named(name)
 
 
 def pin(name: str) -> str:
-    """Tie a user's own model to its source (:mod:`trainables.models.factory`); other names stay as they are."""
-    return factory.pin(name) if factory.is_factory(name) else name
+    """Tie a user's own model to its source (:mod:`trainables.functions`); other names stay as they are."""
+    return pin_function(name, factory.PURPOSE) if is_function(name) else name
 
 
 def build(name: str, channels: int, classes: int) -> "nn.Module":
@@ -97,7 +99,7 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
     Raises:
         ValueError: For any other name.
     """
-    if factory.is_factory(name):
+    if is_function(name):
         return factory.build(name, channels, classes)
     family, arguments = _named(name)
     module, kind = family.module
@@ -111,8 +113,8 @@ def with_width(name: str, factor: float) -> str:
     Raises:
         ValueError: If the name says a width already, or the model is the user's own.
     """
-    if factory.is_factory(name):
-        raise ValueError(f"the width of model {name.partition('#')[0]} cannot be set from outside")
+    if is_function(name):
+        raise ValueError(f"the width of model {place(name)} cannot be set from outside")
     if re.search(r"-w[0-9.]+$", name):
         raise ValueError(f"model {name!r} has a width already; leave it out of the name")
     return name if factor == 1 else f"{name}-w{factor:.12g}"

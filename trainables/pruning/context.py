@@ -66,7 +66,7 @@ class PruningContext(ABC):
 
         Each part can be differentiated by itself, also twice: gradients and Hessian-vector products are sums over
         parts, in the memory that one of them takes, and parts of one example give the gradients of each. It has no
-        weight decay and no augmentation in it. On a GPU convolutions use TensorFloat-32, as in training.
+        weight decay, label smoothing and augmentation in it. On a GPU convolutions use TensorFloat-32, as in training.
 
         Args:
             model: Plain, of :meth:`model_at`; in the mode in which it is.

@@ -52,9 +52,10 @@ class StageCosts:
     def _step(self, run: DenseRun, recipe: Recipe, models: int) -> float:
         """Seconds of a training step of a stack."""
         kind = recipe.batch_size, recipe.optimizer, bool(recipe.rho), bool(recipe.gradient_clipping), recipe.precision
-        key = ("step", run.model, run.data, models, *kind)
+        own = run.augmentation, run.loss
+        key = ("step", run.model, run.data, models, *kind, *own)
         if key not in self._steps:
-            task = lookalike_task(run.data, self._device, STEPS * recipe.batch_size)
+            task = lookalike_task(run.data, self._device, STEPS * recipe.batch_size, *own)
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
             training = Training(task.stack(run.model, models), plain, task, [("cost", 0)] * models)
             self._steps[key] = self._fastest(training.run_epoch) / STEPS

@@ -1,9 +1,11 @@
 """All that decides a dense model. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from trainables.data import AS_PUBLISHED, Augmentation
+from trainables.functions import OwnFunction, is_function
 from trainables.stages.keys import configuration_key
 from trainables.training.recipe import Recipe
 
@@ -20,9 +22,9 @@ class DenseRun:
         model: Name of the architecture.
         recipe: How it is trained.
         seed: Decides the initial weights and the order and augmentation of the batches.
-        crop_padding: Pixels of random shift in augmentation; the data set's own if None.
-        flip: Whether augmentation mirrors; the data set's own if None.
+        augmentation: How training images are changed at random, also those of siblings that come of it.
         checkpoint: Name of the weights to begin with, of a model that a user trained; its epoch is 0.
+        loss: What it minimizes, and its siblings: the user's own, a pinned function's name; None for the task's.
     """
 
     data: str
@@ -30,14 +32,20 @@ class DenseRun:
     model: str
     recipe: Recipe
     seed: int
-    crop_padding: int | None = None
-    flip: bool | None = None
+    augmentation: Augmentation = field(default=AS_PUBLISHED, metadata={"flat": True})
     checkpoint: str | None = None
+    loss: str | None = field(default=None, metadata={"added": True})
 
     @cached_property
     def key(self) -> str:
         """Name of its artifacts."""
         return configuration_key(self)
+
+    @property
+    def functions(self) -> tuple[OwnFunction, ...]:
+        """The user's own functions that it needs."""
+        named = {"data": self.data, "model": self.model, "augmentation": self.augmentation.function, "loss": self.loss}
+        return tuple(OwnFunction(purpose, name) for purpose, name in named.items() if name and is_function(name))
 
     def columns(self) -> dict[str, Any]:
         """Columns of everything that comes from it."""

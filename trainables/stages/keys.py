@@ -15,7 +15,8 @@ def configuration_key(configuration: Any) -> str:
     """Twenty hexadecimal digits that name a configuration, a dataclass: equal exactly if every field is.
 
     Whole floats and integers are the same number, so the same key: 1 and 1.0. A field that was added later, which its
-    metadata says (``added``), does not enter as long as it has its default: older keys stay as they are.
+    metadata says (``added``), does not enter as long as it has its default: older keys stay as they are. The fields of
+    one that is ``flat``, a dataclass itself, enter beside the others.
     """
     deciding = _deciding(configuration) | {"protocol": PROTOCOL}
     canonical = json.dumps(json.loads(json.dumps(deciding, allow_nan=False), parse_int=float), sort_keys=True)
@@ -31,5 +32,8 @@ def _deciding(configuration: Any) -> dict[str, Any]:
             continue
         if is_dataclass(value):
             value = _deciding(value)
+        if field.metadata.get("flat"):
+            deciding |= value
+            continue
         deciding[field.name] = content_name(value) if field.name == "data" else value
     return deciding

@@ -39,7 +39,7 @@ class Machine:
 def task_of(run: DenseRun, machine: Machine) -> Task:
     """Task of a training, and of all that comes from it."""
     where = machine.device, memory.activation_budget(machine.device, machine.gpu_share), machine.data_folder
-    return _task(run.data, run.validation_fraction, *where, run.crop_padding, run.flip)
+    return _task(run.data, run.validation_fraction, *where, run.augmentation, run.loss)
 
 
 @lru_cache(maxsize=1)  # a worker's stages mostly share their data

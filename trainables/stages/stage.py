@@ -5,6 +5,7 @@ from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+from trainables.functions import OwnFunction
 from trainables.stages.siblings import Keep
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Stage(ABC):
     def id(self) -> Id:
         """What is the same for all stages of this work."""
         return self.kind, self.key
+
+    @property
+    def functions(self) -> tuple[OwnFunction, ...]:
+        """The user's own functions that it needs."""
+        return self.run.functions
 
     @property
     def read_with(self) -> tuple["Stage", ...]:

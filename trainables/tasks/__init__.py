@@ -2,7 +2,7 @@
 
 import torch
 
-from trainables.data import CACHE, load, outline
+from trainables.data import AS_PUBLISHED, CACHE, Augmentation, load, outline
 from trainables.stacks import memory
 from trainables.tasks.image_classification.task import ImageClassification, random_images
 from trainables.tasks.task import Task
@@ -14,8 +14,8 @@ def load_task(
     device: torch.device,
     room: int = memory.ROOM_ON_CPU,
     folder: str = CACHE,
-    crop_padding: int | None = None,
-    flip: bool | None = None,
+    augmentation: Augmentation = AS_PUBLISHED,
+    loss: str | None = None,
 ) -> Task:
     """Load data, and give the task that they are for. Today all data are images with a class each.
 
@@ -25,19 +25,25 @@ def load_task(
         device: Where data and stacks are to be.
         room: Bytes for the largest activation of a measured batch (:mod:`trainables.stacks.memory`).
         folder: Where data that are not part of the package are kept.
-        crop_padding: Of augmentation, instead of the data's own.
-        flip: Likewise.
+        augmentation: How training images are changed at random.
+        loss: The user's own, a pinned function's name; None for the task's.
 
     Raises:
-        ValueError: If there is no such data, or they are not usable; one sentence for the user.
+        ValueError: If there is no such data or function, or they are not usable; one sentence for the user.
     """
-    return ImageClassification(load(data, validation_fraction, folder, crop_padding, flip), device, room)
+    return ImageClassification(load(data, validation_fraction, folder), device, room, augmentation, loss)
 
 
-def lookalike_task(data: str, device: torch.device, samples: int = 1) -> Task:
+def lookalike_task(
+    data: str,
+    device: torch.device,
+    samples: int = 1,
+    augmentation: Augmentation = AS_PUBLISHED,
+    loss: str | None = None,
+) -> Task:
     """The same task with so many random training samples that only look like the data, none of which is loaded.
 
     Raises:
-        ValueError: As of :func:`trainables.data.outline`.
+        ValueError: As of :func:`trainables.data.outline`, or if there is no such function; one sentence for the user.
     """
-    return ImageClassification(random_images(outline(data), samples), device)
+    return ImageClassification(random_images(outline(data), samples), device, augmentation=augmentation, loss=loss)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from trainables.data import DataSet, Images
+from trainables.data import AS_PUBLISHED, Augmentation, DataSet, Images
+from trainables.tasks.image_classification.augmentation import OwnAugmentation
 
 
 class Split:
@@ -31,17 +32,32 @@ class Split:
 
 
 class TrainingBatches:
-    """Batches of the training images for a stack of models, each with its own order and augmentation."""
+    """Batches of the training images for a stack of models, each with its own order and augmentation.
 
-    def __init__(self, data: DataSet, device: torch.device) -> None:
-        padding = data.crop_padding
+    Args:
+        data: The data set.
+        device: Where they are.
+        augmentation: How they are changed at random.
+        own: Its function, if it has one.
+    """
+
+    def __init__(
+        self,
+        data: DataSet,
+        device: torch.device,
+        augmentation: Augmentation = AS_PUBLISHED,
+        own: OwnAugmentation | None = None,
+    ) -> None:
+        padding = data.crop_padding if augmentation.crop_padding is None else augmentation.crop_padding
         self._height, self._width = data.train.pixels.shape[1:3]
         # Padded before they are normalised, as published: the border is black, not grey.
         pixels = torch.from_numpy(data.train.pixels).to(device)
         self._pixels = F.pad(pixels, (0, 0, padding, padding, padding, padding))
         self._normalised = _Normalisation(data, device)
         self._labels = torch.from_numpy(data.train.labels).to(device)
-        self._shifts, self._flip = 2 * padding + 1, data.flip
+        self._shifts = 2 * padding + 1
+        self._flip = data.flip if augmentation.flip is None else augmentation.flip
+        self._own = own
 
     def __len__(self) -> int:
         """Number of training images."""
@@ -74,6 +90,8 @@ class TrainingBatches:
                 rows[:, batch].permute(1, 2, 0)[:, :, None, :],
                 columns[:, batch].permute(1, 2, 0)[:, None, :, :],
             ]
+            if self._own is not None:
+                pixels = _changed(self._own, pixels, streams)
             yield self._normalised(pixels).permute(3, 0, 4, 1, 2), self._labels[order]
 
     def _plan(self, stream: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,8 +105,15 @@ class TrainingBatches:
         return order, top + torch.arange(self._height), left + columns
 
 
+def _changed(own: OwnAugmentation, pixels: Tensor, streams: Sequence[torch.Generator]) -> Tensor:
+    """Pixels in [0, 255], shape (batch, h, w, models, channels), as the user's function changes those of each model."""
+    images = [(each / 255).permute(0, 3, 1, 2).contiguous() for each in pixels.unbind(3)]
+    changed = [own(each, stream) for each, stream in zip(images, streams, strict=True)]
+    return 255 * torch.stack(changed).permute(1, 3, 4, 0, 2)
+
+
 class _Normalisation:
-    """Maps uint8 pixels of shape (..., channels) to float32."""
+    """Maps pixels in [0, 255], of shape (..., channels), to float32."""
 
     def __init__(self, data: DataSet, device: torch.device) -> None:
         self._mean, self._std = torch.tensor(data.mean, device=device), torch.tensor(data.std, device=device)

@@ -23,9 +23,7 @@ def check_model(
         smallest_batch: Images in the smallest batch that occurs in training or measuring.
     """
     images = example(max(4, smallest_batch))
-    channels, height, width = images.shape[1:]
-    colours = f"{channels} channel" + "s" * (channels > 1)
-    cannot = f"{called} cannot be trained on images of {height}x{width} pixels with {colours}"
+    cannot = f"{called} cannot be trained on {described(images)}"
     for training in (True, False):
         logits = explained(lambda training=training: model.train(training)(images), cannot)  # type: ignore[misc]
         _check_logits(logits, (len(images), classes), called)
@@ -33,6 +31,12 @@ def check_model(
     explained(lambda: GroupedStack(model, 1, layout).train()(images[None]).sum().backward(), cannot)
     few = f"{called} cannot be trained on a batch of {smallest_batch}, the smallest that occurs with this batch size"
     explained(lambda: GroupedStack(model, 1, layout).train()(images[None, :smallest_batch]), few)
+
+
+def described(images: Tensor) -> str:
+    """What images of shape (batch, channels, h, w) are like, for a person."""
+    channels, height, width = images.shape[1:]
+    return f"images of {height}x{width} pixels with {channels} channel" + "s" * (channels > 1)
 
 
 def _check_logits(logits: object, expected: tuple[int, int], called: str) -> None:

@@ -1,4 +1,4 @@
-"""Image classification: cross entropy, share of wrong classes, softmax outputs."""
+"""Image classification: cross entropy or the user's own loss, share of wrong classes, softmax outputs."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -9,13 +9,15 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from metrics.error import error
-from trainables.data import SPLIT_SEED, DataSet, Images, Outline
+from trainables.data import AS_PUBLISHED, SPLIT_SEED, Augmentation, DataSet, Images, Outline
 from trainables.models import build
 from trainables.stacks import memory
 from trainables.stacks.inputs import Inputs
 from trainables.stacks.stack import Stack
 from trainables.tasks.evaluation import evaluate
+from trainables.tasks.image_classification.augmentation import OwnAugmentation
 from trainables.tasks.image_classification.batches import Split, TrainingBatches
+from trainables.tasks.image_classification.loss import OwnLoss
 from trainables.tasks.image_classification.suitability import check_model
 from trainables.tasks.task import Batch, SplitName, Task
 
@@ -27,11 +29,25 @@ class ImageClassification(Task):
         data: The data set.
         device: As in :class:`trainables.tasks.task.Task`.
         room: Likewise.
+        augmentation: How training images are changed at random.
+        loss: The user's own, a pinned function's name; None for cross entropy.
+
+    Raises:
+        ValueError: If a function is not there, or has changed; one sentence for the user.
     """
 
-    def __init__(self, data: DataSet, device: torch.device, room: int = memory.ROOM_ON_CPU) -> None:
+    def __init__(
+        self,
+        data: DataSet,
+        device: torch.device,
+        room: int = memory.ROOM_ON_CPU,
+        augmentation: Augmentation = AS_PUBLISHED,
+        loss: str | None = None,
+    ) -> None:
         super().__init__(device, room)
-        self._data = data
+        self._data, self._augmentation = data, augmentation
+        self._own_augmentation = None if augmentation.function is None else OwnAugmentation(augmentation.function)
+        self._own_loss = None if loss is None else OwnLoss(loss)
         self._splits: dict[SplitName, Split] = {}
 
     def model(self, name: str) -> nn.Module:
@@ -44,8 +60,13 @@ class ImageClassification(Task):
         return torch.randn(samples, channels, height, width, generator=torch.Generator().manual_seed(0))
 
     def check_model(self, model: nn.Module, called: str, smallest_batch: int) -> None:
-        """As :meth:`Task.check_model`."""
+        """As :meth:`Task.check_model`; the user's own augmentation and loss are tried, too."""
         check_model(model, called, self.example_inputs, self._data.classes, smallest_batch)
+        if self._own_augmentation is not None:
+            height, width, channels = self._data.train.pixels.shape[1:]
+            self._own_augmentation.check((channels, height, width), smallest_batch)
+        if self._own_loss is not None:
+            self._own_loss.check(self._data.classes, smallest_batch)
 
     def steps_per_epoch(self, batch_size: int, drop_last: bool = False) -> int:
         """As :meth:`Task.steps_per_epoch`."""
@@ -58,19 +79,24 @@ class ImageClassification(Task):
             yield Batch(images, labels, labels.shape[1])
 
     def losses(self, stack: Stack, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-        """Cross entropy."""
+        """Cross entropy; or the user's own loss, of which there is no label smoothing."""
         logits, labels = _logits(stack, batch.inputs).float(), batch.targets
+        if self._own_loss is not None:
+            return torch.stack([self._own_loss(logits[model], labels[model]) for model in range(stack.models)])
         flat = F.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing
         )
         return flat.unflatten(0, labels.shape).mean(1)
 
     def loss_parts(self, model: nn.Module, samples: int, at_once: int) -> Iterator[Tensor]:
-        """Cross entropy."""
+        """Cross entropy; or the user's own loss, the mean over a part times its share of the samples."""
         split = self.split("train")
         labels = split.labels[:samples]
         for images, own in zip(split.batches(at_once, samples), labels.split(at_once), strict=True):
-            yield F.cross_entropy(model(images), own, reduction="sum") / len(labels)
+            if self._own_loss is None:
+                yield F.cross_entropy(model(images), own, reduction="sum") / len(labels)
+            else:
+                yield self._own_loss(model(images), own) * (len(own) / len(labels))
 
     def errors(self, stack: Stack, split: SplitName) -> list[float]:
         """Share of images that are given another class than their own."""
@@ -101,7 +127,7 @@ class ImageClassification(Task):
 
     @cached_property
     def _training_batches(self) -> TrainingBatches:
-        return TrainingBatches(self._data, self.device)
+        return TrainingBatches(self._data, self.device, self._augmentation, self._own_augmentation)
 
     def _evaluated(self, stack: Stack, split: Split, images: int | None = None) -> Tensor:
         """Logits of shape (models, images, classes), of all images of a split or the first so many."""

@@ -1,4 +1,4 @@
-"""The Python files of a user's own model, which go with a sweep to workers that do not see the user's folder."""
+"""The Python files of users' own functions, which go with a sweep to workers that do not see the user's folder."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 MOST_BYTES = 10_000_000
-"""More is no model's source: the module lies above something large."""
+"""More is nobody's source: the module lies above something large."""
 
 OUR_OWN = ("metrics", "sweeps", "trainables", "__main__")
 """The command itself, and what every node has."""
@@ -34,13 +34,13 @@ class Source(NamedTuple):
     inside: list[str] | None
 
 
-def sources(models: Iterable[str]) -> dict[str, Source]:
-    """Collect the sources of users' models: all that was imported from the folders in which their modules were found.
+def sources(functions: Iterable[tuple[str, str]]) -> dict[str, Source]:
+    """Collect the sources of users' functions: all that was imported from the folders in which their modules lie.
 
-    Installed packages are left out, as nodes have them installed, too. A model from one of them has no sources.
+    Installed packages are left out, as nodes have them installed, too. A function from one of them has no sources.
 
     Args:
-        models: Names, of :mod:`trainables.models.factory` or of others; their modules are imported already.
+        functions: For each what it is for, a noun, and its name; their modules are imported already.
 
     Returns:
         Sources by the names of the modules.
@@ -49,9 +49,9 @@ def sources(models: Iterable[str]) -> dict[str, Source]:
         ValueError: If they are larger than :data:`MOST_BYTES`; one sentence for the user.
     """
     found: dict[str, Source] = {}
-    for model in models:
-        name, is_factory, _ = model.partition(":")
-        root = _root(name, sys.modules[name]) if is_factory else None
+    for purpose, function in sorted(functions):
+        name = function.partition(":")[0]
+        root = _root(name, sys.modules[name])
         if root is None:
             continue
         found |= {each: source for each, module in list(sys.modules.items()) if (source := _below(root, each, module))}
@@ -59,7 +59,7 @@ def sources(models: Iterable[str]) -> dict[str, Source]:
         if size > MOST_BYTES:
             said = f"the Python files that were imported from {root} have {size / 1e6:.1f} MB"
             most = f"at most {MOST_BYTES / 1e6:g} MB go to the workers"
-            raise ValueError(f"model {model.partition('#')[0]}: {said}, and {most}; give it a folder of its own")
+            raise ValueError(f"{purpose} {function.partition('#')[0]}: {said}, and {most}; give it a folder of its own")
     return found
 
 

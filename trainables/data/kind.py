@@ -1,0 +1,66 @@
+"""What a kind of data is: how it is named, tied to its content, and loaded. Imports no torch."""
+
+from abc import ABC, abstractmethod
+
+from trainables.data.images import DataSet, Outline
+
+OWN_COPY = "every node reads its own copy there"
+
+
+class Kind(ABC):
+    """Data that are named in one way. A kind is one file with a subclass, and a line of ``KINDS`` in this package.
+
+    A name that is *pinned* says what the data hold, so that results are known by that, and not by where data lie.
+    """
+
+    @abstractmethod
+    def takes(self, data: str) -> bool:
+        """Whether a name, pinned or not, is of this kind."""
+
+    @abstractmethod
+    def is_pinned(self, data: str) -> bool:
+        """Whether a name of this kind says what the data hold."""
+
+    @abstractmethod
+    def pin(self, data: str, folder: str, image_size: int | None) -> str:
+        """Tie a name to what the data hold now.
+
+        Args:
+            data: The name; if it is pinned already, it is returned.
+            folder: Where what must be kept is kept.
+            image_size: Height and width to which images are brought; None for as they are.
+
+        Raises:
+            ValueError: If there are no such data, or they are not usable; one sentence for the user.
+        """
+
+    def content_name(self, data: str) -> str:
+        """What decides results of a pinned name."""
+        return data
+
+    @abstractmethod
+    def images(self, data: str) -> int:
+        """Number of training images of a pinned name, known without the data."""
+
+    @abstractmethod
+    def outline(self, data: str) -> Outline:
+        """Sizes of the data of a pinned name.
+
+        Raises:
+            ValueError: If they must be read for it and cannot; one sentence for the user.
+        """
+
+    @abstractmethod
+    def load(self, data: str, folder: str) -> DataSet:
+        """Load the data of a pinned name, with no image held out.
+
+        Raises:
+            ValueError: If they are not there, have changed or are not usable; one sentence for the user.
+        """
+
+
+def has_own_size(data: str, image_size: int | None) -> None:
+    """Raise ValueError if images are to have a size, of data whose images have theirs."""
+    if image_size is not None:
+        said = "it is for a folder of images or a function; images of these data have their own size"
+        raise ValueError(f"--image-size {image_size} with {data}: {said}")

@@ -1,0 +1,49 @@
+"""Whether data fit into memory."""
+
+import re
+from pathlib import Path
+
+from trainables.data.images import DataSet
+
+COPIES = 3
+"""So often training images lie in memory on a CPU: as loaded, as batches are taken, and as they are measured."""
+
+GROUPS = "/sys/fs/cgroup"
+
+
+def check_room(where: str, data: DataSet) -> None:
+    """Raise ValueError, in one sentence for the user, unless a process can hold the data as bytes.
+
+    Args:
+        where: The data's name, for a person.
+        data: Not in memory yet.
+    """
+    train, test = data.train.pixels.nbytes, data.test.pixels.nbytes
+    needs, available = COPIES * train + 2 * test, available_bytes()
+    if available is not None and needs > available:
+        said = f"images need {needs / 1e9:.2f} GB of memory in each trial ({COPIES} times the training images)"
+        ways = "take fewer or smaller images, or more --cpus-per-trial, so that fewer trials run at once"
+        raise ValueError(f"{where}: its {said}, and {available / 1e9:.2f} GB are available; {ways}")
+
+
+def available_bytes() -> int | None:
+    """Memory that this process could still take, of the machine's and of its container's; None where nobody says."""
+    found = []
+    if match := re.search(r"MemAvailable: +([0-9]+) kB", _text("/proc/meminfo")):
+        found.append(1024 * int(match[1]))
+    for most, used, files in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    ):
+        limit, usage = _text(f"{GROUPS}/{most}").strip(), _text(f"{GROUPS}/{used}").strip()
+        if limit.isdigit() and usage.isdigit():
+            cached = re.search(r"^(?:total_)?inactive_file ([0-9]+)$", _text(f"{GROUPS}/{files}"), re.MULTILINE)
+            found.append(int(limit) - int(usage) + (int(cached[1]) if cached else 0))
+    return min(found, default=None)
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
