@@ -229,8 +229,8 @@ def one_colour(photos):
     ("damage", "said"),
     [
         (drop, "there is no folder .*photos; every node"),
-        (lambda photos: drop(photos / "train"), "has no folder train; it needs train/<class>/<image> and test/"),
-        (lambda photos: drop(photos / "test"), "has no folder test or val; it needs"),
+        (lambda photos: drop(photos / "train"), "has no folder train; a folder needs train/<class>/<image> and test/"),
+        (lambda photos: drop(photos / "test"), "has no folder test or val; a folder needs"),
         (lambda photos: drop(photos / "test" / "dog"), "class 'dog' is in train, but not in test"),
         (lambda photos: drop(photos / "train" / "dog"), "class 'dog' is in test, but not in train"),
         (one_class, "needs folders of two classes or more in train, and has 'cat'"),
