@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -195,6 +196,15 @@ def test_what_a_killed_process_left_is_not_taken(photos, cache, tmp_path):
     (hashed / "x_train.npy").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"decoded images in .* are damaged .*; remove that folder"):
         load(name, 0.0, cache)
+
+
+def test_processes_of_a_machine_wait_for_the_one_that_decodes(photos, cache, tmp_path, capsys):
+    name = pin(str(photos), cache)
+    capsys.readouterr()
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: load(name, 0.0, str(tmp_path / "elsewhere")), range(4)))
+    assert capsys.readouterr().out.count("Decoding") == 1
+    assert all(np.array_equal(each.train.pixels, loaded[0].train.pixels) for each in loaded)
 
 
 def drop(place):

@@ -67,7 +67,7 @@ class Folder(DecodedKind):
                     for name, files in splits.items()
                 }
                 found = decode(examples, classes, place, temporary, base)
-            (temporary / "note").write_text(f"{place}#{found}")
+            (temporary / "note").write_text(f"folder#{found}")
             os.replace(temporary / "note", note)
         return found
 
