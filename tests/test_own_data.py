@@ -74,7 +74,7 @@ def test_a_function_and_a_folder_with_the_same_images_have_the_same_results(type
     [
         (["--data", "photos", "--image-size", "0"], "--image-size 0: it is from 1 to 4096 pixels."),
         (["--data", "digits", "--image-size", "8"], "--image-size 8 with digits: it is for a folder"),
-        (["--data", "photos/train"], "photos/train has no folder test or val; it needs train/<class>/<image>"),
+        (["--data", "photos/train"], "photos/train has no folder test or val; a folder needs train/<class>/<image>"),
         (["--data", "phtos/"], "there is no folder .*/phtos; every node reads its own copy there."),
         (["--data", "mine:other"], "module 'mine' .* has no function 'other' for data mine:other."),
         (["--data", "mime:mine"], "module 'mime' of data mime:mine cannot be imported .ModuleNotFoundError"),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -197,6 +198,15 @@ def test_what_a_killed_process_left_is_not_taken(photos, cache, tmp_path):
         load(name, 0.0, cache)
 
 
+def test_processes_of_a_machine_wait_for_the_one_that_decodes(photos, cache, tmp_path, capsys):
+    name = pin(str(photos), cache)
+    capsys.readouterr()
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: load(name, 0.0, str(tmp_path / "elsewhere")), range(4)))
+    assert capsys.readouterr().out.count("Decoding") == 1
+    assert all(np.array_equal(each.train.pixels, loaded[0].train.pixels) for each in loaded)
+
+
 def drop(place):
     shutil.rmtree(place)
 
@@ -229,8 +239,8 @@ def one_colour(photos):
     ("damage", "said"),
     [
         (drop, "there is no folder .*photos; every node"),
-        (lambda photos: drop(photos / "train"), "has no folder train; it needs train/<class>/<image> and test/"),
-        (lambda photos: drop(photos / "test"), "has no folder test or val; it needs"),
+        (lambda photos: drop(photos / "train"), "has no folder train; a folder needs train/<class>/<image> and test/"),
+        (lambda photos: drop(photos / "test"), "has no folder test or val; a folder needs"),
         (lambda photos: drop(photos / "test" / "dog"), "class 'dog' is in train, but not in test"),
         (lambda photos: drop(photos / "train" / "dog"), "class 'dog' is in test, but not in train"),
         (one_class, "needs folders of two classes or more in train, and has 'cat'"),

@@ -15,7 +15,7 @@ from trainables.data.kind import OWN_COPY
 from trainables.data.pictures import Picture, decoded
 from trainables.data.staging import alone
 
-LAYOUT = "it needs train/<class>/<image> and test/<class>/<image>"
+LAYOUT = "a folder needs train/<class>/<image> and test/<class>/<image>"
 
 TEST_NAMES = ("test", "val")
 """Folders of test images; the first one that is there. ImageNet calls its val."""
@@ -67,7 +67,7 @@ class Folder(DecodedKind):
                     for name, files in splits.items()
                 }
                 found = decode(examples, classes, place, temporary, base)
-            (temporary / "note").write_text(f"{place}#{found}")
+            (temporary / "note").write_text(f"folder#{found}")
             os.replace(temporary / "note", note)
         return found
 
@@ -120,6 +120,8 @@ def _listing(place: Path) -> tuple[dict[str, list[Listed]], int]:
     try:
         if not place.exists():
             raise ValueError(f"there is no folder {place}; {OWN_COPY}")
+        if not place.is_dir():
+            raise ValueError(f"{place} is no folder of images, and a file of arrays ends in .npz; {LAYOUT}")
         test = next((name for name in TEST_NAMES if (place / name).is_dir()), None)
         if test is None or not (place / "train").is_dir():
             lacks = "train" if test else " or ".join(TEST_NAMES)
