@@ -58,3 +58,32 @@ def _regime(lmc: float, cka: float, least_lmc: float, least_cka: float) -> Regim
     if math.isnan(cka):
         return None
     return "II-B" if cka >= least_cka else "II-A"
+
+
+SURE = 0.95
+"""A regime is sure from this probability on, as 95 % intervals are; a convention of ours."""
+
+
+def possible_regimes(p_regime_1: float, p_regime_2a: float, p_regime_2b: float) -> list[str]:
+    """Which regimes a cell may be in: the fewest that are together as probable as :data:`SURE`.
+
+    Args:
+        p_regime_1: Probability of Regime I, in [0, 1]; NaN if it is not known.
+        p_regime_2a: Of Regime II-A; NaN if only that of II, 1 - p_regime_1, is known.
+        p_regime_2b: Of Regime II-B, likewise.
+
+    Returns:
+        The most probable first: one regime where it is sure, several where it could be either, of ``I``, ``II-A`` and
+        ``II-B``, or of ``I`` and ``II`` where these are not told apart; empty if nothing is known.
+    """
+    if math.isnan(p_regime_1):
+        return []
+    known = {"I": p_regime_1, "II-A": p_regime_2a, "II-B": p_regime_2b}
+    if math.isnan(p_regime_2a):
+        known = {"I": p_regime_1, "II": 1 - p_regime_1}
+    possible, together = list[str](), 0.0
+    for regime in sorted(known, key=known.__getitem__, reverse=True):
+        if together < SURE:
+            possible.append(regime)
+            together += known[regime]
+    return possible

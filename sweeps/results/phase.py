@@ -73,7 +73,7 @@ def phase_table(
     table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**errors)])
     table = table.join(_dense_errors(points, stages, store)).reset_index(drop=True)
     table["normalized_test_error"] = normalized_error(table)
-    return with_regimes(table, thresholds)[PHASE.names]
+    return with_regimes(table, thresholds).reindex(columns=PHASE.names)
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
