@@ -96,9 +96,10 @@ def main(arguments: Sequence[str]) -> int:
     else:
         cells = past.table(spec.thresholds)
         show_report(cells, spec, checked_file("--out", options.out or default_output(past.path, DIAGRAM)), past.title)
-        told = cells.set_index(["temperature", "load"])
+        cells = cells.set_index(["temperature", "load"])
         of_rows = pd.MultiIndex.from_frame(past.rows[["temperature", "density"]])
-        table = past.rows.assign(**{name: told[name].loc[of_rows].array for name in ("regime", *P_REGIMES)})
+        told = ["regime", *(name for name in P_REGIMES if cells[name].notna().any())]
+        table = past.rows.assign(**{name: cells[name].loc[of_rows].array for name in told})
     if options.table:
         checked_file("--table", options.table).write(table_content(table, options.table))
     return OK
