@@ -82,9 +82,12 @@ class Results:
         return shares / len(resamples)
 
 
-def predictions(results: Results, size: int) -> Iterator[pd.DataFrame]:
+def predictions(results: Results, size: int, most: int) -> Iterator[pd.DataFrame]:
     """What each way of telling says of each cell from each subset, and what the others say."""
-    for seeds in combinations(results.seeds, size):
+    subsets = list(combinations(results.seeds, size))
+    random = np.random.default_rng(1)
+    for place in random.permutation(len(subsets))[:most]:
+        seeds = subsets[place]
         others = [seed for seed in results.seeds if seed not in seeds]
         here, there = results.table(seeds), results.table(others)
         wider = np.sqrt(1 + size / len(others))
@@ -158,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4], help="sizes of the subsets")
+    parser.add_argument("--subsets", type=int, default=100, help="most subsets of a size, chosen at random but seeded")
     options = parser.parse_args()
     tables = {path: complete_grid(path)[1] for path in options.results}
     tables["all"] = pd.concat(tables.values())
@@ -168,7 +172,7 @@ def main() -> None:
         results = Results(folder)
         print(f"correlation of LMC and CKA over dense seeds: {correlation(results):.2f}")
         sizes = [size for size in options.seeds if size < len(results.seeds)]
-        told = pd.concat([frame for size in sizes for frame in predictions(results, size)])
+        told = pd.concat([frame for size in sizes for frame in predictions(results, size, options.subsets)])
         print(reliability(told).to_string())
         print(brier(told).to_string(index=False))
         sure = told[told["way"] != "bootstrap"].groupby(["seeds", "way"])["p"]
