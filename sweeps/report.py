@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import pandas as pd
 import tyro
 
 from metrics.regimes import SimilarityRule
 from sweeps.results.phase import phase_table
 from sweeps.results.recorded import Recorded, open_recorded
+from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
 from sweeps.results.user_table import table_content
 from sweeps.spec.axes import TEMPERATURES
@@ -97,10 +99,10 @@ def main(arguments: Sequence[str]) -> int:
         show_report(
             cells, spec, checked_file("--out", options.out or default_output(past.path, DIAGRAM), PICTURES), past.title
         )
-        regimes = cells.set_index(["temperature", "load"])["regime"]
-        rows = past.rows
-        of_rows = zip(rows["temperature"], rows["density"], strict=True)
-        table = rows.assign(regime=[regimes[cell] for cell in of_rows])
+        cells = cells.set_index(["temperature", "load"])
+        of_rows = pd.MultiIndex.from_frame(past.rows[["temperature", "density"]])
+        told = ["regime", *(name for name in P_REGIMES if cells[name].notna().any())]
+        table = past.rows.assign(**{name: cells[name].loc[of_rows].array for name in told})
     if options.table:
         checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
     return OK

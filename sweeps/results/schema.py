@@ -171,12 +171,20 @@ _SE_PAIRS = (
 _SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer than two"
 _NORMALIZED = "minus the smallest of any temperature at this load; neither of nor for cells of which too many diverged"
 _DENSE = "mean over the dense models that did not diverge, before pruning; NaN unless it is known of all of these"
+_PROBABILITY = (
+    "probability that the mean over many dense seeds and siblings is in Regime {0}, from standard errors over both; "
+    "of one dense seed as if dense seeds differed as elsewhere; NaN where LMC, CKA or the noise of one is not known"
+)
+P_REGIMES = {"p_regime_1": "I", "p_regime_2a": "II-A", "p_regime_2b": "II-B"}
+"""Columns of the probabilities of the regimes, which add up to 1; of Regime I also where CKA is not known."""
+
 PHASE = pa.schema(
     [
         *(field for field in _LABEL if field.name in LABEL),
         column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
         column("status", pa.string(), "", "first that applies: missing, failed, diverged, incomplete, ok"),
         column("regime", pa.string(), "", "I, II-A or II-B; null where it is undefined, or too many diverged"),
+        *(column(name, pa.float64(), "in [0, 1]", _PROBABILITY.format(of)) for name, of in P_REGIMES.items()),
         column("test_error", pa.float64(), _FRACTION, "mean over the siblings with status ok; NaN without any"),
         column("test_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         column("test_error_se_dense", pa.float64(), _FRACTION, _SE_DENSE),

@@ -65,8 +65,14 @@ def agreement(store: Store, spec: SweepSpec) -> pd.DataFrame:
             continue  # the same two halves
         tables = [table_of(store, spec, some) for some in (half, other)]
         same = (tables[0]["regime"] == tables[1]["regime"]).to_numpy()
-        first, second = (np.array([len(possible_regimes(*row)) == 1 for row in table[[*P_REGIMES]].to_numpy()]) for table in tables)
-        for name, among in (("all cells", first | True), ("sure in one half at least", first | second), ("sure in both", first & second)):
+        first, second = (
+            np.array([len(possible_regimes(*row)) == 1 for row in table[[*P_REGIMES]].to_numpy()]) for table in tables
+        )
+        for name, among in (
+            ("all cells", first | True),
+            ("sure in one half at least", first | second),
+            ("sure in both", first & second),
+        ):
             agree, cells = counts[name]
             counts[name] = (agree + int(same[among].sum()), cells + int(among.sum()))
     rows = [(name, cells, agree, agree / cells if cells else float("nan")) for name, (agree, cells) in counts.items()]
