@@ -23,7 +23,16 @@ from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
 from sweeps.spec.errors import UsageError
-from sweeps.views.named_files import File, check_distinct, checked_file, default_output, print_table, write_json
+from sweeps.views.named_files import (
+    File,
+    check_distinct,
+    checked_file,
+    checked_picture,
+    data_beside,
+    default_output,
+    print_table,
+    write_json,
+)
 from sweeps.views.phase_diagram import Search, phase_diagram
 from sweeps.views.phase_report import write_diagram
 
@@ -66,8 +75,8 @@ class TuneTemperature(SweepOptions):
     """File for the answers, one object for each density."""
 
     picture: str | None = None
-    """File for the way over the phase diagram; temperature_tuning.html in the folder if not given, or, of a file
-    NAME.csv, results/NAME_temperature_tuning.html."""
+    """File for the way over the phase diagram: .html, or for a paper .svg, .pdf or .png; temperature_tuning.html in the
+    folder if not given, or, of a file NAME.csv, results/NAME_temperature_tuning.html."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -98,7 +107,7 @@ def _place(past: Recorded) -> File:
             return File(past.store.folder, PICTURE)
     except UsageError:
         pass
-    return checked_file("--picture", default_output(past.path, PICTURE))
+    return checked_picture("--picture", default_output(past.path, PICTURE))
 
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
@@ -121,10 +130,11 @@ def _check(options: TuneTemperature) -> None:
     if options.most_siblings < 0:
         raise UsageError(f"--most-siblings {options.most_siblings}: it is 0 or more.")
     files = {"--json": options.json, "--picture": options.picture}
-    for option, name in files.items():
-        if name is not None:
-            checked_file(option, name)
-    check_distinct({"--replay": options.replay, **files})
+    if options.json is not None:
+        checked_file("--json", options.json)
+    if options.picture is not None:
+        checked_picture("--picture", options.picture)
+    check_distinct({"--replay": options.replay, **files, "the data of --picture": data_beside(options.picture)})
 
 
 def _tuning(options: TuneTemperature, siblings: int = 0) -> TemperatureTuning:
@@ -192,8 +202,8 @@ def _report(
         print(note)
     if options.json:
         print(f"Answers: {options.json}")
-    diagram = phase_diagram(table, spec.hot_is_low)
-    file = checked_file("--picture", options.picture) if options.picture else picture
+    diagram = phase_diagram(table, spec.hot_is_low, spec.thresholds)
+    file = checked_picture("--picture", options.picture) if options.picture else picture
     rows = spec.hot_to_cold
     searches = [
         Search(
@@ -203,8 +213,8 @@ def _report(
         )
         for answer in answers
     ]
-    write_diagram(file, diagram, title, spec.thresholds, searches)
-    print(f"Picture: {file}")
+    beside = write_diagram(file, diagram, title, spec.thresholds, searches=searches)
+    print(f"Picture: {file}{beside}")
     return answers
 
 
