@@ -8,20 +8,30 @@ import tyro
 
 from metrics.regimes import SimilarityRule
 from sweeps.results.phase import phase_table
-from sweeps.results.recorded import open_recorded
+from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.store import Store
-from sweeps.results.user_table import table_content, table_kind
+from sweeps.results.user_table import table_content
 from sweeps.spec.axes import TEMPERATURES
-from sweeps.spec.checks import check_thresholds
+from sweeps.spec.checks import check_rule_values, check_thresholds, option_of
 from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.views.interactive_diagram import draw_json
 from sweeps.views.live_diagram import LiveDiagram, serve
-from sweeps.views.named_files import check_distinct, checked_file, checked_picture, data_beside, default_output
+from sweeps.views.named_files import (
+    TABLES,
+    check_distinct,
+    checked_file,
+    checked_folder,
+    checked_picture,
+    data_beside,
+    default_output,
+)
 from sweeps.views.panels import PANELS
 from sweeps.views.paper import WIDTHS, Paper
 from sweeps.views.phase_report import DIAGRAM, Look, diagram_of, show_report, texts, write_report
+
+PORT = 8050
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,8 @@ class Report:
     serve: bool = False
     """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive."""
 
-    port: int = 8050
-    """Port of --serve."""
+    port: int | None = None
+    """Port of --serve; 8050 if not given."""
 
     tensorboard: str | None = None
     """Of a folder: folder for TensorBoard's event files, the training loss of every model over its epochs."""
@@ -84,23 +94,19 @@ class Report:
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Report, arguments)
-    if options.table:
-        table_kind(options.table)
-        checked_file("--table", options.table)
     if options.out is not None:
         checked_picture("--out", options.out)
-    look = _look(options)
+    if options.table is not None:
+        checked_file("--table", options.table, TABLES)
+    if options.tensorboard is not None:
+        checked_folder("--tensorboard", options.tensorboard)
     files = {"RESULTS": options.results, "--out": options.out, "--table": options.table}
-    own = {f"the results' {name}": f"{options.results}/{name}" for name in ("phase.csv", "phase.parquet")}
-    check_distinct({**own, **files, "the data of --out": data_beside(options.out)})
+    check_distinct({**files, "the data of --out": data_beside(options.out)})
+    look = _look(options)
     past = open_recorded(options.results, options.temperature, options.storage_endpoint)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
-    if past.store is None and (options.serve or options.tensorboard):
-        option = "--serve" if options.serve else "--tensorboard"
-        raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
-    if options.serve and (given := options.out or options.table or options.tensorboard):
-        raise UsageError(f"--serve writes no files; leave {given} out.")
+    _check_used(options, spec.cka_rule, past)
     if past.store is not None and options.serve:
         _serve(past.store, options, look)
         return OK
@@ -119,8 +125,25 @@ def main(arguments: Sequence[str]) -> int:
         of_rows = zip(rows["temperature"], rows["density"], strict=True)
         table = rows.assign(regime=[regimes[cell] for cell in of_rows])
     if options.table:
-        checked_file("--table", options.table).write(table_content(table, options.table))
+        checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
     return OK
+
+
+def _check_used(options: Report, rule: str, past: Recorded) -> None:
+    """Raise UsageError for an option that was given, and that has no effect with another one or on these results."""
+    if past.store is None and (options.serve or options.tensorboard):
+        option = "--serve" if options.serve else "--tensorboard"
+        raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
+    if options.serve and (given := options.out or options.table or options.tensorboard):
+        raise UsageError(f"--serve writes no files; leave {given} out.")
+    if options.port is not None and not options.serve:
+        raise UsageError(f"--port {options.port}: it is that of --serve; give that, too, or leave it out.")
+    changed = _changed(options)
+    check_rule_values(changed, rule, changed)
+    for name in changed:
+        if past.store is None and "cka" not in past.rows and name != "lmc_threshold":
+            said = f"{options.results} has no column cka; leave it out"
+            raise UsageError(f"{option_of(name)} {changed[name]}: {said}.")
 
 
 def _serve(store: Store, options: Report, look: Look) -> None:
@@ -132,7 +155,7 @@ def _serve(store: Store, options: Report, look: Look) -> None:
         diagram = diagram_of(table, spec, look)
         return draw_json(diagram, *texts(diagram, spec.title, spec.thresholds, searched=False))
 
-    serve(LiveDiagram(store, figure), options.port)
+    serve(LiveDiagram(store, figure), PORT if options.port is None else options.port)
 
 
 def _look(options: Report) -> Look:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -21,9 +21,12 @@ from sweeps.running.carry_out import carry_out, report_failures
 from sweeps.running.options import SweepOptions, read_options
 from sweeps.running.preflight import as_usage_errors, check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
+from sweeps.spec.checks import option_of, words
 from sweeps.spec.command_line import INTERRUPTED, OK, run_command
 from sweeps.spec.errors import UsageError
-from sweeps.views.named_files import check_distinct, checked_file, print_table, write_json
+from sweeps.spec.spec import RETRAIN
+from sweeps.spec.typed import typed
+from sweeps.views.named_files import JSON, check_distinct, checked_file, print_table, write_json
 from trainables.pruning import RULES
 from trainables.stages import DenseRun, Label, PointStage
 from trainables.training.recipe import Recipe
@@ -63,10 +66,13 @@ def main(arguments: Sequence[str]) -> int:
     options = read_options(SelectModel, arguments, past)
     spec = options.spec
     if options.json is not None:
-        checked_file("--json", options.json)
-        check_distinct({"--replay": options.replay, "--json": options.json})
+        checked_file("--json", options.json, JSON)
+        for path in options.checkpoints or ():
+            check_distinct({"--checkpoints": path, "--json": options.json})
     if options.checkpoints == ():
         raise UsageError("--checkpoints (nothing): give at least one file.")
+    if options.checkpoints:
+        _check_used(typed(SelectModel, arguments))
     if past is not None:
         if options.checkpoints:
             raise UsageError("--checkpoints: with --replay nothing is trained; leave one of them out.")
@@ -77,6 +83,14 @@ def main(arguments: Sequence[str]) -> int:
         _report(options, table)
         return OK
     return _train(checked(options), options.store)
+
+
+def _check_used(given: Mapping[str, Sequence[str]]) -> None:
+    """Raise UsageError for an option that was given beside --checkpoints, and says how dense models are trained."""
+    retrained = {name for name in given if RETRAIN + name in given}
+    for name in given.keys() & ({"temperature", "temperatures", "dense_seeds", "rho"} | retrained):
+        said = "the models of --checkpoints are trained already; leave it out"
+        raise UsageError(f"{option_of(name)} {words(given[name])}: {said}.")
 
 
 def _train(options: SelectModel, store: Store) -> int:

@@ -1,6 +1,6 @@
 """Find the temperature for a density without a grid: ``python sweeps/tune_temperature.py --density 0.1``."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,7 +23,9 @@ from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
 from sweeps.spec.errors import UsageError
+from sweeps.spec.typed import typed
 from sweeps.views.named_files import (
+    JSON,
     File,
     check_distinct,
     checked_file,
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     options = read_options(TuneTemperature, arguments, past)
     spec = options.spec
     _check(options)
+    _check_used(options, typed(TuneTemperature, arguments))
     if past is not None:
         table = past.table(spec.thresholds)
         check_recorded(spec, past, table)
@@ -129,12 +132,21 @@ def _check(options: TuneTemperature) -> None:
         raise UsageError(f"--start {options.start:g}: it is one of the --temperatures {among}.")
     if options.most_siblings < 0:
         raise UsageError(f"--most-siblings {options.most_siblings}: it is 0 or more.")
-    files = {"--json": options.json, "--picture": options.picture}
     if options.json is not None:
-        checked_file("--json", options.json)
+        checked_file("--json", options.json, JSON)
     if options.picture is not None:
         checked_picture("--picture", options.picture)
-    check_distinct({"--replay": options.replay, **files, "the data of --picture": data_beside(options.picture)})
+        check_distinct({"--replay": options.replay, "the data of --picture": data_beside(options.picture)})
+
+
+def _check_used(options: TuneTemperature, given: Container[str]) -> None:
+    """Raise UsageError for an option that was given, and that another one leaves without effect."""
+    if "select_by" in given and options.choose != "best-visited":
+        said = f"--choose {options.choose} asks for no errors; leave one of them out"
+        raise UsageError(f"--select-by {options.select_by}: {said}.")
+    if "most_siblings" in given and options.replay is not None:
+        said = "with --replay nothing is trained; leave one of them out"
+        raise UsageError(f"--most-siblings {options.most_siblings}: {said}.")
 
 
 def _tuning(options: TuneTemperature, siblings: int = 0) -> TemperatureTuning:

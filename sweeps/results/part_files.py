@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sweeps.results.own_files import MERGED
 from sweeps.results.schema import check_schema
 from sweeps.spec.errors import UsageError
 from trainables.storage.folder import FileState, Folder
@@ -27,6 +29,9 @@ FEW = 100
 """So many parts are read by their names; for more, the folder is listed."""
 
 _INDEX = b"three_regime_sweeps_parts"
+
+_KEY = re.compile("[0-9a-f]{20}")
+"""Begins the name of every part."""
 
 Row = dict[str, Any]
 
@@ -85,6 +90,10 @@ class PartFiles:
             found.append(self._joined(list(unmerged.values()), columns))
         return self._joined(found, columns)
 
+    def check(self) -> None:
+        """Raise UsageError for a file that is not of this service; only those without a key for a name are opened."""
+        self._decoded([name for name in self._states(None) if not _KEY.match(name)], [])
+
     def merge(self) -> None:
         """Merge parts that are not yet, if they are many."""
         states = self._states(None)
@@ -110,7 +119,7 @@ class PartFiles:
         metadata = (self._schema.metadata or {}) | {_INDEX: json.dumps(index).encode()}
         pq.write_table(merged.cast(self._schema).replace_schema_metadata(metadata), content, compression="zstd")
         try:
-            self._folder.write(f".merged/{self._table}/{uuid.uuid4().hex}.parquet", content.getvalue())
+            self._folder.write(f"{MERGED}/{self._table}/{uuid.uuid4().hex}.parquet", content.getvalue())
         except OSError:
             return  # a reader need not be allowed to write
 
@@ -118,8 +127,8 @@ class PartFiles:
         self, states: Mapping[str, FileState], columns: Sequence[str] | None
     ) -> list[tuple[set[str], pa.Table]]:
         """Merged copies: the parts that each stands for, and their rows. Each part is in one of them at most."""
-        names = sorted(self._folder.files(f".merged/{self._table}"))
-        contents = self._folder.read_many([f".merged/{self._table}/{name}" for name in names])
+        names = sorted(self._folder.files(f"{MERGED}/{self._table}"))
+        contents = self._folder.read_many([f"{MERGED}/{self._table}/{name}" for name in names])
         found: list[tuple[set[str], pa.Table]] = []
         done: set[str] = set()
         for content in contents:

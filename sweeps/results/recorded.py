@@ -67,7 +67,13 @@ def open_recorded(path: str, temperature: str | None, endpoint: str | None = Non
         raise UsageError(f"{path or '(nothing)'} is not there; name a results folder, or a .csv or .parquet file.")
     if "://" in path or Path(path).is_dir():
         store = Store(path, endpoint)
-        return Recorded(path, store.spec(), pd.DataFrame(), store)
+        spec = store.spec()
+        if temperature not in (None, spec.temperature):
+            raise UsageError(f"--temperature {temperature}: {path} is of {spec.temperature}; leave it out.")
+        store.check_tables()
+        return Recorded(path, spec, pd.DataFrame(), store)
+    if endpoint is not None:
+        raise UsageError(f"--storage-endpoint {endpoint}: {path} is a file on this machine; leave it out.")
     rows = read_table(path)
     axis = axis_of(rows, path, temperature)
     temperatures, densities = (tuple(sorted(set(rows[name]))) for name in ("temperature", "density"))

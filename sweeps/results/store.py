@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sweeps.results.own_files import ADDED_SIBLINGS, ARTIFACTS, PROGRESS, SIGNS, SPEC, check_free
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import find_running_sweep, sign_of_life
@@ -18,12 +19,8 @@ from sweeps.results.stage_rows import drop_measured, has_changed, joined, lost_p
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import Lost, Part, PointStage, Rows, Stage
+from trainables.storage.local_folder import LocalFolder
 from trainables.storage.location import open_folder
-
-SPEC = "sweep.json"
-ADDED_SIBLINGS = "added_siblings"
-PROGRESS = "progress.json"
-SIGNS = ".driver"
 
 
 class Store:
@@ -45,7 +42,7 @@ class Store:
             self.folder = open_folder(location, endpoint)
         except ValueError as error:
             raise UsageError(f"{error}.") from None
-        self.artifacts = self.folder.subfolder("artifacts")
+        self.artifacts = self.folder.subfolder(ARTIFACTS)
         self._notes = self.folder.subfolder("")  # not waited for: the next note comes soon
         self._sign = ""
         schemas = table_schemas()
@@ -127,7 +124,9 @@ class Store:
         return noted if isinstance(noted, dict) else None
 
     def check(self) -> None:
-        """Raise UsageError unless the folder is new, empty or holds results."""
+        """Raise UsageError unless the folder is new, empty or holds results, and is no part of another one's."""
+        if isinstance(self.folder, LocalFolder):
+            check_free(str(self.folder), self.folder.path)
         try:
             names = {name for name in self.folder.contents() if name[0] != "."}
         except NotADirectoryError:
@@ -136,7 +135,7 @@ class Store:
             raise UsageError(f"{error}.") from None
         except OSError as error:
             raise UsageError(f"{self.folder} cannot be read: {error.strerror}; name another folder.") from None
-        if names and not names & {SPEC, PROGRESS, "runs", "pairs", "dense", "artifacts"}:
+        if names and not names & {SPEC, PROGRESS, "runs", "pairs", "dense", ARTIFACTS}:
             raise UsageError(f"{self.folder} holds something else than a sweep's results; name a new or empty folder.")
 
     def check_writable(self) -> None:
@@ -247,6 +246,11 @@ class Store:
             UsageError: If a file is not of this schema.
         """
         return self._tables[table].read(columns, parts)
+
+    def check_tables(self) -> None:
+        """Raise UsageError for a file among those of a table that somebody else put there."""
+        for parts in self._tables.values():
+            parts.check()
 
     def merge(self) -> None:
         """Merge the tables' parts that are not yet, where they are many: that is faster to read."""

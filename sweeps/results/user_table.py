@@ -14,6 +14,7 @@ from metrics.regimes import Thresholds
 from sweeps.results.phase import left_out, normalized_error, with_regimes
 from sweeps.results.schema import PHASE
 from sweeps.spec.axes import TEMPERATURES
+from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
 
 NEEDED = ("temperature", "density", "lmc", "test_error")
@@ -92,7 +93,9 @@ def axis_of(rows: pd.DataFrame, path: str, temperature: str | None) -> str:
     """
     if temperature is not None and temperature not in TEMPERATURES:
         raise UsageError(f"--temperature {temperature}: the axes are {', '.join(TEMPERATURES)}.")
-    own = {str(axis) for axis in rows.get("temperature_axis", ())} & {*TEMPERATURES}
+    own = {str(axis) for axis in rows.get("temperature_axis", pd.Series(dtype=object)).dropna()}
+    if unknown := sorted(own - {*TEMPERATURES}):
+        raise UsageError(f"{path}: its temperature_axis is {unknown[0]}; {choice_rule(TEMPERATURES)}.")
     if len(own) > 1:
         raise UsageError(f"{path} mixes the temperatures {' and '.join(sorted(own))}; give one file for each.")
     if own and temperature not in (None, *own):

@@ -2,19 +2,24 @@
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+from sweeps.results.own_files import check_free
 from sweeps.results.recorded import Recorded
 from sweeps.results.store import Store
+from sweeps.spec.checks import check_rule_values, option_of
+from sweeps.spec.choices import described
 from sweeps.spec.command_line import check_axes, parse, preset_of
 from sweeps.spec.errors import UsageError
-from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
+from sweeps.spec.presets import DEFAULT_PRESET, PRESET_HELP, PRESETS
 from sweeps.spec.spec import SweepSpec
+from sweeps.spec.typed import typed
 from trainables.data import CACHE
 from trainables.stages import Keep, PointStage
+from trainables.training.optimizers import OPTIMIZERS
 
 
 def machine_cores() -> int:
@@ -82,6 +87,7 @@ class RunOptions:
                 raise UsageError(f"{option} needs more of Ray; pip install 'three-regime-sweeps[cluster]'.")
         if self.metrics_port is not None and not 1024 <= self.metrics_port < 2**16:
             raise UsageError(f"--metrics-port {self.metrics_port}: it is between 1024 and 65535.")
+        check_free(f"--data-folder {self.data_folder}", os.path.expanduser(self.data_folder))
         if self.max_failures < 0:
             raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
         if not self.checkpoint_seconds > 0:
@@ -96,8 +102,7 @@ class SweepOptions:
 
     run: RunOptions
 
-    preset: str = DEFAULT_PRESET
-    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
+    preset: Annotated[str, described("Sweep to start from", PRESET_HELP)] = DEFAULT_PRESET
 
     out: str | None = None
     """Where results go: a folder, or object storage, s3://bucket/path; results/<preset> if not given."""
@@ -122,10 +127,24 @@ def read_options(command: type[C], arguments: Sequence[str], past: Recorded | No
     """Read the options of a command that trains; what is not given is the preset's, or that of what is replayed.
 
     Raises:
-        UsageError: For a preset that there is not, and for another axis without its values.
+        UsageError: For a preset that there is not, for another axis without its values, and for an option without effect.
     """
     preset = preset_of(arguments)
     start = PRESETS[preset] if past is None else past.spec
     options = parse(command, arguments, command(start, RunOptions(), preset))
     check_axes(options.spec, start, arguments)
+    _check_used(options.spec, typed(command, arguments), past is not None)
     return options
+
+
+def _check_used(spec: SweepSpec, given: Mapping[str, Sequence[str]], is_replay: bool) -> None:
+    """Raise UsageError for an option that was given, and that another one leaves without effect."""
+    optimizers = {spec.dense_recipe.optimizer, spec.retrain_recipe.optimizer}
+    if "momentum" in given and not any("momentum" in OPTIMIZERS[name].settings for name in optimizers & {*OPTIMIZERS}):
+        said = f"--optimizer {' and '.join(sorted(optimizers))} does not use it; leave it out"
+        raise UsageError(f"--momentum {spec.momentum:g}: {said}.")
+    if is_replay:
+        check_rule_values(given, spec.cka_rule, asdict(spec))
+        for name in given.keys() & {"preset", "out", *(field.name for field in fields(RunOptions))}:
+            said = "with --replay nothing is trained or stored; leave one of them out"
+            raise UsageError(f"{' '.join([option_of(name), *given[name]])}: {said}.")

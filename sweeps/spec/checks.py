@@ -80,6 +80,19 @@ def check_thresholds(thresholds: Thresholds) -> None:
     require(0 <= thresholds.margin <= 1, "--cka-margin", thresholds.margin, "it is in [0, 1]")
 
 
+def check_rule_values(given: Collection[str], rule: str, values: Mapping[str, float]) -> None:
+    """Raise UsageError if a boundary of CKA was given that the rule in force does not use.
+
+    Args:
+        given: Fields that were given.
+        rule: For CKA.
+        values: Of the fields of boundaries.
+    """
+    for name, own in (("cka_threshold", "fixed"), ("cka_margin", "relative")):
+        said = f"it counts with --cka-rule {own}, and the rule is {rule}; give that rule, or leave it out"
+        require(name not in given or rule == own, option_of(name), values.get(name), said)
+
+
 def check_list(name: str, values: Sequence[float]) -> None:
     """Raise UsageError unless there is a value, and none twice."""
     require(len(values) > 0, option_of(name), "(nothing)", "give at least one value")

@@ -35,6 +35,19 @@ def one_of(option: str, names: Collection[str], optional: bool = False) -> Primi
     return PrimitiveConstructorSpec(1, metavar, read, fits, lambda value: [str(value)])
 
 
+TRUTH = {"true": True, "True": True, "false": False, "False": False}
+"""Words for yes and no."""
+
+
+def true_or_false() -> PrimitiveConstructorSpec[Any]:
+    """How the command line reads one of :data:`TRUTH`, or None: an annotation, for options that are not flags."""
+    known: dict[str, bool | None] = {"None": None, **TRUTH}
+    fits = lambda value: value is None or isinstance(value, bool)  # noqa: E731
+    return PrimitiveConstructorSpec(
+        1, "{None,true,false}", lambda words: known[words[0]], fits, lambda value: [str(value)]
+    )
+
+
 def described(what: str, registry: Mapping[str, object]) -> Any:
     """Help of an option, with each name and, as text, what it stands for: an annotation."""
     return tyro.conf.arg(help=f"{what}: {'; '.join(f'{name}, {entry}' for name, entry in registry.items())}.")

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import tyro
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.spec.spec import SweepSpec
+from sweeps.spec.typed import typed
 
 OK, SOME_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -20,10 +22,22 @@ T = TypeVar("T")
 
 
 def parse(command: type[T], arguments: Sequence[str], default: T | None = None) -> T:
-    """Read a command's options; exits with 2 after a message, or with 0 after help."""
+    """Read a command's options; exits with 0 after help.
+
+    Raises:
+        UsageError: For what cannot be read.
+    """
+    typed(command, arguments)
     options: dict[str, Any] = {} if default is None else {"default": default}
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
-    return tyro.cli(command, prog=f"python {sys.argv[0]}", args=arguments, config=config, **options)
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):  # of many lines
+            return tyro.cli(command, prog=f"python {sys.argv[0]}", args=arguments, config=config, **options)
+    except SystemExit as end:
+        if end.code in (None, OK):
+            raise
+        raise UsageError(f"{' '.join(arguments)}: this cannot be read as options; --help lists them.") from None
 
 
 def value_of(option: str, arguments: Sequence[str]) -> str | None:
@@ -38,9 +52,12 @@ def value_of(option: str, arguments: Sequence[str]) -> str | None:
 
 def preset_of(arguments: Sequence[str]) -> str:
     """Name of the preset, which decides the defaults of all other options."""
-    preset = value_of("--preset", arguments) or DEFAULT_PRESET
+    given = value_of("--preset", arguments)
+    preset = DEFAULT_PRESET if given is None else given
     if preset not in PRESETS:
-        raise UsageError(f"--preset {preset}: there is no such preset; the presets are {', '.join(PRESETS)}.")
+        raise UsageError(
+            f"--preset {preset or '(nothing)'}: there is no such preset; the presets are {', '.join(PRESETS)}."
+        )
     return preset
 
 
@@ -59,17 +76,29 @@ def run_command(main: Callable[[Sequence[str]], int]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where it cannot print a sign
     try:
-        code = main(sys.argv[1:])
+        code = main([_with_hyphens(word) for word in sys.argv[1:]])
     except UsageError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        _tell(str(error))
         code = BAD_USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: no second error at exit
         code = SOME_FAILED
     except OSError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}.", file=sys.stderr)
+        _tell(f"{error}.")
         code = BAD_USAGE
     except KeyboardInterrupt:
-        print(f"{Path(sys.argv[0]).name}: interrupted.", file=sys.stderr)
+        _tell("interrupted.")
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _with_hyphens(word: str) -> str:
+    """An option's name as it is written here: --lmc_threshold is --lmc-threshold."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if word.startswith("--") else word
+
+
+def _tell(said: str) -> None:
+    """Tell a person what ended the command, in one line whatever it quotes."""
+    plain = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in said)
+    print(f"{Path(sys.argv[0]).name}: {plain}", file=sys.stderr)

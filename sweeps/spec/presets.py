@@ -99,16 +99,24 @@ FASHION_BATCH_SIZE = replace(FASHION_EPOCHS, temperature="batch_size", temperatu
 FASHION_SAM = replace(FASHION_EPOCHS, temperature="rho", temperatures=(0.05, 0.1, 0.2, 0.4, 0.8))
 """``paper-sam`` scaled down likewise."""
 
-PRESETS = {
-    "digits": DIGITS,
-    "smoke": SMOKE,
-    "fashion-epochs": FASHION_EPOCHS,
-    "fashion-batch-size": FASHION_BATCH_SIZE,
-    "fashion-sam": FASHION_SAM,
-    "paper-epochs": PAPER_EPOCHS,
-    "paper-batch-size": PAPER_BATCH_SIZE,
-    "paper-sam": PAPER_SAM,
+_REGISTRY = {
+    "digits": (DIGITS, "two minutes on two cores"),
+    "smoke": (SMOKE, "a tiny one, in seconds"),
+    "fashion-epochs": (FASHION_EPOCHS, "half an hour on two cores"),
+    "fashion-batch-size": (FASHION_BATCH_SIZE, "the same on another axis"),
+    "fashion-sam": (FASHION_SAM, "the same on another axis"),
+    "paper-epochs": (PAPER_EPOCHS, "the paper's, for GPUs"),
+    "paper-batch-size": (PAPER_BATCH_SIZE, "the paper's, for GPUs"),
+    "paper-sam": (PAPER_SAM, "the paper's, for GPUs"),
 }
+
+PRESETS = {name: spec for name, (spec, _) in _REGISTRY.items()}
 """Sweeps by the name that ``--preset`` takes."""
+
+PRESET_HELP = {
+    name: f"{spec.temperature} {min(spec.temperatures):g} to {max(spec.temperatures):g} on {spec.data}, {what}"
+    for name, (spec, what) in _REGISTRY.items()
+}
+"""What each is, in a few words."""
 
 DEFAULT_PRESET = "digits"

@@ -22,8 +22,9 @@ from sweeps.spec.checks import (
     require,
     words,
 )
-from sweeps.spec.choices import described, one_of
+from sweeps.spec.choices import described, one_of, true_or_false
 from sweeps.spec.errors import UsageError
+from sweeps.spec.kinds import check_kinds
 from trainables.data import PUBLISHED, training_images
 from trainables.models import EXAMPLES, check_name
 from trainables.pruning import RULES
@@ -116,7 +117,7 @@ class SweepSpec:
     crop_padding: int | None = None
     """Pixels of random shift in augmentation; as published for the data set if not given, 0 for a file."""
 
-    flip: bool | None = None
+    flip: Annotated[bool | None, true_or_false()] = None
     """Mirror images at random in augmentation; as published for the data set if not given, not for a file."""
 
     cka_rule: SimilarityRule = "fixed"
@@ -274,7 +275,7 @@ class SweepSpec:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            TypeError: If fields are missing or unknown.
+            TypeError: If fields are missing, unknown or of another type.
             ValueError: If it is not JSON.
         """
         fields = json.loads(text)
@@ -283,4 +284,5 @@ class SweepSpec:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
+        check_kinds(cls, values)
         return cls(**values)

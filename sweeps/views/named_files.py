@@ -3,13 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from sweeps.results.own_files import check_free, is_results_folder
 from sweeps.spec.errors import UsageError
 from trainables.storage.folder import Folder
 from trainables.storage.local_folder import LocalFolder
@@ -47,6 +48,15 @@ PICTURES = (".html", *PRINTED)
 """Ends of the names that a picture may have."""
 
 
+JSON = (".json",)
+
+TABLES = (".csv", ".parquet")
+"""Ends of the names that a table may have."""
+
+PHASE_TABLE = "phase.csv"
+"""Name of the phase table in a results folder."""
+
+
 def data_beside(picture: str | None) -> str | None:
     """Name of the table of what a picture for a paper shows; None for other pictures."""
     return str(Path(picture).with_suffix(".csv")) if picture and Path(picture).suffix.lower() in PRINTED else None
@@ -58,29 +68,53 @@ def checked_picture(option: str, name: str) -> File:
     Raises:
         UsageError: As :func:`checked_file`, or if its name ends otherwise, or its data would replace another table.
     """
-    file = checked_file(option, name)
-    if Path(name).suffix.lower() not in PICTURES:
-        raise UsageError(f"{option} {name}: it is {' or '.join(PICTURES)} that is written; name such a file.")
+    file = checked_file(option, name, PICTURES)
     if data := data_beside(name):
-        checked_file(f"the data of {option}", data)
-        if Path(data).exists() and not Path(data).read_bytes().startswith(DATA_BEGINS):
+        checked_file(f"the data of {option}", data, TABLES)
+        is_own = Path(data).name == PHASE_TABLE and is_results_folder(Path(data).parent)
+        if is_own or (Path(data).exists() and not Path(data).read_bytes().startswith(DATA_BEGINS)):
             raise UsageError(f"{option} {name}: its data are written to {data}, which is another table; name another.")
     return file
 
 
-def checked_file(option: str, name: str) -> File:
+def checked_file(option: str, name: str, ends: Sequence[str]) -> File:
     """File to write.
 
     Raises:
-        UsageError: If it is something else than a file, or its folder cannot be written.
+        UsageError: If it is something else than a file, its name ends otherwise than what is written, its folder cannot
+            be written, or a sweep wrote it.
     """
     path = Path(name)
     if "://" in name or path.name == ".." or (path.exists() and not path.is_file()):
         raise UsageError(f"{option} {name} is not a file on this machine; name one.")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.suffix.lower() not in ends:
+        raise UsageError(f"{option} {name}: it is {' or '.join(ends)} that is written; name such a file.")
+    check_free(f"{option} {name}", path)
+    _check_writable(option, name)
+    return File(LocalFolder(path.parent), path.name)
+
+
+def checked_folder(option: str, name: str) -> Path:
+    """Folder to write files of any names into.
+
+    Raises:
+        UsageError: If it is something else than a folder, cannot be written, or holds what a sweep wrote.
+    """
+    path = Path(name)
+    if "://" in name or (path.exists() and not path.is_dir()):
+        raise UsageError(f"{option} {name} is not a folder of this machine; name one.")
+    check_free(f"{option} {name}", path / "any")
+    if is_results_folder(path):
+        raise UsageError(f"{option} {name}: a sweep's results are there; name another folder, or one in it.")
+    _check_writable(option, str(path / "any"))
+    return path
+
+
+def _check_writable(option: str, name: str) -> None:
+    """Raise UsageError unless a file of this name can be made."""
+    there = next(folder for folder in Path(name).absolute().parents if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UsageError(f"{option} {name}: {there} is not a folder that can be written.")
-    return File(LocalFolder(path.parent), path.name)
 
 
 def default_output(source: str, name: str) -> str:
@@ -94,9 +128,9 @@ def default_output(source: str, name: str) -> str:
 
 def check_distinct(files: Mapping[str, str | None]) -> None:
     """Raise UsageError if two options name the same file."""
-    named: dict[Path, str] = {}
+    named: dict[str, str] = {}
     for option, name in files.items():
-        if name is not None and (other := named.setdefault(Path(name).resolve(), option)) != option:
+        if name is not None and (other := named.setdefault(os.path.realpath(name), option)) != option:
             raise UsageError(f"{option} {name} is the file of {other}, too; name another.")
 
 
@@ -106,7 +140,7 @@ def write_json(option: str, name: str, content: object) -> None:
     Raises:
         UsageError: If it cannot be written.
     """
-    checked_file(option, name).write((json.dumps(content, indent=2) + "\n").encode())
+    checked_file(option, name, JSON).write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def print_table(table: Table) -> None:

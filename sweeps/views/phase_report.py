@@ -17,7 +17,7 @@ from sweeps.results.store import Store
 from sweeps.spec.spec import SweepSpec
 from sweeps.views.fitted_borders import with_fitted_borders
 from sweeps.views.interactive_diagram import draw
-from sweeps.views.named_files import File, checked_picture, data_beside, print_table
+from sweeps.views.named_files import PHASE_TABLE, File, checked_picture, data_beside, print_table
 from sweeps.views.paper import Paper
 from sweeps.views.phase_diagram import PhaseDiagram, Search, phase_diagram
 
@@ -59,7 +59,7 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None, look: Lo
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     file = checked_picture("--out", out) if out else File(store.folder, DIAGRAM)
     File(store.folder, "phase.parquet").write(content.getvalue())
-    File(store.folder, "phase.csv").write(table.to_csv(index=False).encode())
+    File(store.folder, PHASE_TABLE).write(table.to_csv(index=False).encode())
     show_report(table, spec, file, spec.title, look)
     return table
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
+from sweeps.views.named_files import checked_folder
 
 
 def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
@@ -27,8 +28,7 @@ def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
     Raises:
         UsageError: If nothing is known of the losses, or the folder cannot be written.
     """
-    if "://" in folder:
-        raise UsageError(f"--tensorboard {folder} is not a folder of this machine; name one.")
+    checked_folder("--tensorboard", folder)
     names = _names(spec)
     runs: dict[str, Sequence[float]] = {}
     points = store.with_added_siblings(spec.points())

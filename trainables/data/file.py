@@ -79,6 +79,8 @@ def _arrays(path: Path, content: bytes) -> tuple[Images, Images, int]:
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             said = "they are one whole number for each image"
             raise ValueError(f"{path}: labels y_{name} have shape {labels.shape} and type {labels.dtype}; {said}")
+        if labels.max(initial=0) > np.iinfo(np.int64).max:
+            raise ValueError(f"{path}: label {labels.max()} in y_{name} is too large; number the labels from 0")
         splits.append(Images(pixels, labels.astype(np.int64)))
     train, test = splits
     classes = int(train.labels.max(initial=-1)) + 1
