@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 Regime = Literal["I", "II-A", "II-B"]
+REGIMES: tuple[Regime, ...] = ("I", "II-A", "II-B")
+NO_REGIME = -1
 SimilarityRule = Literal["fixed", "relative"]
 
 
@@ -45,19 +50,36 @@ def regimes_at_load(lmcs: Sequence[float], ckas: Sequence[float], thresholds: Th
     Returns:
         One regime for each temperature; None where LMC is NaN, or where the models are connected and CKA is NaN.
     """
-    best = max((cka for cka in ckas if not math.isnan(cka)), default=math.nan)
-    least = thresholds.cka if thresholds.rule == "fixed" else best - thresholds.margin
-    return [_regime(lmc, cka, thresholds.lmc, least) for lmc, cka in zip(lmcs, ckas, strict=True)]
+    numbers = regime_numbers(np.asarray(lmcs, dtype=float), np.asarray(ckas, dtype=float), thresholds)
+    return [None if number == NO_REGIME else REGIMES[number] for number in numbers]
 
 
-def _regime(lmc: float, cka: float, least_lmc: float, least_cka: float) -> Regime | None:
-    if math.isnan(lmc):
-        return None
-    if lmc < least_lmc:
-        return "I"
-    if math.isnan(cka):
-        return None
-    return "II-B" if cka >= least_cka else "II-A"
+def regime_numbers(
+    lmcs: npt.NDArray[np.float64], ckas: npt.NDArray[np.float64], thresholds: Thresholds
+) -> npt.NDArray[np.int64]:
+    """Regimes as places in :data:`REGIMES`, or :data:`NO_REGIME`, of many tables at once.
+
+    Args:
+        lmcs: As in :func:`regimes_at_load`, of shape (..., temperatures).
+        ckas: Of the same shape.
+        thresholds: The boundaries.
+
+    Returns:
+        Of the same shape.
+    """
+    least = least_similar(ckas, thresholds)
+    conditions = [np.isnan(lmcs), lmcs < thresholds.lmc, np.isnan(ckas), ckas >= least]
+    return np.select(conditions, [NO_REGIME, 0, NO_REGIME, 2], 1)
+
+
+def least_similar(ckas: npt.NDArray[np.float64], thresholds: Thresholds) -> npt.NDArray[np.float64]:
+    """CKA at which Regime II-B begins, of shape (..., 1) for CKA of shape (..., temperatures at one load).
+
+    NaN with rule ``relative`` where no CKA is known.
+    """
+    if thresholds.rule == "fixed":
+        return np.full((*ckas.shape[:-1], 1), thresholds.cka)
+    return np.fmax.reduce(ckas, axis=-1, keepdims=True, initial=np.nan) - thresholds.margin
 
 
 SURE = 0.95

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import pandas as pd
 import tyro
 
 from metrics.regimes import SimilarityRule
 from sweeps.results.phase import phase_table
 from sweeps.results.recorded import Recorded, open_recorded
+from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
 from sweeps.results.user_table import table_content
 from sweeps.spec.axes import TEMPERATURES
@@ -120,10 +122,9 @@ def main(arguments: Sequence[str]) -> int:
         cells = past.table(spec.thresholds)
         file = checked_picture("--out", options.out or default_output(past.path, DIAGRAM))
         show_report(cells, spec, file, past.title, look)
-        regimes = cells.set_index(["temperature", "load"])["regime"]
-        rows = past.rows
-        of_rows = zip(rows["temperature"], rows["density"], strict=True)
-        table = rows.assign(regime=[regimes[cell] for cell in of_rows])
+        told = cells.set_index(["temperature", "load"])
+        of_rows = pd.MultiIndex.from_frame(past.rows[["temperature", "density"]])
+        table = past.rows.assign(**{name: told[name].loc[of_rows].array for name in ("regime", *P_REGIMES)})
     if options.table:
         checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
     return OK

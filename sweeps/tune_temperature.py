@@ -115,7 +115,7 @@ def _place(past: Recorded) -> File:
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
     """Raise UsageError for a column to select by that there is not; the default may be missing."""
-    known = [name for name in columns if name.endswith("_error") or name not in (*PHASE.names, "lmc_se", "cka_se")]
+    known = [name for name in columns if name.endswith("_error") or name not in (*PHASE.names, "n_rows")]
     if options.choose == "best-visited" and options.select_by not in (SELECT_BY, *known):
         said = f"there is no such column of errors; there are {', '.join(known)}"
         raise UsageError(f"--select-by {options.select_by}: {said}.")

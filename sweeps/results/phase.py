@@ -11,7 +11,8 @@ import pandas as pd
 
 from metrics.regimes import Thresholds, regimes_at_load
 from sweeps.results.pair_noise import standard_error
-from sweeps.results.schema import PHASE
+from sweeps.results.probabilities import regime_probabilities
+from sweeps.results.schema import P_REGIMES, PHASE
 from sweeps.results.stage_rows import lost_file, lost_part
 from sweeps.results.store import Store
 from trainables.stages import MeasurementSettings, PointStage, Stage
@@ -73,7 +74,7 @@ def phase_table(
     table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**errors)])
     table = table.join(_dense_errors(points, stages, store)).reset_index(drop=True)
     table["normalized_test_error"] = normalized_error(table)
-    return with_regimes(table, thresholds).reindex(columns=PHASE.names)
+    return with_regimes(table, thresholds)[PHASE.names]
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -131,15 +132,18 @@ def normalized_error(table: pd.DataFrame) -> "pd.Series[float]":
 
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
-    """Add the column ``regime`` to a table with columns ``load``, ``lmc`` and ``cka``.
+    """Add the columns ``regime`` and its probabilities to a table with those of :data:`PHASE` that they depend on.
 
-    None where it is undefined, and where too many siblings diverged: these cells' CKA is no best of their load either.
+    None and NaN where they are undefined, and where too many siblings diverged: these cells' CKA is no best of their
+    load either.
     """
     regimes = np.full(len(table), None, dtype=object)
-    lmcs, ckas = (table[name].mask(left_out(table)).to_numpy() for name in ("lmc", "cka"))
+    counted = table.assign(**{name: table[name].mask(left_out(table)) for name in _OF_PAIRS})
+    lmcs, ckas = (counted[name].to_numpy() for name in _OF_PAIRS)
     for cells in table.groupby("load").indices.values():
         regimes[cells] = regimes_at_load(lmcs[cells].tolist(), ckas[cells].tolist(), thresholds)
-    return table.assign(regime=pd.Series(regimes, index=table.index, dtype=object))
+    probabilities = dict(zip(P_REGIMES, regime_probabilities(counted, thresholds), strict=True))
+    return table.assign(regime=pd.Series(regimes, index=table.index, dtype=object), **probabilities)
 
 
 def _stages(points: Sequence[PointStage]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metrics.regimes import Thresholds
 from sweeps.results.phase import left_out, normalized_error, with_regimes
-from sweeps.results.schema import PHASE
+from sweeps.results.schema import P_REGIMES, PHASE
 from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
@@ -54,7 +54,7 @@ def read_table(path: str) -> pd.DataFrame:
     Raises:
         UsageError: If it cannot be read, or its numbers are none, or out of range.
     """
-    table = _read(Path(path))
+    table = _read(Path(path)).drop(columns=[*P_REGIMES], errors="ignore")  # of thresholds that it had
     ours = {"load_axis", "load", "status"}.issubset(table)
     if ours:
         axes = ", ".join(sorted({str(axis) for axis in table["load_axis"]}))
@@ -115,6 +115,8 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     table, counts = cells.mean(), cells.size()
     for name in COUNTS & set(table):
         table[name] = cells[name].sum()
+    if "lmc_se" not in table:
+        table["n_rows"] = counts
     for name in ("lmc", "cka", "test_error", "validation_error"):
         if name in table and f"{name}_se" not in table:
             table[f"{name}_se"] = cells[name].std() / np.sqrt(counts)

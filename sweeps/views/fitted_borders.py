@@ -25,7 +25,8 @@ def with_fitted_borders(
         for end, values in (("", border.loads), (" low", border.low), (" high", border.high))
     }
     data = diagram.data.assign(**{name: diagram.data["temperature"].map(values) for name, values in own.items()})
-    return replace(diagram, borders=[], curves=[_curve(border, loads) for border in borders], data=data)
+    curves = [_curve(border, loads) for border in borders]
+    return replace(diagram, borders=[] if curves else diagram.borders, curves=curves, data=data)
 
 
 def _curve(border: SmoothBorder, loads: Sequence[float]) -> Curve:

@@ -6,7 +6,7 @@ from points import measurement, record
 
 from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table
-from sweeps.results.schema import PHASE
+from sweeps.results.schema import P_REGIMES, PHASE
 from sweeps.spec.presets import PRESETS
 from sweeps.views.phase_diagram import boundaries, draw, phase_diagram
 from trainables.stages import DenseStage
@@ -76,6 +76,30 @@ def test_the_standard_error_of_lmc_is_the_corrected_jackknife_over_siblings(stor
     assert both["lmc_se"] == pytest.approx(ours["lmc_se"] / 2)
     two = replace(SPEC, retrain_seeds=(1, 2), dense_seeds=(1,))
     assert math.isnan(cell(table_of(two, store), 3, 0.1)["lmc_se"])
+
+
+def test_probabilities_come_from_siblings_and_dense_seeds(store, made_up):
+    """LMC of dense seed 1 is -0.06 on average, of 2 -0.02; all say the same of CKA."""
+    for stage in SPEC.points():
+        rows = made_up(stage, cka=0.5)
+        lmcs = [-0.07, -0.06, -0.05] if stage.point.dense.seed == 1 else [-0.03, -0.02, -0.01]
+        rows["pairs"] = [row | {"lmc": lmc} for row, lmc in zip(rows["pairs"], lmcs, strict=True)]
+        record(store, stage, rows)
+    ours = cell(table_of(SPEC, store), 3, 0.1)
+    assert (ours["regime"], ours["lmc_se_dense"]) == ("II-A", pytest.approx(0.02))
+    assert 0.1 < ours["p_regime_1"] < 0.5
+    assert ours["p_regime_2a"] == 1 - ours["p_regime_1"]
+    assert ours["p_regime_2b"] == 0
+    first = cell(table_of(replace(SPEC, dense_seeds=(1,)), store), 3, 0.1)
+    assert (first["regime"], math.isnan(first["lmc_se_dense"])) == ("I", True)
+    assert 0.5 < first["p_regime_1"] < 1
+
+
+def test_cells_without_a_regime_have_no_probabilities(diverging, store):
+    table = table_of(replace(SPEC, densities=(0.1, 0.2, 0.4)), diverging)
+    assert cell(table, 3, 0.1)[[*P_REGIMES]].isna().all()
+    assert cell(table, 3, 0.4)[[*P_REGIMES]].isna().all()
+    assert cell(table, 10, 0.1)[[*P_REGIMES]].tolist() == [0, 0, 1]  # all are equal
 
 
 def test_pairs_without_cka_count_for_lmc_alone(store, made_up):

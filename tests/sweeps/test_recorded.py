@@ -9,6 +9,7 @@ from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.plans.replay import replay
 from sweeps.results.phase import phase_table
 from sweeps.results.recorded import check_recorded, open_recorded
+from sweeps.results.schema import P_REGIMES
 from sweeps.results.user_table import phase_of, read_table, table_content
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
@@ -45,7 +46,7 @@ def test_a_phase_table_of_our_own_reads_as_the_folder_it_is_of(tmp_path, store, 
     folder = open_recorded(str(store.folder), "epochs")
     assert (file.spec.temperatures, file.spec.densities, file.spec.epochs) == ((2, 6), (0.05, 0.4), 6)
     assert folder.spec == spec
-    for column in ("temperature", "load", "status", "regime", "lmc", "lmc_se", "test_error"):
+    for column in ("temperature", "load", "status", "regime", "lmc", "lmc_se", "test_error", *P_REGIMES):
         pd.testing.assert_series_equal(
             file.table(spec.thresholds)[column], folder.table(spec.thresholds)[column], check_dtype=False
         )

@@ -1,9 +1,12 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtr
 
 from metrics.regimes import Thresholds
+from sweeps.results.schema import P_REGIMES
 from sweeps.results.user_table import axis_of, phase_of, read_table, table_content
 from sweeps.spec.errors import UsageError
 
@@ -140,3 +143,30 @@ def test_siblings_of_several_rows_of_a_cell_are_added(written):
     (row,) = phase_of(read_table(written(text)), "epochs", Thresholds(-0.05, 0.98)).to_dict("records")
     assert (row["n_runs"], row["n_diverged"]) == (4, 1)
     assert row["test_error"] == pytest.approx(0.25)
+
+
+def told(text, written):
+    return phase_of(read_table(written(text)), "epochs", THRESHOLDS)[[*P_REGIMES]].to_numpy()
+
+
+def test_probabilities_of_rows_that_repeat_are_students_t_and_of_single_ones_not_known(written):
+    """Mean -0.04 and standard error 0.01 of two rows: 1 degree of freedom, 1/2 - arctan(1) / pi below -0.05."""
+    text = "temperature,density,lmc,test_error,cka\n1,0.1,-0.03,0.3,0.9\n1,0.1,-0.05,0.3,0.9\n2,0.1,0,0.2,0.99\n"
+    assert told(text, written)[0] == pytest.approx([0.25, 0.75, 0], abs=1e-3)
+    assert np.isnan(told(text, written)[1]).all()
+
+
+def test_probabilities_of_standard_errors_that_are_given_are_normal(written):
+    head, row = "temperature,density,lmc,test_error,lmc_se", "1,0.1,-0.04,0.3,0.01"
+    below = ndtr(-1)
+    assert told(f"{head},cka,cka_se\n{row},0.9,0.001\n", written)[0] == pytest.approx([below, 1 - below, 0], abs=1e-3)
+    for text in (f"{head}\n{row}\n", f"{head},cka\n{row},0.9\n"):  # II-A and II-B are not told apart
+        (probabilities,) = told(text, written)
+        assert probabilities[0] == pytest.approx(below, abs=1e-3)
+        assert np.isnan(probabilities[1:]).all()
+
+
+def test_probabilities_that_a_table_brings_are_told_anew(written):
+    stale = GOOD.replace("error\n", "error,p_regime_1\n").replace("0.3\n", "0.3,0.7\n").replace("0.2\n", "0.2,0.7\n")
+    assert "p_regime_1" not in read_table(written(stale))
+    assert np.isnan(told(stale, written)).all()
