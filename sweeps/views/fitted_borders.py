@@ -26,7 +26,9 @@ def with_fitted_borders(
     }
     data = diagram.data.assign(**{name: diagram.data["temperature"].map(values) for name, values in own.items()})
     curves = [_curve(border, loads) for border in borders]
-    return replace(diagram, borders=[] if curves else diagram.borders, curves=curves, data=data)
+    if not curves:
+        return diagram
+    return replace(diagram, borders=[], curves=curves, data=data)
 
 
 def _curve(border: SmoothBorder, loads: Sequence[float]) -> Curve:

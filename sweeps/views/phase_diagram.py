@@ -53,7 +53,8 @@ class PhaseDiagram:
         regimes: Regime of each cell, or None.
         borders: Between the regimes.
         marks: What to write on each cell: its regime, whether that is sure, and the sign of its status.
-        legend: What the signs mean that occur, and how borders are drawn; empty if there is nothing to say.
+        legend: What the signs mean that occur; empty if none does.
+        notes: Sentences about colours and triangles.
         seeds: How many models a cell's means are of; empty if that is not known.
         hover: Text of each cell.
         data: What is drawn, a row for each cell.
@@ -70,6 +71,7 @@ class PhaseDiagram:
     borders: list[Border]
     marks: list[list[str]]
     legend: str
+    notes: list[str]
     seeds: str
     hover: list[list[str]]
     data: pd.DataFrame
@@ -144,6 +146,7 @@ def phase_diagram(
     }
     wanted = [panel_of(name, grid, thresholds) for name in dict.fromkeys(panels or PANELS)]
     drawn = [panel for panel in wanted if panel.is_known or panels is not None] or wanted
+    borders = boundaries(regimes, [[is_sure(cell) for cell in row] for row in grid])
     return PhaseDiagram(
         temperature_axis=str(table["temperature_axis"].iloc[0]),
         load_axis=str(table["load_axis"].iloc[0]),
@@ -151,9 +154,10 @@ def phase_diagram(
         loads=[f"{value:.12g}" for value in loads],
         panels=drawn,
         regimes=regimes,
-        borders=boundaries(regimes, [[is_sure(cell) for cell in row] for row in grid]),
+        borders=borders,
         marks=[[_mark(cell) for cell in row] for row in grid],
-        legend=". ".join(_legend(table, drawn)),
+        legend=", ".join(_legend(table)),
+        notes=list(_notes(table, drawn)),
         seeds=_seeds(table),
         hover=[[_hover(cell) for cell in row] for row in grid],
         data=_data(table, drawn),
@@ -193,31 +197,28 @@ def _is_even(values: Sequence[float]) -> bool:
     )
 
 
-def _legend(table: pd.DataFrame, panels: Sequence[Panel]) -> Iterator[str]:
-    """Explain the signs that occur, the borders and the colours."""
-    cells = table.to_dict("records")
-    told = [cell for cell in cells if _none_if_missing(cell["regime"])]
-    drawn = any(panel.name == "regime" for panel in panels)
-    if any(not is_sure(cell) for cell in told):
-        below = "; the regime panel names it" if drawn else ""
-        yield f"Question marks and dashed borders: another regime is possible (probability below {SURE:g}){below}"
-    if told and not any(map(probabilities, told)):
-        yield "How sure the regimes are is not known"
-    elif drawn:
-        yield "Regime panel: the surer, the stronger the colour"
-    if any(panel.clipped for panel in panels):
-        yield "Triangles: beyond the colour scale, further from the other values than these are from each other"
-    if signs := list(_signs(table)):
-        yield f"Cells: {', '.join(signs)}"
-
-
-def _signs(table: pd.DataFrame) -> Iterator[str]:
-    statuses = set(table["status"])
+def _legend(table: pd.DataFrame) -> Iterator[str]:
+    """Explain the signs that occur."""
+    cells, statuses = table.to_dict("records"), set(table["status"])
+    if any(not is_sure(cell) for cell in cells):
+        yield f"{UNSURE} another regime is possible (this one's probability is below {SURE:g})"
     for status, sign in SIGNS.items():
         if sign and status in statuses:
             yield f"{sign} {status}" + (f" ({_diverged(table)})" if status == "diverged" else "")
-    if any(status == "ok" and regime is None for status, regime in zip(table["status"], table["regime"], strict=True)):
+    if any(cell["status"] == "ok" and _none_if_missing(cell["regime"]) is None for cell in cells):
         yield f"{UNDEFINED} regime undefined"
+
+
+def _notes(table: pd.DataFrame, panels: Sequence[Panel]) -> Iterator[str]:
+    """Explain colours and triangles that occur."""
+    told = [cell for cell in table.to_dict("records") if _none_if_missing(cell["regime"])]
+    if told and not any(map(probabilities, told)):
+        yield "How sure the regimes are is not known."
+    elif any(panel.name == "regime" for panel in panels):
+        named = "; another one that is possible is below" if any(not is_sure(cell) for cell in told) else ""
+        yield f"Regimes: the surer, the stronger the colour{named}."
+    if any(panel.clipped for panel in panels):
+        yield "Triangles: beyond the colour scale, further from the other values than these are from each other."
 
 
 def _diverged(table: pd.DataFrame) -> str:

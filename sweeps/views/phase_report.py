@@ -11,6 +11,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from metrics.regimes import Thresholds
+from sweeps.results.border import BAND
 from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
@@ -113,11 +114,16 @@ def write_diagram(
 
 def texts(diagram: PhaseDiagram, what: str, thresholds: Thresholds, searched: bool) -> tuple[str, str]:
     """Title and caption of a diagram."""
-    seeds = diagram.seeds and f"Means of {diagram.seeds}."
-    legend = diagram.legend and f"{diagram.legend}."
-    way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searched else ""
-    curves = "Curves: fitted borders, with bands from 5 % to 95 %." if diagram.curves else ""
-    return f"Phase diagram: {what}", " ".join(filter(None, (_rules(thresholds), seeds, legend, curves, way)))
+    said = [
+        _rules(thresholds),
+        diagram.seeds and f"Means of {diagram.seeds}.",
+        diagram.legend and f"Cells: {diagram.legend}.",
+        "Dashed borders: of cells with a question mark." if any(not each.is_sure for each in diagram.borders) else "",
+        f"Curves: fitted borders, with bands from {BAND[0]} % to {BAND[1]} %." if diagram.curves else "",
+        *diagram.notes,
+        "Red: temperatures in the order in which they were evaluated; framed: the choice." if searched else "",
+    ]
+    return f"Phase diagram: {what}", " ".join(filter(None, said))
 
 
 def _rules(thresholds: Thresholds) -> str:
