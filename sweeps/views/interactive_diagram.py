@@ -228,7 +228,7 @@ def _curve(curve: Curve) -> Iterator[dict[str, Any]]:
     for rows, low, high in curve.band():
         look = {
             "fill": "toself",
-            "fillcolor": "rgba(255,255,255,0.3)",
+            "fillcolor": "rgba(255,255,255,0.2)",
             "line": {"color": "black", "width": 1, "dash": "dot"},
         }
         yield {**common, **look, "x": [*low, *reversed(high)], "y": [*rows, *reversed(rows)]}

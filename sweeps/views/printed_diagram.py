@@ -235,7 +235,7 @@ class _Picture:
 def _draw_curve(axis: Any, curve: Curve) -> None:
     """The band of a fitted border, and the border over it."""
     for rows, low, high in curve.band():
-        axis.fill_betweenx(rows, low, high, facecolor=(1, 1, 1, 0.3), edgecolor="black", linewidth=0.6, linestyle=":")
+        axis.fill_betweenx(rows, low, high, facecolor=(1, 1, 1, 0.2), edgecolor="black", linewidth=0.6, linestyle=":")
     for color, width in (("white", 2.6), ("black", 1.3)):
         axis.plot(curve.places, curve.rows, color=color, linewidth=width)
 
