@@ -130,11 +130,12 @@ def is_sure(cell: Cell) -> bool:
 
 
 def _others(cell: Cell) -> list[str]:
-    """Other regimes that are possible, the likeliest first."""
-    if not isinstance(cell["regime"], str):
+    """Other regimes that are possible, the likeliest first; II is none of II-A, from which it was not told apart."""
+    told = cell["regime"]
+    if not isinstance(told, str):
         return []
     possible = possible_regimes(*(float(cell.get(column, math.nan)) for column in P_REGIMES))
-    return [regime for regime in possible if regime != cell["regime"]]
+    return [regime for regime in possible if regime != told and not (regime == "II" and told.startswith("II-"))]
 
 
 def _layer(name: str, grid: Sequence[Sequence[Cell]], thresholds: Thresholds) -> Layer:
@@ -149,16 +150,19 @@ def _layer(name: str, grid: Sequence[Sequence[Cell]], thresholds: Thresholds) ->
     return Layer("", values, low, high, scale, shown[0] if shown and known(values) else None)
 
 
+def _probability(cell: Cell) -> float:
+    """Of the regime that is told."""
+    chances = probabilities(cell)
+    return chances.get(cell["regime"], chances.get("II", 1.0))
+
+
 def _regime_layers(grid: Sequence[Sequence[Cell]]) -> list[Layer]:
-    """A layer for each regime: its probability where it is the one told, 1 where that is not known."""
+    """A layer for each regime: its probability where it is the one told, or that of II, or 1, where it is not known."""
     told = {cell["regime"] for row in grid for cell in row}
     return [
         Layer(
             regime,
-            [
-                [probabilities(cell).get(regime, 1.0) if cell["regime"] == regime else math.nan for cell in row]
-                for row in grid
-            ],
+            [[_probability(cell) if cell["regime"] == regime else math.nan for cell in row] for row in grid],
             1 / 3,
             1.0,
             regime_scale(regime),

@@ -24,7 +24,7 @@ MOST_ACROSS = 3
 TALLEST = 9 * 72
 """Points; a picture is no taller unless that makes its cells the shortest."""
 
-LOWEST = 15.0
+LOWEST = 18.0
 """Of a letter's size; height of all cells of a panel at least: the axis's title has it."""
 
 TALLEST_CELL, SHORTEST_CELL, ALL_CELLS = 22.0, 8.0, 190.0
@@ -162,7 +162,7 @@ class _Picture:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-        height = (0.66 if count > 1 else 1) / count
+        height = (0.6 if count > 1 else 1) / count
         inset = axis.inset_axes((1.03, 1 - (place + 1) / count, 0.05, height))
         scale = LinearSegmentedColormap.from_list("", list(layer.scale))
         extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
