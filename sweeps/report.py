@@ -122,9 +122,10 @@ def main(arguments: Sequence[str]) -> int:
         cells = past.table(spec.thresholds)
         file = checked_picture("--out", options.out or default_output(past.path, DIAGRAM))
         show_report(cells, spec, file, past.title, look)
-        told = cells.set_index(["temperature", "load"])
+        cells = cells.set_index(["temperature", "load"])
         of_rows = pd.MultiIndex.from_frame(past.rows[["temperature", "density"]])
-        table = past.rows.assign(**{name: told[name].loc[of_rows].array for name in ("regime", *P_REGIMES)})
+        told = ["regime", *(name for name in P_REGIMES if cells[name].notna().any())]
+        table = past.rows.assign(**{name: cells[name].loc[of_rows].array for name in told})
     if options.table:
         checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
     return OK

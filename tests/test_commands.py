@@ -21,6 +21,7 @@ import pytest
 import torch
 from support import PATIENCE, TABLE, assert_same, command, grid, run, run_here, start_grid, until, workers
 
+from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from trainables.data import CACHE, load
@@ -201,7 +202,7 @@ def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_to
     assert report.returncode == 0, report.stderr
     assert "Phase diagram: table.csv" in (tmp_path / "results/table_phase_diagram.html").read_text()
     back = pd.read_parquet(tmp_path / "regimes.parquet")
-    assert list(back.columns) == ["temperature", "density", "lmc", "test_error", "cka", "regime"]
+    assert list(back.columns) == ["temperature", "density", "lmc", "test_error", "cka", "regime", *P_REGIMES]
     assert list(back["regime"]) == ["II-A", "I", "I"]
     search = run("tune_temperature", "--replay", "table.csv", "--json", "a.json", **here)
     assert search.returncode == 0, search.stderr

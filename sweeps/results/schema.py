@@ -172,11 +172,11 @@ _SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer
 _NORMALIZED = "minus the smallest of any temperature at this load; neither of nor for cells of which too many diverged"
 _DENSE = "mean over the dense models that did not diverge, before pruning; NaN unless it is known of all of these"
 _PROBABILITY = (
-    "probability that the mean over many dense seeds and siblings is in Regime {0}; NaN without a regime, or where the "
-    "noise that it depends on is not known"
+    "probability that the mean over many dense seeds and siblings is in Regime {0}, from standard errors over both; "
+    "of one dense seed as if dense seeds differed as elsewhere; NaN where LMC, CKA or the noise of one is not known"
 )
 P_REGIMES = {"p_regime_1": "I", "p_regime_2a": "II-A", "p_regime_2b": "II-B"}
-"""Columns of the probabilities of the regimes, which add up to 1."""
+"""Columns of the probabilities of the regimes, which add up to 1; of Regime I also where CKA is not known."""
 
 PHASE = pa.schema(
     [

@@ -7,7 +7,18 @@ from typing import Any
 
 from sweeps.views.diagram_page import page
 from sweeps.views.panels import Layer, Panel
-from sweeps.views.phase_diagram import BESIDE, SEARCH, Border, Curve, PhaseDiagram, Search, thinned
+from sweeps.views.phase_diagram import (
+    BESIDE,
+    MARK_BESIDE,
+    ROOM,
+    ROOM_BESIDE,
+    SEARCH,
+    Border,
+    Curve,
+    PhaseDiagram,
+    Search,
+    thinned,
+)
 from sweeps.views.shades import NOTHING, tick_text, ticks
 
 LETTERS = 11
@@ -58,7 +69,7 @@ def plotly_script() -> str:
 def _width(diagram: PhaseDiagram) -> int:
     """Pixels that a panel needs for its letters."""
     longest = max(len(mark) for row in diagram.marks for mark in row)
-    cell = max(30, round(longest * LETTERS * LETTER_WIDTH) + 4)
+    cell = max(30, round(longest * LETTERS * LETTER_WIDTH / ROOM))
     return min(max(MARGIN["l"] + MARGIN["r"] + cell * len(diagram.loads), NARROWEST), WIDEST)
 
 
@@ -88,9 +99,9 @@ def _figure(diagram: PhaseDiagram, panel: Panel, width: int, searches: Sequence[
     for curve in diagram.curves:
         data += _curve(curve)
     data += _clipped(panel)
-    letters = min(LETTERS, _room(diagram, panel, width, height))
+    letters = min(LETTERS, _room(diagram, panel, width, height, ROOM_BESIDE if searches else ROOM))
     if letters >= SMALLEST_LETTERS:
-        data.append(_letters(diagram, panel, letters))
+        data.append(_letters(diagram, panel, letters, MARK_BESIDE if searches else 0))
     clear = {"colorscale": ["rgba(0,0,0,0)", "rgba(0,0,0,0)"], "showscale": False}
     hover = {"customdata": diagram.hover, "hovertemplate": "%{customdata}<extra></extra>"}
     data.append({"type": "heatmap", "z": [[0] * columns] * rows, **places, **clear, **hover})
@@ -168,15 +179,15 @@ class _Bar:
                 yield {"type": "path", "path": path, "yanchor": y, **beside, **look}
 
 
-def _room(diagram: PhaseDiagram, panel: Panel, width: int, height: float) -> float:
+def _room(diagram: PhaseDiagram, panel: Panel, width: int, height: float, share: float) -> float:
     """Size of letters for which cells have room, in the narrowest panel."""
     longest = max(len(text) for lines in (diagram.marks, panel.others) for row in lines for text in row)
     lines = 2 if any(map(any, panel.others)) else 1
     cell = (width - MARGIN["l"] - MARGIN["r"]) / len(diagram.loads)
-    return min(cell / (longest * LETTER_WIDTH), (height - 2) / (1.3 * lines))
+    return min(share * cell / (longest * LETTER_WIDTH), (height - 2) / (1.3 * lines))
 
 
-def _letters(diagram: PhaseDiagram, panel: Panel, size: float) -> dict[str, Any]:
+def _letters(diagram: PhaseDiagram, panel: Panel, size: float, aside: float) -> dict[str, Any]:
     """Marks on the cells, and other possible regimes below."""
     cells = [(row, column) for row, marks in enumerate(diagram.marks) for column in range(len(marks))]
     inks = panel.inks
@@ -185,7 +196,7 @@ def _letters(diagram: PhaseDiagram, panel: Panel, size: float) -> dict[str, Any]
         "type": "scatter",
         "mode": "text",
         "hoverinfo": "skip",
-        "x": [column for _, column in cells],
+        "x": [column + aside for _, column in cells],
         "y": [row for row, _ in cells],
         "text": ["<br>".join(filter(None, lines)) for lines in texts],
         "textfont": {

@@ -22,6 +22,9 @@ UNDEFINED = "–"
 
 SEARCH = "#d62728"  # stands out from all of Cividis
 BESIDE = 0.36  # of a cell, from its middle: where a search is drawn
+MARK_BESIDE = -0.13  # where marks are then
+ROOM, ROOM_BESIDE = 0.88, 0.62
+"""Of a cell's width, that letters may have; where a search is drawn."""
 
 EVEN = 0.02
 """Steps that differ by less than this share are the same: grids are rounded."""

@@ -12,7 +12,17 @@ import numpy as np
 
 from sweeps.views.panels import Layer, Panel
 from sweeps.views.paper import Paper
-from sweeps.views.phase_diagram import BESIDE, SEARCH, Curve, PhaseDiagram, Search, thinned
+from sweeps.views.phase_diagram import (
+    BESIDE,
+    MARK_BESIDE,
+    ROOM,
+    ROOM_BESIDE,
+    SEARCH,
+    Curve,
+    PhaseDiagram,
+    Search,
+    thinned,
+)
 from sweeps.views.shades import tick_text, ticks
 
 DPI = 300
@@ -213,9 +223,9 @@ class _Picture:
         texts = {text for rows in (diagram.marks, panel.others) for row in rows for text in row if text}
         widest = max((TextPath((0, 0), text, size=1).get_extents().width for text in texts), default=1.0)
         size = min(
-            0.82 * self._paper.font_size, (0.86 - 0.2 * bool(searches)) * cell[0] / widest, 0.8 * cell[1] / lines
+            0.82 * self._paper.font_size, (ROOM_BESIDE if searches else ROOM) * cell[0] / widest, 0.8 * cell[1] / lines
         )
-        inks = panel.inks
+        inks, aside = panel.inks, MARK_BESIDE if searches else 0
         if size >= SMALLEST_LETTERS:
             for row, marks in enumerate(diagram.marks):
                 for column, mark in enumerate(marks):
@@ -223,7 +233,7 @@ class _Picture:
                     look: dict[str, Any] = {"size": size, "ha": "center", "va": "center", "linespacing": 0.95}
                     if diagram.curves:
                         look["path_effects"] = [withStroke(linewidth=1.5, foreground=panel.colors[row][column])]
-                    axis.text(column, row, text, color=inks[row][column], **look)
+                    axis.text(column + aside, row, text, color=inks[row][column], **look)
         for row, column, beyond in panel.clipped:
             side = 0.16 * min(cell)
             x, y = column - 0.34, row - 0.28

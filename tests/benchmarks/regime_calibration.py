@@ -1,30 +1,32 @@
 """Whether the probabilities of regimes hold: ``python tests/benchmarks/regime_calibration.py RESULTS ...``.
 
-Wants results with many dense seeds, 8 say (``sweeps/grid.py --dense-seeds 1 2 3 4 5 6 7 8``). Of each subset of 1, 2, 3
-and 4 of them (``--seeds``) the probabilities are told, and compared with the regime of the mean over all others. That is
-not the truth either: so "ours" has its standard errors widened to those of the difference of the two means, by
+Wants folders with many dense seeds, 8 say (``sweeps/grid.py --dense-seeds 1 2 3 4 5 6 7 8``). Of each subset of 1, 2, 3
+and 4 of them (``--seeds``) the probabilities are told, and compared with the regime of the mean over all others. That
+is not the truth either: so "ours" has its standard errors widened to those of the difference of the two means, by
 sqrt(1 + n / m) for n seeds and m others. "of many seeds" is what the phase table says; "bootstrap" resamples the means
 of the dense seeds, in all n**n ways, and is neither widened nor does it know of siblings.
 
 Subsets share seeds and cells share dense models, so that a row has fewer independent cases than predictions. Intervals
 of differences between Brier scores are of a bootstrap over the cells, 95 %.
 
-What :mod:`sweeps.results.probabilities` has its numbers from is printed, too: how many times the variance of a mean
-over dense seeds is that of siblings alone, by maximum likelihood, and LMC's and CKA's correlation over dense seeds.
+Of folders and of tables (``tests/sweeps/recorded/*.csv``) what :mod:`sweeps.results.probabilities` has its numbers from
+is printed, too: how many times the variance of a mean over dense seeds is that of siblings alone, with its 95 %
+interval, by maximum likelihood; how many degrees of freedom this ratio has at least; LMC's and CKA's correlation.
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from comparisons import interval
-from scipy.optimize import minimize
+from comparisons import complete_grid, interval
+from scipy.stats import chi2
 from scipy.stats import f as fisher
 
-from metrics.regimes import REGIMES, Thresholds, regime_numbers
+from metrics.regimes import REGIMES, SURE, Thresholds, regime_numbers
 from sweeps.results.phase import phase_table, with_regimes
 from sweeps.results.probabilities import DENSE_NOISE
 from sweeps.results.schema import P_REGIMES
@@ -80,9 +82,12 @@ class Results:
         return shares / len(resamples)
 
 
-def predictions(results: Results, size: int) -> Iterator[pd.DataFrame]:
+def predictions(results: Results, size: int, most: int) -> Iterator[pd.DataFrame]:
     """What each way of telling says of each cell from each subset, and what the others say."""
-    for seeds in combinations(results.seeds, size):
+    subsets = list(combinations(results.seeds, size))
+    random = np.random.default_rng(1)
+    for place in random.permutation(len(subsets))[:most]:
+        seeds = subsets[place]
         others = [seed for seed in results.seeds if seed not in seeds]
         here, there = results.table(seeds), results.table(others)
         wider = np.sqrt(1 + size / len(others))
@@ -124,26 +129,23 @@ def brier(told: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seeds", "way", "Brier", "lower by", "from", "to"]).round(3)
 
 
-def noise(table: pd.DataFrame, column: str) -> list[object]:
-    """Ratio of the variances by maximum likelihood: a scaled F; and prior freedom, the least that is likely, too."""
+def noise(name: str, table: pd.DataFrame, column: str) -> list[object]:
+    """A row on the ratio of the variances, which is a scaled F: its most likely value, and what is nearly as likely."""
     used = table[(table[f"{column}_se"] > LEAST_ERROR[column]) & (table[f"{column}_se_dense"] > 0)]
     ratios = (used[f"{column}_se_dense"] / used[f"{column}_se"]) ** 2
     between, within = used["n_dense_seeds"] - 1, used["n_runs"] - used["n_dense_seeds"]
-
-    def surprise(log_ratio: float, prior: float) -> float:
-        ratio = np.exp(log_ratio)
-        return float(-(fisher.logpdf(ratios / ratio, between, 1 / (1 / within + 1 / prior)) - log_ratio).sum())
-
-    best = {
-        prior: minimize(lambda log: surprise(log[0], prior), [0.5], method="Nelder-Mead")  # noqa: B023
-        for prior in (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 64, 1e9)
-    }
-    prior = min(best, key=lambda each: best[each].fun)
-    at = float(best[prior].x[0])
-    grid = np.linspace(at - 2, at + 2, 401)
-    inside = [np.exp(log) for log in grid if surprise(log, prior) < best[prior].fun + 1.92]
-    likely = [each for each in best if best[each].fun < best[prior].fun + 1.92]
-    return [column, len(used), np.exp(at), inside[0], inside[-1], prior, min(likely)]
+    logs = np.linspace(-2, 4, 301)
+    freedoms = [*range(1, 33), 1e9]
+    likely = np.array(
+        [
+            [(fisher.logpdf(ratios / np.exp(log), between, 1 / (1 / within + 1 / each)) - log).sum() for log in logs]
+            for each in freedoms
+        ]
+    )
+    near = likely > likely.max() - chi2.ppf(0.95, 1) / 2
+    inside = np.exp(logs[near.any(axis=0)])
+    least = np.array(freedoms)[near.any(axis=1)].min()
+    return [name, column, len(used), np.exp(logs[likely.max(axis=0).argmax()]), inside[0], inside[-1], least]
 
 
 def correlation(results: Results) -> float:
@@ -159,20 +161,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4], help="sizes of the subsets")
+    parser.add_argument("--subsets", type=int, default=100, help="most subsets of a size, chosen at random but seeded")
     options = parser.parse_args()
-    for folder in options.results:
+    tables = {path: complete_grid(path)[1] for path in options.results}
+    tables["all"] = pd.concat(tables.values())
+    known = [(name, table, each) for each in DENSE_NOISE for name, table in tables.items() if f"{each}_se" in table]
+    names = ["results", "of", "cells", "ratio", "from", "to", "freedom at least"]
+    print(pd.DataFrame([noise(*one) for one in known], columns=names).round(2).to_string(index=False))
+    for folder in filter(os.path.isdir, options.results):
         results = Results(folder)
-        whole = results.table(results.seeds)
-        rows = [noise(whole, column) for column in DENSE_NOISE]
-        names = ["of", "cells", "ratio", "from", "to", "prior freedom", "at least"]
-        print(pd.DataFrame(rows, columns=names).round(2).to_string(index=False))
-        print(f"correlation of LMC and CKA between dense seeds: {correlation(results):.2f}")
+        print(f"correlation of LMC and CKA over dense seeds: {correlation(results):.2f}")
         sizes = [size for size in options.seeds if size < len(results.seeds)]
-        told = pd.concat([frame for size in sizes for frame in predictions(results, size)])
+        told = pd.concat([frame for size in sizes for frame in predictions(results, size, options.subsets)])
         print(reliability(told).to_string())
         print(brier(told).to_string(index=False))
         sure = told[told["way"] != "bootstrap"].groupby(["seeds", "way"])["p"]
-        print(sure.agg(sure=lambda p: (p >= BINS[-2]).mean()).round(3).to_string())
+        print(sure.agg(sure=lambda p: (p >= SURE).mean()).round(3).to_string())
 
 
 if __name__ == "__main__":

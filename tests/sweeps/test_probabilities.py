@@ -132,7 +132,7 @@ def test_coverage_of_a_known_truth(dense_seeds, dense_noise):
     for level in (0.7, 0.9, 0.95):
         beside, expected = (np.maximum(told, 1 - told) > level).mean(), 2 * (1 - level)
         if dense_noise == DENSE_NOISE["lmc"]:
-            assert expected - 0.05 < beside < expected + 0.02
+            assert expected - 0.07 < beside < expected + 0.02
         else:
             assert beside < expected - 0.03
     if dense_seeds > 1 and dense_noise > 1:  # resampling the seeds alone is surer than it may be

@@ -8,6 +8,7 @@ from dataclasses import replace
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import pandas as pd
 import pytest
 from points import record
 from support import PATIENCE, ROOT, command, free_port, run_here
@@ -120,3 +121,13 @@ def test_which_error_of_dense_models_chose_is_said(tmp_path):
     done = run_here("select_model", "--replay", "measured.csv", "--select-by", "test_error", cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_the_table_of_a_file_tells_probabilities_of_the_thresholds_that_were_asked_for(tmp_path):
+    rows = "1,0.1,-0.04,0.3,0.01,0.5\n2,0.1,-0.01,0.2,0.001,0.5\n"
+    (tmp_path / "phase.csv").write_text(f"temperature,density,lmc,test_error,lmc_se,p_regime_1\n{rows}")
+    for threshold, probabilities in (("-0.05", [0.1587, 0]), ("-0.03", [0.8413, 0])):
+        options = "phase.csv", "--table", "told.csv", f"--lmc-threshold={threshold}"
+        assert run_here("report", *options, cwd=tmp_path).returncode == 0
+        assert list(pd.read_csv(tmp_path / "told.csv")["p_regime_1"]) == pytest.approx(probabilities, abs=1e-3)
+    assert "p_regime_2a" not in pd.read_csv(tmp_path / "told.csv")  # without CKA nothing is known of it
