@@ -221,7 +221,7 @@ class _Picture:
         cell = (box.width / self._columns * 72 / self._figure.dpi, box.height / self._rows * 72 / self._figure.dpi)
         lines = 2 if any(map(any, panel.others)) else 1
         texts = {text for rows in (diagram.marks, panel.others) for row in rows for text in row if text}
-        widest = max((TextPath((0, 0), text, size=1).get_extents().width for text in texts), default=1.0)
+        widest = max((TextPath((0, 0), text, size=100).get_extents().width / 100 for text in texts), default=1.0)
         size = min(
             0.82 * self._paper.font_size, (ROOM_BESIDE if searches else ROOM) * cell[0] / widest, 0.8 * cell[1] / lines
         )
