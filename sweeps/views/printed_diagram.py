@@ -30,6 +30,9 @@ SMALLEST_LETTERS = 3.5
 READABLE_LETTERS = 5.0
 """Points: no smaller letters are written; and panels are so wide that they have these, if one has room at all."""
 
+HINTED = 1.15
+"""So much wider than their outlines small letters are drawn, about."""
+
 MOST_ACROSS = 3
 TALLEST = 9 * 72
 """Points; a picture is no taller unless that makes its cells the shortest."""
@@ -221,7 +224,9 @@ class _Picture:
         cell = (box.width / self._columns * 72 / self._figure.dpi, box.height / self._rows * 72 / self._figure.dpi)
         lines = 2 if any(map(any, panel.others)) else 1
         texts = {text for rows in (diagram.marks, panel.others) for row in rows for text in row if text}
-        widest = max((TextPath((0, 0), text, size=100).get_extents().width / 100 for text in texts), default=1.0)
+        widest = max(
+            (TextPath((0, 0), text, size=100).get_extents().width / 100 * HINTED for text in texts), default=1.0
+        )
         size = min(
             0.82 * self._paper.font_size, (ROOM_BESIDE if searches else ROOM) * cell[0] / widest, 0.8 * cell[1] / lines
         )
