@@ -18,10 +18,20 @@ from sweeps.spec.checks import check_rule_values, check_thresholds, option_of
 from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
+from sweeps.views.interactive_diagram import draw_json
 from sweeps.views.live_diagram import LiveDiagram, serve
-from sweeps.views.named_files import PICTURES, TABLES, check_distinct, checked_file, checked_folder, default_output
-from sweeps.views.phase_diagram import draw_json, phase_diagram
-from sweeps.views.phase_report import DIAGRAM, show_report, texts, write_report
+from sweeps.views.named_files import (
+    TABLES,
+    check_distinct,
+    checked_file,
+    checked_folder,
+    checked_picture,
+    data_beside,
+    default_output,
+)
+from sweeps.views.panels import PANELS
+from sweeps.views.paper import WIDTHS, Paper
+from sweeps.views.phase_report import DIAGRAM, Look, diagram_of, show_report, texts, write_report
 
 PORT = 8050
 
@@ -37,8 +47,20 @@ class Report:
     """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (the README says of what)."""
 
     out: str | None = None
-    """File of the diagram; phase_diagram.html in the folder if not given, or, of a file NAME.csv,
-    results/NAME_phase_diagram.html."""
+    """File of the diagram: .html, or for a paper .svg, .pdf or .png, with its data as .csv beside it;
+    phase_diagram.html in the folder if not given, or, of a file NAME.csv, results/NAME_phase_diagram.html."""
+
+    panels: tuple[Annotated[str, one_of("--panels", PANELS)], ...] | None = None
+    """What to draw, in this order; all that is known if not given."""
+
+    smooth: bool = False
+    """Draw the borders of the regimes as fitted curves with their bands."""
+
+    paper_columns: Annotated[str, one_of("--paper-columns", WIDTHS)] | None = None
+    """Of a picture for a paper: how many columns it is wide, 1 (3.25 inches) or 2 (6.75 inches, the default)."""
+
+    font_size: float | None = None
+    """Of a picture for a paper: size of its letters in points; 7 if not given."""
 
     table: str | None = None
     """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
@@ -75,30 +97,31 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(Report, arguments)
     if options.out is not None:
-        checked_file("--out", options.out, PICTURES)
+        checked_picture("--out", options.out)
     if options.table is not None:
         checked_file("--table", options.table, TABLES)
     if options.tensorboard is not None:
         checked_folder("--tensorboard", options.tensorboard)
-    check_distinct({"RESULTS": options.results, "--out": options.out, "--table": options.table})
+    files = {"RESULTS": options.results, "--out": options.out, "--table": options.table}
+    check_distinct({**files, "the data of --out": data_beside(options.out)})
+    look = _look(options)
     past = open_recorded(options.results, options.temperature, options.storage_endpoint)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
     _check_used(options, spec.cka_rule, past)
     if past.store is not None and options.serve:
-        _serve(past.store, options)
+        _serve(past.store, options, look)
         return OK
     if past.store is not None and options.tensorboard is not None:
         from sweeps.views.tensorboard_events import write_events
 
         print(f"Event files of {write_events(past.store, spec, options.tensorboard)} trainings: {options.tensorboard}")
     if past.store is not None:
-        table = write_report(past.store, spec, options.out)
+        table = write_report(past.store, spec, options.out, look)
     else:
         cells = past.table(spec.thresholds)
-        show_report(
-            cells, spec, checked_file("--out", options.out or default_output(past.path, DIAGRAM), PICTURES), past.title
-        )
+        file = checked_picture("--out", options.out or default_output(past.path, DIAGRAM))
+        show_report(cells, spec, file, past.title, look)
         cells = cells.set_index(["temperature", "load"])
         of_rows = pd.MultiIndex.from_frame(past.rows[["temperature", "density"]])
         told = ["regime", *(name for name in P_REGIMES if cells[name].notna().any())]
@@ -125,16 +148,33 @@ def _check_used(options: Report, rule: str, past: Recorded) -> None:
             raise UsageError(f"{option_of(name)} {changed[name]}: {said}.")
 
 
-def _serve(store: Store, options: Report) -> None:
+def _serve(store: Store, options: Report, look: Look) -> None:
     """Show the diagram of what is stored at any time."""
 
     def figure() -> str:
         spec = replace(store.spec(), **_changed(options))
         table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
-        diagram = phase_diagram(table, spec.hot_is_low)
+        diagram = diagram_of(table, spec, look)
         return draw_json(diagram, *texts(diagram, spec.title, spec.thresholds, searched=False))
 
     serve(LiveDiagram(store, figure), PORT if options.port is None else options.port)
+
+
+def _look(options: Report) -> Look:
+    """How to draw what was asked for.
+
+    Raises:
+        UsageError: If nothing is to be drawn, or a size is given of what has none.
+    """
+    if options.panels == ():
+        raise UsageError(f"--panels (nothing): name some of {', '.join(PANELS)}.")
+    sizes = {"--paper-columns": options.paper_columns, "--font-size": options.font_size}
+    for option, value in sizes.items():
+        if value is not None and data_beside(options.out) is None:
+            raise UsageError(f"{option} {value}: it is of a picture for a paper; name one, --out diagram.pdf.")
+    given = {"columns": options.paper_columns, "font_size": options.font_size}
+    paper = Paper(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return Look(options.panels, options.smooth, paper)
 
 
 def _changed(options: Report) -> dict[str, Any]:

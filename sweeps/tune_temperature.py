@@ -26,9 +26,11 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.typed import typed
 from sweeps.views.named_files import (
     JSON,
-    PICTURES,
     File,
+    check_distinct,
     checked_file,
+    checked_picture,
+    data_beside,
     default_output,
     print_table,
     write_json,
@@ -75,8 +77,8 @@ class TuneTemperature(SweepOptions):
     """File for the answers, one object for each density."""
 
     picture: str | None = None
-    """File for the way over the phase diagram; temperature_tuning.html in the folder if not given, or, of a file
-    NAME.csv, results/NAME_temperature_tuning.html."""
+    """File for the way over the phase diagram: .html, or for a paper .svg, .pdf or .png; temperature_tuning.html in the
+    folder if not given, or, of a file NAME.csv, results/NAME_temperature_tuning.html."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -108,7 +110,7 @@ def _place(past: Recorded) -> File:
             return File(past.store.folder, PICTURE)
     except UsageError:
         pass
-    return checked_file("--picture", default_output(past.path, PICTURE), PICTURES)
+    return checked_picture("--picture", default_output(past.path, PICTURE))
 
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
@@ -133,7 +135,8 @@ def _check(options: TuneTemperature) -> None:
     if options.json is not None:
         checked_file("--json", options.json, JSON)
     if options.picture is not None:
-        checked_file("--picture", options.picture, PICTURES)
+        checked_picture("--picture", options.picture)
+        check_distinct({"--replay": options.replay, "the data of --picture": data_beside(options.picture)})
 
 
 def _check_used(options: TuneTemperature, given: Container[str]) -> None:
@@ -211,8 +214,8 @@ def _report(
         print(note)
     if options.json:
         print(f"Answers: {options.json}")
-    diagram = phase_diagram(table, spec.hot_is_low)
-    file = checked_file("--picture", options.picture, PICTURES) if options.picture else picture
+    diagram = phase_diagram(table, spec.hot_is_low, spec.thresholds)
+    file = checked_picture("--picture", options.picture) if options.picture else picture
     rows = spec.hot_to_cold
     searches = [
         Search(
@@ -222,8 +225,8 @@ def _report(
         )
         for answer in answers
     ]
-    write_diagram(file, diagram, title, spec.thresholds, searches)
-    print(f"Picture: {file}")
+    beside = write_diagram(file, diagram, title, spec.thresholds, searches=searches)
+    print(f"Picture: {file}{beside}")
     return answers
 
 

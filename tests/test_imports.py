@@ -40,7 +40,8 @@ ONLY_IN = {
         "sweeps/running/trial_events.py",
         "sweeps/running/tune_run.py",
     },
-    "plotly": {"sweeps/views/phase_diagram.py"},
+    "plotly": {"sweeps/views/interactive_diagram.py"},
+    "matplotlib": {"sweeps/views/printed_diagram.py"},
     "torchvision": set(),
 }
 
@@ -101,11 +102,11 @@ def test_files_are_short(file):
 @pytest.mark.parametrize(
     ("module", "without"),
     [
-        ("sweeps.grid", {"ray", "torch", "plotly"}),
-        ("sweeps.report", {"ray", "torch", "plotly"}),
-        ("sweeps.status", {"ray", "torch", "plotly"}),
-        ("sweeps.tune_temperature", {"ray", "torch", "plotly"}),
-        ("sweeps.select_model", {"ray", "torch", "plotly"}),
+        ("sweeps.grid", {"ray", "torch", "plotly", "matplotlib"}),
+        ("sweeps.report", {"ray", "torch", "plotly", "matplotlib"}),
+        ("sweeps.status", {"ray", "torch", "plotly", "matplotlib"}),
+        ("sweeps.tune_temperature", {"ray", "torch", "plotly", "matplotlib"}),
+        ("sweeps.select_model", {"ray", "torch", "plotly", "matplotlib"}),
         ("sweeps.case_studies.temperature_tuning", {"ray", "torch"}),
         ("sweeps.plans.plan", {"ray", "torch", "pandas"}),
         ("trainables.stages", {"ray", "torch", "pandas"}),

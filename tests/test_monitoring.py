@@ -117,7 +117,7 @@ def watched(tmp_path_factory):
                         continue
             seen["status"].append(run("status", out).stdout)
             if browser:
-                missing = "document.querySelectorAll('.heatmaplayer text').length"
+                missing = "document.querySelectorAll('.scatterlayer .textpoint').length"
                 seen["page"].append((browser.value(missing), browser.value("document.body.innerText")))
 
         seen["foreign"] = foreign_answers(page_port)
@@ -185,7 +185,7 @@ def test_the_live_diagram_fills_in(watched):
     assert "Running on" in texts[0]
     assert "missing" not in texts[-1]
     assert "8 of 8 points done" in texts[-1]
-    assert watched["page"][-1][0] == 4 * POINTS  # a mark on each cell of each panel
+    assert watched["page"][-1][0] == 5 * POINTS  # a mark on each cell of each panel
 
 
 def test_the_live_diagram_is_for_this_machine_alone(watched):

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
-from sweeps.views.phase_diagram import plotly_script
+from sweeps.views.diagram_page import page
+from sweeps.views.interactive_diagram import plotly_script
 from sweeps.views.sweep_status import sweep_status
 
 HOST = "127.0.0.1"
@@ -24,10 +25,7 @@ REFRESH_SECONDS = 2.0
 SAID_SECONDS = 20.0
 """How far the sweep is is read so often where nothing was heard of it."""
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Phase diagram</title><script src="plotly.js"></script></head>
-<body style="font-family: sans-serif"><div id="diagram"></div><pre id="status">Reading the results ...</pre>
-<script>
+SCRIPT = """
 let version = null;
 async function refresh() {
   try {
@@ -35,7 +33,7 @@ async function refresh() {
     document.getElementById("status").textContent = answer.status.join("\\n");
     if (answer.figure && answer.version !== version) {
       version = answer.version;
-      await Plotly.react("diagram", answer.figure.data, answer.figure.layout, {displaylogo: false});
+      await show(answer.figure);
       document.body.dataset.version = version;
     }
   } catch (error) {
@@ -44,7 +42,6 @@ async function refresh() {
   setTimeout(refresh, %d);
 }
 refresh();
-</script></body></html>
 """
 
 
@@ -92,6 +89,12 @@ class LiveDiagram:
         return f'{{"version": {self._version}, "status": {json.dumps(said)}, "figure": {self._drawn}}}'.encode()
 
 
+def _page() -> str:
+    status = '<pre id="status">Reading the results ...</pre>'
+    script = SCRIPT % (REFRESH_SECONDS * 1000)
+    return page("Phase diagram", '<script src="plotly.js"></script>', script, status)
+
+
 def serve(diagram: LiveDiagram, port: int) -> None:
     """Show a diagram to this machine's browsers until Ctrl-C.
 
@@ -102,7 +105,7 @@ def serve(diagram: LiveDiagram, port: int) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             contents: dict[str, tuple[str, Callable[[], bytes]]] = {
-                "/": ("text/html; charset=utf-8", lambda: (PAGE % (REFRESH_SECONDS * 1000)).encode()),
+                "/": ("text/html; charset=utf-8", lambda: _page().encode()),
                 "/plotly.js": ("text/javascript; charset=utf-8", lambda: plotly_script().encode()),
                 "/diagram.json": ("application/json", diagram.answer),
             }

@@ -39,13 +39,43 @@ class File:
             raise UsageError(f"{self} cannot be written: {error.strerror or error}.") from None
 
 
-PICTURES = (".html",)
+DATA_BEGINS = b"temperature_axis,temperature,load_axis,load,"
+"""First columns of a picture's data, by which they are known again."""
+
+PRINTED = (".svg", ".pdf", ".png")
+"""Ends of the names of pictures for a paper, beside which their data are."""
+
+PICTURES = (".html", *PRINTED)
 """Ends of the names that a picture may have."""
+
 
 JSON = (".json",)
 
 TABLES = (".csv", ".parquet")
 """Ends of the names that a table may have."""
+
+PHASE_TABLE = "phase.csv"
+"""Name of the phase table in a results folder."""
+
+
+def data_beside(picture: str | None) -> str | None:
+    """Name of the table of what a picture for a paper shows; None for other pictures."""
+    return str(Path(picture).with_suffix(".csv")) if picture and Path(picture).suffix.lower() in PRINTED else None
+
+
+def checked_picture(option: str, name: str) -> File:
+    """File of a picture to write.
+
+    Raises:
+        UsageError: As :func:`checked_file`, or if its name ends otherwise, or its data would replace another table.
+    """
+    file = checked_file(option, name, PICTURES)
+    if data := data_beside(name):
+        checked_file(f"the data of {option}", data, TABLES)
+        is_own = Path(data).name == PHASE_TABLE and is_results_folder(Path(data).parent)
+        if is_own or (Path(data).exists() and not Path(data).read_bytes().startswith(DATA_BEGINS)):
+            raise UsageError(f"{option} {name}: its data are written to {data}, which is another table; name another.")
+    return file
 
 
 def checked_file(option: str, name: str, ends: Sequence[str]) -> File:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 import pyarrow as pa
@@ -10,23 +11,43 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from metrics.regimes import Thresholds
+from sweeps.results.border import BAND
 from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
 from sweeps.spec.spec import SweepSpec
-from sweeps.views.named_files import PICTURES, File, checked_file, print_table
-from sweeps.views.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
+from sweeps.views.fitted_borders import with_fitted_borders
+from sweeps.views.interactive_diagram import draw
+from sweeps.views.named_files import PHASE_TABLE, File, checked_picture, data_beside, print_table
+from sweeps.views.paper import Paper
+from sweeps.views.phase_diagram import PhaseDiagram, Search, phase_diagram
 
 DIAGRAM = "phase_diagram.html"
 
 
-def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Look:
+    """How a diagram is drawn.
+
+    Attributes:
+        panels: Which of :data:`~sweeps.views.panels.PANELS`, in this order; all that are known if None.
+        smooth: Whether borders are fitted curves.
+        paper: How large a picture for a paper is.
+    """
+
+    panels: tuple[str, ...] | None = None
+    smooth: bool = False
+    paper: Paper = field(default_factory=Paper)
+
+
+def write_report(store: Store, spec: SweepSpec, out: str | None = None, look: Look | None = None) -> pd.DataFrame:
     """Write ``phase.parquet``, ``phase.csv`` and the diagram, and print the regimes and the diagram's path.
 
     Args:
         store: Where the results are.
         spec: Which of them to show, and with which boundaries of the regimes.
         out: Path of the diagram, ``phase_diagram.html`` in the store's folder if None.
+        look: How it is drawn.
 
     Returns:
         The phase table.
@@ -37,39 +58,72 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.Da
     table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
-    file = checked_file("--out", out, PICTURES) if out else File(store.folder, DIAGRAM)
+    file = checked_picture("--out", out) if out else File(store.folder, DIAGRAM)
     File(store.folder, "phase.parquet").write(content.getvalue())
-    File(store.folder, "phase.csv").write(table.to_csv(index=False).encode())
-    show_report(table, spec, file, spec.title)
+    File(store.folder, PHASE_TABLE).write(table.to_csv(index=False).encode())
+    show_report(table, spec, file, spec.title, look)
     return table
 
 
-def show_report(table: pd.DataFrame, spec: SweepSpec, file: File, title: str) -> None:
+def show_report(table: pd.DataFrame, spec: SweepSpec, file: File, title: str, look: Look | None = None) -> None:
     """Draw a phase table, print its regimes, and say where the diagram is."""
-    diagram = phase_diagram(table, spec.hot_is_low)
-    write_diagram(file, diagram, title, spec.thresholds)
+    look = look or Look()
+    diagram = diagram_of(table, spec, look)
+    beside = write_diagram(file, diagram, title, spec.thresholds, look)
     _print_regimes(diagram)
     if note := diverged_note(table):
         print(note)
-    print(f"Phase diagram: {file}")
+    print(f"Phase diagram: {file}{beside}")
+
+
+def diagram_of(table: pd.DataFrame, spec: SweepSpec, look: Look) -> PhaseDiagram:
+    """What a diagram of a phase table shows."""
+    diagram = phase_diagram(table, spec.hot_is_low, spec.thresholds, look.panels)
+    return with_fitted_borders(diagram, table, spec.thresholds, spec.hot_is_low) if look.smooth else diagram
 
 
 def write_diagram(
-    file: File, diagram: PhaseDiagram, what: str, thresholds: Thresholds, searches: Sequence[Search] = ()
-) -> None:
-    """Draw a diagram into a file.
+    file: File,
+    diagram: PhaseDiagram,
+    what: str,
+    thresholds: Thresholds,
+    look: Look | None = None,
+    searches: Sequence[Search] = (),
+) -> str:
+    """Draw a diagram into a file, and write its data beside it if it is for a paper.
+
+    Returns:
+        What there is to say of the data; empty without.
 
     Raises:
-        UsageError: If it cannot be written.
+        UsageError: If a file cannot be written.
     """
-    file.write(draw(diagram, *texts(diagram, what, thresholds, bool(searches)), searches).encode())
+    title, caption = texts(diagram, what, thresholds, bool(searches))
+    data = data_beside(file.name)
+    if data is None:
+        file.write(draw(diagram, title, caption, searches).encode())
+        return ""
+    from sweeps.views.printed_diagram import draw_printed
+
+    kind = file.name.lower().rpartition(".")[2]
+    file.write(draw_printed(diagram, caption, kind, (look or Look()).paper, searches))
+    table = File(file.folder, data)
+    table.write(diagram.data.to_csv(index=False).encode())
+    return f" (its data: {table})"
 
 
 def texts(diagram: PhaseDiagram, what: str, thresholds: Thresholds, searched: bool) -> tuple[str, str]:
     """Title and caption of a diagram."""
-    legend = diagram.legend and f"Cells: {diagram.legend}."
-    way = "Red: temperatures in the order in which they were evaluated; framed: the choice." if searched else ""
-    return f"Phase diagram: {what}", " ".join(filter(None, (_rules(thresholds), legend, way)))
+    said = [
+        _rules(thresholds),
+        diagram.seeds and f"Means of {diagram.seeds}.",
+        diagram.legend and f"Cells: {diagram.legend}.",
+        "Dashed borders: of cells with a question mark." if any(not each.is_sure for each in diagram.borders) else "",
+        f"Curves: fitted borders, with bands from {BAND[0]} % to {BAND[1]} %." if diagram.curves else "",
+        *diagram.notes,
+        "Red: temperatures in the order in which they were evaluated; framed: the choice." if searched else "",
+    ]
+    return f"Phase diagram: {what}", " ".join(filter(None, said))
 
 
 def _rules(thresholds: Thresholds) -> str:

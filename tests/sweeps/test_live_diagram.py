@@ -8,8 +8,9 @@ from sweeps.results.phase import phase_table
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.views import live_diagram
+from sweeps.views.interactive_diagram import draw, draw_json
 from sweeps.views.live_diagram import LiveDiagram, serve
-from sweeps.views.phase_diagram import draw, draw_json, phase_diagram
+from sweeps.views.phase_diagram import phase_diagram
 
 SPEC = PRESETS["digits-epochs"]
 POINTS = SPEC.points()
@@ -23,7 +24,9 @@ def answer(store, monkeypatch):
     def figure():
         store.spec()
         return draw_json(
-            phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True), "title", "caption"
+            phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True, SPEC.thresholds),
+            "title",
+            "caption",
         )
 
     live = LiveDiagram(store, figure)
@@ -62,5 +65,5 @@ def test_a_taken_port_is_said(store):
 
 def test_a_name_cannot_bring_a_script_into_the_page(store):
     evil = "</script><script>alert(1)</script>"
-    diagram = phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True)
+    diagram = phase_diagram(phase_table(POINTS, store, SPEC.thresholds, SPEC.measurement), True, SPEC.thresholds)
     assert evil not in draw(diagram, evil, evil)

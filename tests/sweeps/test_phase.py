@@ -8,7 +8,8 @@ from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.schema import P_REGIMES, PHASE
 from sweeps.spec.presets import PRESETS
-from sweeps.views.phase_diagram import boundaries, draw, phase_diagram
+from sweeps.views.interactive_diagram import draw
+from sweeps.views.phase_diagram import boundaries, phase_diagram
 from trainables.stages import DenseStage
 
 SPEC = replace(
@@ -216,7 +217,7 @@ def test_diverged_siblings_are_told(diverging):
         "Note: siblings diverged and are in no mean: epochs 3 at density 0.1 (2 of 6), epochs 10 at density 0.2 "
         "(1 of 6); never chosen, since a third or more did: 1 of these cells."
     )
-    diagram = phase_diagram(table, hot_is_low=True)
+    diagram = phase_diagram(table, True, SPEC.thresholds)
     assert diagram.marks == [["×", "II-B"], ["II-B", "II-B×"]]
     assert diagram.legend == "× diverged (3 siblings in 2 cells; without a regime where a third or more did)"
     assert "2 siblings diverged, and are in no mean" in diagram.hover[0][0]
@@ -256,27 +257,28 @@ def test_only_the_siblings_asked_for_count(filled):
 
 
 def test_hot_is_at_the_top_and_problems_are_written_on_their_cells(filled):
-    diagram = phase_diagram(table_of(SPEC, filled), hot_is_low=True)
+    diagram = phase_diagram(table_of(SPEC, filled), True, SPEC.thresholds)
     assert diagram.temperatures == ["3", "10"]
     assert diagram.loads == ["0.1", "0.2"]
     assert diagram.marks == [["I", "II-B…"], ["II-A", "×"]]
     assert diagram.legend.startswith("… incomplete, × diverged (6 siblings in 1 cells")
-    assert diagram.values["lmc"][0][0] == pytest.approx(-0.303)
-    assert math.isnan(diagram.values["cka"][1][1])
+    values = {panel.name: panel.layers[0].values for panel in diagram.panels}
+    assert values["lmc"][0][0] == pytest.approx(-0.303)
+    assert math.isnan(values["cka"][1][1])
     assert "lmc -0.3030 ± 0.0000 over siblings, ± 0.0030 over dense seeds" in diagram.hover[0][0]
-    upside_down = phase_diagram(table_of(SPEC, filled), hot_is_low=False)
+    upside_down = phase_diagram(table_of(SPEC, filled), False, SPEC.thresholds)
     assert upside_down.temperatures == ["10", "3"]
 
 
 def test_boundaries_run_between_different_regimes_only():
-    assert boundaries([["I", "I"], ["I", "I"]]) == []
-    assert boundaries([["I", "II-A"]]) == [(0.5, -0.5, 0.5, 0.5)]
-    assert boundaries([["I"], ["II-B"]]) == [(-0.5, 0.5, 0.5, 0.5)]
-    assert boundaries([["I", None, "II-A"]]) == []
+    assert boundaries([["I", "I"], ["I", "I"]], [[True, True], [False, True]]) == []
+    assert boundaries([["I", "II-A"]], [[True, True]]) == [(0.5, -0.5, 0.5, 0.5, True)]
+    assert boundaries([["I"], ["II-B"]], [[True], [False]]) == [(-0.5, 0.5, 0.5, 0.5, False)]
+    assert boundaries([["I", None, "II-A"]], [[True, True, True]]) == []
 
 
 def test_the_page_needs_nothing_from_outside(filled):
-    page = draw(phase_diagram(table_of(SPEC, filled), True), SPEC.title, "caption & more")
+    page = draw(phase_diagram(table_of(SPEC, filled), True, SPEC.thresholds), SPEC.title, "caption & more")
     assert "<script src" not in page
     assert "<link" not in page
     for text in (

@@ -73,7 +73,7 @@ def test_nor_by_the_live_diagram(planted):
     finally:
         serving.terminate()
         serving.wait()
-    assert answer["figure"]["data"]
+    assert answer["figure"]["figures"][0]["data"]
     assert not (planted / "imported").exists()
 
 
