@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -15,7 +16,8 @@ from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.checks import check_thresholds
 from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
-from sweeps.spec.errors import UsageError
+from sweeps.spec.errors import NoSweepError, UsageError
+from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.views.live_diagram import LiveDiagram, serve
 from sweeps.views.named_files import check_distinct, checked_file, default_output
 from sweeps.views.phase_diagram import draw_json, phase_diagram
@@ -33,14 +35,15 @@ class Report:
     """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (the README says of what)."""
 
     out: str | None = None
-    """File of the diagram; phase_diagram.html in the folder if not given, or, of a file NAME.csv,
-    results/NAME_phase_diagram.html."""
+    """File of the diagram; phase_diagram.html in the folder if not given, or, of a file NAME.csv and of a folder NAME
+    that cannot be written, results/NAME_phase_diagram.html."""
 
     table: str | None = None
     """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
 
     serve: bool = False
-    """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive."""
+    """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive;
+    also of a sweep that is yet to begin."""
 
     port: int = 8050
     """Port of --serve."""
@@ -74,23 +77,23 @@ def main(arguments: Sequence[str]) -> int:
         table_kind(options.table)
         checked_file("--table", options.table)
     check_distinct({"RESULTS": options.results, "--out": options.out, "--table": options.table})
+    if options.serve and (given := options.out or options.table or options.tensorboard):
+        raise UsageError(f"--serve writes no files; leave {given} out.")
+    if options.serve and options.results and not Path(options.results).is_file():
+        _serve(Store(options.results, options.storage_endpoint), options)
+        return OK
     past = open_recorded(options.results, options.temperature, options.storage_endpoint)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
     if past.store is None and (options.serve or options.tensorboard):
         option = "--serve" if options.serve else "--tensorboard"
         raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
-    if options.serve and (given := options.out or options.table or options.tensorboard):
-        raise UsageError(f"--serve writes no files; leave {given} out.")
-    if past.store is not None and options.serve:
-        _serve(past.store, options)
-        return OK
     if past.store is not None and options.tensorboard is not None:
         from sweeps.views.tensorboard_events import write_events
 
         print(f"Event files of {write_events(past.store, spec, options.tensorboard)} trainings: {options.tensorboard}")
     if past.store is not None:
-        table = write_report(past.store, spec, options.out)
+        table = write_report(past.store, spec, options.out, or_elsewhere=True)
     else:
         cells = past.table(spec.thresholds)
         show_report(cells, spec, checked_file("--out", options.out or default_output(past.path, DIAGRAM)), past.title)
@@ -104,7 +107,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(store: Store, options: Report) -> None:
-    """Show the diagram of what is stored at any time."""
+    """Show the diagram of what is stored at any time; of what a sweep will store that has not begun."""
+    try:
+        spec = store.spec()
+    except NoSweepError:
+        spec = PRESETS[DEFAULT_PRESET]
+        print(f"No sweep is in {store.folder} yet; the diagram is shown when one has begun.", flush=True)
+    check_thresholds(replace(spec, **_changed(options)).thresholds)
 
     def figure() -> str:
         spec = replace(store.spec(), **_changed(options))

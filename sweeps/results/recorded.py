@@ -64,7 +64,8 @@ def open_recorded(path: str, temperature: str | None, endpoint: str | None = Non
         UsageError: If it is neither, or of another axis.
     """
     if "://" not in path and (not path or not Path(path).exists()):
-        raise UsageError(f"{path or '(nothing)'} is not there; name a results folder, or a .csv or .parquet file.")
+        why = "is a symbolic link to what is not there" if Path(path).is_symlink() else "is not there"
+        raise UsageError(f"{path or '(nothing)'} {why}; name a results folder, or a .csv or .parquet file.")
     if "://" in path or Path(path).is_dir():
         store = Store(path, endpoint)
         return Recorded(path, store.spec(), pd.DataFrame(), store)

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
-from sweeps.results.running_sweeps import find_running_sweep, sign_of_life
+from sweeps.results.running_sweeps import RunningSweep, find_running_sweep, living_sweeps, sign_of_life
 from sweeps.results.schema import identity, table_schemas
 from sweeps.results.stage_rows import drop_measured, has_changed, joined, lost_part
-from sweeps.spec.errors import UsageError
+from sweeps.spec.errors import NoSweepError, UsageError
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import Lost, Part, PointStage, Rows, Stage
 from trainables.storage.location import open_folder
@@ -115,8 +115,9 @@ class Store:
         return self.folder.read(self._sign) is not None
 
     def set_progress(self, progress: Mapping[str, Any]) -> None:
-        """Note how far a running sweep is."""
-        self._notes.write(PROGRESS, json.dumps(progress).encode())
+        """Note how far a running sweep is, and by which sign it can be told whether it lives (:meth:`shared`)."""
+        own = {"sign": self._sign.removeprefix(f"{SIGNS}/")} if self._sign else {}
+        self._notes.write(PROGRESS, json.dumps({**progress, **own}).encode())
 
     def progress(self) -> dict[str, Any] | None:
         """What :meth:`set_progress` noted last; None if nothing that can be read."""
@@ -125,6 +126,10 @@ class Store:
         except (ValueError, RecursionError):
             return None
         return noted if isinstance(noted, dict) else None
+
+    def living_sweeps(self, now: datetime) -> dict[str, RunningSweep]:
+        """Sweeps that are at work here, or are about to be, by the names of their signs."""
+        return living_sweeps(self.folder.subfolder(SIGNS), now)
 
     def check(self) -> None:
         """Raise UsageError unless the folder is new, empty or holds results."""
@@ -151,7 +156,8 @@ class Store:
         """Latest sweep of this folder.
 
         Raises:
-            UsageError: If there is none, or another version wrote it.
+            NoSweepError: If there is none.
+            UsageError: If another version wrote it.
         """
         file = self.folder.at(SPEC)
         try:
@@ -161,7 +167,7 @@ class Store:
         except ValueError as error:
             raise UsageError(f"{error}.") from None
         if content is None:
-            raise UsageError(f"{self.folder} holds no results of a sweep (there is no {SPEC} in it).")
+            raise NoSweepError(f"{self.folder} holds no results of a sweep (there is no {SPEC} in it).")
         try:
             spec = SweepSpec.from_json(content)
             spec.check()

@@ -65,7 +65,7 @@ def check_distinct(files: Mapping[str, str | None]) -> None:
     """Raise UsageError if two options name the same file."""
     named: dict[Path, str] = {}
     for option, name in files.items():
-        if name is not None and (other := named.setdefault(Path(name).resolve(), option)) != option:
+        if name is not None and (other := named.setdefault(Path(os.path.realpath(name)), option)) != option:
             raise UsageError(f"{option} {name} is the file of {other}, too; name another.")
 
 

@@ -13,20 +13,23 @@ from metrics.regimes import Thresholds
 from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
+from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
-from sweeps.views.named_files import File, checked_file, print_table
+from sweeps.views.named_files import File, checked_file, default_output, print_table
 from sweeps.views.phase_diagram import PhaseDiagram, Search, draw, phase_diagram
 
 DIAGRAM = "phase_diagram.html"
 
 
-def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.DataFrame:
+def write_report(store: Store, spec: SweepSpec, out: str | None = None, or_elsewhere: bool = False) -> pd.DataFrame:
     """Write ``phase.parquet``, ``phase.csv`` and the diagram, and print the regimes and the diagram's path.
 
     Args:
         store: Where the results are.
         spec: Which of them to show, and with which boundaries of the regimes.
         out: Path of the diagram, ``phase_diagram.html`` in the store's folder if None.
+        or_elsewhere: Of a store that cannot be written, leave out the tables, and draw into ``out`` or where pictures
+            of other people's results go; a person is told.
 
     Returns:
         The phase table.
@@ -38,8 +41,14 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None) -> pd.Da
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     file = checked_file("--out", out) if out else File(store.folder, DIAGRAM)
-    File(store.folder, "phase.parquet").write(content.getvalue())
-    File(store.folder, "phase.csv").write(table.to_csv(index=False).encode())
+    try:
+        File(store.folder, "phase.parquet").write(content.getvalue())
+        File(store.folder, "phase.csv").write(table.to_csv(index=False).encode())
+    except UsageError as error:
+        if not or_elsewhere:
+            raise
+        print(f"Left out: {error}")
+        file = checked_file("--out", out or default_output(str(store.folder), DIAGRAM))
     show_report(table, spec, file, spec.title)
     return table
 
