@@ -17,7 +17,8 @@ from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.checks import check_rule_values, check_thresholds, option_of
 from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
-from sweeps.spec.errors import UsageError
+from sweeps.spec.errors import NoSweepError, UsageError
+from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.views.interactive_diagram import draw_json
 from sweeps.views.live_diagram import LiveDiagram, serve
 from sweeps.views.named_files import (
@@ -48,7 +49,8 @@ class Report:
 
     out: str | None = None
     """File of the diagram: .html, or for a paper .svg, .pdf or .png, with its data as .csv beside it;
-    phase_diagram.html in the folder if not given, or, of a file NAME.csv, results/NAME_phase_diagram.html."""
+    phase_diagram.html in the folder if not given, or, of a file NAME.csv and of a folder NAME that cannot be written,
+    results/NAME_phase_diagram.html."""
 
     panels: tuple[Annotated[str, one_of("--panels", PANELS)], ...] | None = None
     """What to draw, in this order; all that is known if not given."""
@@ -66,7 +68,8 @@ class Report:
     """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
 
     serve: bool = False
-    """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive."""
+    """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive;
+    also of a sweep that is yet to begin."""
 
     port: int | None = None
     """Port of --serve; 8050 if not given."""
@@ -105,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     files = {"RESULTS": options.results, "--out": options.out, "--table": options.table}
     check_distinct({**files, "the data of --out": data_beside(options.out)})
     look = _look(options)
-    past = open_recorded(options.results, options.temperature, options.storage_endpoint)
+    past = _opened(options)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
     _check_used(options, spec.cka_rule, past)
@@ -117,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
 
         print(f"Event files of {write_events(past.store, spec, options.tensorboard)} trainings: {options.tensorboard}")
     if past.store is not None:
-        table = write_report(past.store, spec, options.out, look)
+        table = write_report(past.store, spec, options.out, look, or_elsewhere=True)
     else:
         cells = past.table(spec.thresholds)
         file = checked_picture("--out", options.out or default_output(past.path, DIAGRAM))
@@ -146,6 +149,18 @@ def _check_used(options: Report, rule: str, past: Recorded) -> None:
         if past.store is None and "cka" not in past.rows and name != "lmc_threshold":
             said = f"{options.results} has no column cka; leave it out"
             raise UsageError(f"{option_of(name)} {changed[name]}: {said}.")
+
+
+def _opened(options: Report) -> Recorded:
+    """The results; with --serve also those of a sweep that is yet to begin, taken for the default one until then."""
+    try:
+        return open_recorded(options.results, options.temperature, options.storage_endpoint)
+    except NoSweepError:
+        if not options.serve:
+            raise
+    store = Store(options.results, options.storage_endpoint)
+    print(f"No sweep is in {store.folder} yet; the diagram is shown when one has begun.", flush=True)
+    return Recorded(options.results, PRESETS[DEFAULT_PRESET], pd.DataFrame(), store)
 
 
 def _serve(store: Store, options: Report, look: Look) -> None:

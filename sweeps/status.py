@@ -8,10 +8,13 @@ import tyro
 
 from sweeps.results.store import Store
 from sweeps.spec.command_line import OK, parse, run_command
-from sweeps.spec.errors import UsageError
+from sweeps.spec.errors import NoSweepError, UsageError
 from sweeps.views.sweep_status import sweep_status
 
 WATCH_SECONDS = 10
+
+START_SECONDS = 1
+"""Where no sweep has begun it is looked for so often."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Status:
     """Folder or URI that a sweep writes to (its --out)."""
 
     watch: bool = False
-    """Say it again every ten seconds, until the sweep has ended."""
+    """Say it again every ten seconds, until the sweep has ended; wait for one where none has begun."""
 
     storage_endpoint: str | None = None
     """Server of s3://..., if it is not Amazon's own, as http://host:port."""
@@ -36,13 +39,22 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Status, arguments)
     store = Store(options.results, options.storage_endpoint)
     store.folder.patient = options.watch
+    waits = False
     while True:
         try:
             status = sweep_status(store)
+        except NoSweepError:
+            if not options.watch:
+                raise
+            if not waits:
+                print(f"No sweep is in {store.folder} yet; waiting for one (Ctrl-C ends it).", flush=True)
+            waits = True
+            time.sleep(START_SECONDS)
+            continue
         except OSError as error:
             raise UsageError(f"{store.folder} cannot be read: {error.strerror or error}.") from None
         print("\n".join(status.lines()), flush=True)
-        if not options.watch or not status.is_running:
+        if not options.watch or not status.goes_on:
             return OK
         time.sleep(WATCH_SECONDS)
         print(flush=True)

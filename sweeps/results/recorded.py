@@ -14,7 +14,7 @@ from sweeps.results.user_table import axis_of, phase_of, read_table
 from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.checks import check_list, check_thresholds
 from sweeps.spec.command_line import value_of
-from sweeps.spec.errors import UsageError
+from sweeps.spec.errors import NoSweepError, UsageError
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.spec.spec import SweepSpec
 
@@ -61,10 +61,13 @@ def open_recorded(path: str, temperature: str | None, endpoint: str | None = Non
         endpoint: Server of object storage, if it is not Amazon's.
 
     Raises:
-        UsageError: If it is neither, or of another axis.
+        UsageError: If it is neither, or of another axis; NoSweepError where a sweep may be yet to begin.
     """
     if "://" not in path and (not path or not Path(path).exists()):
-        raise UsageError(f"{path or '(nothing)'} is not there; name a results folder, or a .csv or .parquet file.")
+        is_link, is_table = Path(path).is_symlink(), Path(path).suffix.lower() in (".csv", ".parquet")
+        why = "is a symbolic link to what is not there" if is_link else "is not there"
+        said = f"{path or '(nothing)'} {why}; name a results folder, or a .csv or .parquet file."
+        raise UsageError(said) if is_link or is_table or not path else NoSweepError(said)
     if "://" in path or Path(path).is_dir():
         store = Store(path, endpoint)
         spec = store.spec()

@@ -22,6 +22,9 @@ BEAT_SECONDS = 5.0
 WATCH_SECONDS = 12.0
 """A sweep on another machine whose sign is the same for so long, a bit more than two beats, is dead."""
 
+SILENT_SECONDS = 60
+"""After so long without a sign of life a sweep counts as lost, for whoever does not watch it."""
+
 LOOK_SECONDS = 1.0
 """Between two looks at the signs that are watched."""
 
@@ -116,6 +119,25 @@ def find_running_sweep(signs: Folder, own: str, say: Callable[[str], None]) -> R
     for name in watched:
         signs.delete(name)
     return None
+
+
+def living_sweeps(signs: Folder, now: datetime) -> dict[str, RunningSweep]:
+    """Sweeps that are alive by the names of their signs, as far as can be told at once.
+
+    On this machine their processes are asked; a sign of another one has to be new. Clocks may differ a little.
+    """
+    found: dict[str, RunningSweep] = {}
+    for name, (_, changed) in signs.files("").items():
+        if (content := signs.read(name)) is None:
+            continue
+        sweep = _read(content)
+        if sweep.machine == _this_machine():
+            lives = _lives(sweep.pid, sweep.started)
+        else:
+            lives = abs(now.timestamp() - changed / 1e9) < SILENT_SECONDS
+        if lives:
+            found[name] = sweep
+    return found
 
 
 def _read(sign: bytes) -> RunningSweep:

@@ -13,9 +13,10 @@ import pyarrow as pa
 from sweeps.results.own_files import ADDED_SIBLINGS, ARTIFACTS, PROGRESS, SIGNS, SPEC, check_free
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
-from sweeps.results.running_sweeps import find_running_sweep, sign_of_life
+from sweeps.results.running_sweeps import RunningSweep, find_running_sweep, living_sweeps, sign_of_life
 from sweeps.results.schema import identity, table_schemas
 from sweeps.results.stage_rows import drop_measured, has_changed, joined, lost_part
+from sweeps.results.sweep_file import read_sweep
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import Lost, Part, PointStage, Rows, Stage
@@ -114,8 +115,9 @@ class Store:
         return self.folder.read(self._sign) is not None
 
     def set_progress(self, progress: Mapping[str, Any]) -> None:
-        """Note how far a running sweep is."""
-        self._notes.write(PROGRESS, json.dumps(progress).encode())
+        """Note how far a running sweep is, and by which sign it can be told whether it lives (:meth:`shared`)."""
+        own = {"sign": self._sign.removeprefix(f"{SIGNS}/")} if self._sign else {}
+        self._notes.write(PROGRESS, json.dumps({**progress, **own}).encode())
 
     def progress(self) -> dict[str, Any] | None:
         """What :meth:`set_progress` noted last; None if nothing that can be read."""
@@ -124,6 +126,10 @@ class Store:
         except (ValueError, RecursionError):
             return None
         return noted if isinstance(noted, dict) else None
+
+    def living_sweeps(self, now: datetime) -> dict[str, RunningSweep]:
+        """Sweeps that are at work here, or are about to be, by the names of their signs."""
+        return living_sweeps(self.folder.subfolder(SIGNS), now)
 
     def check(self) -> None:
         """Raise UsageError unless the folder is new, empty or holds results, and is no part of another one's."""
@@ -149,27 +155,8 @@ class Store:
             raise UsageError(f"{self.folder} cannot be written: {error.strerror}; name another folder.") from None
 
     def spec(self) -> SweepSpec:
-        """Latest sweep of this folder.
-
-        Raises:
-            UsageError: If there is none, or another version wrote it.
-        """
-        file = self.folder.at(SPEC)
-        try:
-            content = self.folder.read(SPEC)
-        except OSError as error:
-            raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
-        except ValueError as error:
-            raise UsageError(f"{error}.") from None
-        if content is None:
-            raise UsageError(f"{self.folder} holds no results of a sweep (there is no {SPEC} in it).")
-        try:
-            spec = SweepSpec.from_json(content)
-            spec.check()
-        except (TypeError, ValueError, AttributeError, RecursionError, UsageError) as error:
-            said = "is damaged or of another version; running its sweep again writes it anew"
-            raise UsageError(f"{file} {said} ({str(error).rstrip('.')}).") from None
-        return spec
+        """Latest sweep of this folder; raises as :func:`sweeps.results.sweep_file.read_sweep`."""
+        return read_sweep(self.folder)
 
     def record(self, stage: Stage, rows: Rows, device: str) -> None:
         """Store rows of a stage that was carried out; other rows of its files stay, and other columns of these rows."""

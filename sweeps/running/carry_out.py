@@ -45,14 +45,17 @@ def carry_out(
         from sweeps.running.node_checks import unable_nodes
         from sweeps.running.tune_run import run
 
+        heartbeat = Heartbeat(progress, store)
+
         def died(what: str) -> None:
             _end_at_once(what, store, progress, heartbeat)
 
         try:
-            with ray_cluster(options), Heartbeat(progress, store) as heartbeat, watched(own_processes(), died):
+            with ray_cluster(options), watched(own_processes(), died):
                 left_out = {} if options.address is None else unable_nodes(store)
                 started()
-                run(plan, store, options, progress, heartbeat, left_out)
+                with heartbeat:
+                    run(plan, store, options, progress, heartbeat, left_out)
         except Interrupted:
             print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
             return False

@@ -79,7 +79,7 @@ class LiveDiagram:
             noted = self._store.progress()
             if seen == self._seen and noted == self._noted and time.monotonic() - self._said_at < SAID_SECONDS:
                 return self._answer
-            if seen != self._seen:
+            if seen != self._seen and seen[0] is not None:  # a sweep that starts is told below
                 self._drawn = self._figure()
                 self._seen, self._version = seen, self._version + 1
             said = sweep_status(self._store).lines()

@@ -15,10 +15,11 @@ from sweeps.results.border import BAND
 from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
+from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from sweeps.views.fitted_borders import with_fitted_borders
 from sweeps.views.interactive_diagram import draw
-from sweeps.views.named_files import PHASE_TABLE, File, checked_picture, data_beside, print_table
+from sweeps.views.named_files import PHASE_TABLE, File, checked_picture, data_beside, default_output, print_table
 from sweeps.views.paper import Paper
 from sweeps.views.phase_diagram import PhaseDiagram, Search, phase_diagram
 
@@ -40,7 +41,9 @@ class Look:
     paper: Paper = field(default_factory=Paper)
 
 
-def write_report(store: Store, spec: SweepSpec, out: str | None = None, look: Look | None = None) -> pd.DataFrame:
+def write_report(
+    store: Store, spec: SweepSpec, out: str | None = None, look: Look | None = None, or_elsewhere: bool = False
+) -> pd.DataFrame:
     """Write ``phase.parquet``, ``phase.csv`` and the diagram, and print the regimes and the diagram's path.
 
     Args:
@@ -48,6 +51,8 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None, look: Lo
         spec: Which of them to show, and with which boundaries of the regimes.
         out: Path of the diagram, ``phase_diagram.html`` in the store's folder if None.
         look: How it is drawn.
+        or_elsewhere: Of a store that cannot be written, leave out the tables, and draw into ``out`` or where pictures
+            of other people's results go; a person is told.
 
     Returns:
         The phase table.
@@ -59,8 +64,14 @@ def write_report(store: Store, spec: SweepSpec, out: str | None = None, look: Lo
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     file = checked_picture("--out", out) if out else File(store.folder, DIAGRAM)
-    File(store.folder, "phase.parquet").write(content.getvalue())
-    File(store.folder, PHASE_TABLE).write(table.to_csv(index=False).encode())
+    try:
+        File(store.folder, "phase.parquet").write(content.getvalue())
+        File(store.folder, PHASE_TABLE).write(table.to_csv(index=False).encode())
+    except UsageError as error:
+        if not or_elsewhere:
+            raise
+        print(f"Left out: {error}")
+        file = checked_picture("--out", out or default_output(str(store.folder), DIAGRAM))
     show_report(table, spec, file, spec.title, look)
     return table
 

@@ -8,13 +8,11 @@ from typing import Any
 import pandas as pd
 
 from sweeps.results.inventory import Inventory, inventory_of
+from sweeps.results.running_sweeps import SILENT_SECONDS, RunningSweep
 from sweeps.results.store import Store
 from sweeps.running.progress import clock
 from trainables.stages import MeasurementStage
 from trainables.stages.measurement import identity_columns, measurements, settings_key
-
-SILENT_SECONDS = 60
-"""After so long without a sign of life a sweep counts as lost: it gives one every five."""
 
 QUIET_SECONDS = 15
 """After so long without one that is said."""
@@ -36,6 +34,7 @@ class SweepStatus:
         sign: What the sweep noted last of itself (as :meth:`sweeps.running.progress.SweepProgress.as_json`), or None.
         silent: Seconds since then; NaN without.
         errors: The latest failures, the newest first: what failed, why, and when.
+        starting: A sweep that starts, and has noted nothing yet; then all else is of none.
     """
 
     title: str
@@ -44,14 +43,22 @@ class SweepStatus:
     sign: Mapping[str, Any] | None
     silent: float
     errors: Sequence[tuple[str, str, datetime]]
+    starting: RunningSweep | None = None
 
     @property
     def is_running(self) -> bool:
         """Whether it was alive a moment ago."""
         return self.sign is not None and _is_alive(self.sign, self.silent)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more to come."""
+        return self.is_running or self.starting is not None
+
     def lines(self) -> list[str]:
         """What to say about it."""
+        if self.starting is not None:
+            return [f"The sweep starts ({self.starting}); its results go to {self.title}."]
         points, total = self.points, sum(count for state, count in self.points.items() if state != "diverged")
         of, waiting = (f" of {total}", f", {points['waiting']} waiting") if "waiting" in points else ("", "")
         diverged = f" ({points['diverged']} of them diverged)" if points["diverged"] else ""
@@ -88,13 +95,20 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     """Read how far the latest sweep of a store is; now is when that was read, if not given.
 
     Raises:
-        UsageError: If there is none.
+        NoSweepError: If there is none, and none starts.
+        UsageError: If it cannot be read.
     """
-    spec = store.spec()
-    points = store.with_added_siblings(spec.points())
     sign = _sign(store)
     now = now or datetime.now(UTC)
     silent = (now - sign["updated_at"]).total_seconds() if sign else float("nan")
+    living = store.living_sweeps(now)
+    if sign is not None and sign["sign"] is not None:
+        sign |= {"is_dead": sign["sign"] not in living}
+    others = [sweep for name, sweep in living.items() if sign is None or name != sign["sign"]]
+    if others and not (sign is not None and _is_alive(sign, silent)):
+        return SweepStatus(str(store.folder), {}, None, None, float("nan"), [], others[0])
+    spec = store.spec()
+    points = store.with_added_siblings(spec.points())
     keys = {stage.key for stage in points}
     columns = ["point", "status", "message", "created_at"]
     runs = store.table("runs", columns).to_pandas()
@@ -122,11 +136,11 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
 
 def _is_alive(sign: Mapping[str, Any], silent: float) -> bool:
     """Whether it was running a moment ago; clocks may differ a little."""
-    return sign["state"] == "running" and abs(silent) < SILENT_SECONDS
+    return sign["state"] == "running" and not sign["is_dead"] and abs(silent) < SILENT_SECONDS
 
 
-def _sign(store: Store) -> Mapping[str, Any] | None:
-    """What a sweep noted, if it is of this version."""
+def _sign(store: Store) -> dict[str, Any] | None:
+    """What a sweep noted, if it is of this version. Whether it has died since is told by its sign among others."""
     sign = store.progress()
     needed = ("host", "state", "updated_at", "running", "seconds_left", "points", "wanted")
     if sign is None or not all(name in sign for name in needed):
@@ -141,6 +155,8 @@ def _sign(store: Store) -> Mapping[str, Any] | None:
             "seconds_left": None if left is None else min(max(float(left), 0.0), 1e9),
             "points_running": max(int(sign["points"]["running"]), 0),
             "wanted": sign["wanted"],
+            "sign": sign.get("sign"),
+            "is_dead": False,
         }
     except (TypeError, ValueError, AttributeError, KeyError, OverflowError):
         return None

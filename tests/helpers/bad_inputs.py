@@ -241,12 +241,12 @@ def _of_outputs():
     wrong = ["new.txt", "new", "R", "folder.csv", "s3://bucket/a.csv", "absent/..", LONG]
     yield from _each(REPORT, "R --table @", [*tables, *wrong, "good.csv/a.csv", "new.html"])
     yield from _each(REPORT, "good.csv --table @", [*tables, "good.csv", "./good.csv", "R/../good.csv", f"{LONG}.csv"])
-    pictures = ["new.svg", "new.png", "new.pdf", "new", "R/sweep.json", PART, f"R/{MODEL}", "other/runs/new.html"]
+    pictures = ["new.svgz", "new.jpg", "new.eps", "new", "R/sweep.json", PART, f"R/{MODEL}", "other/runs/new.html"]
     pictures += ["R/artifacts/new.html", "link.html", "R/.driver/new.html", "folder.html", "s3://bucket/a.html", ".."]
     pictures += ["good.csv/a.html", "/proc/no/a.html", "R/added_siblings/a.html"]
     for command, option in ((REPORT, "R --out"), (REPORT, "good.csv --out"), (TUNE, "--replay R --picture")):
         yield from _each(command, f"{option} @", pictures)
-    yield from _each(TUNE, f"{SMOKE} --picture @", ["new.svg", f"other/{MODEL}", "other/dense/new.html"])
+    yield from _each(TUNE, f"{SMOKE} --picture @", ["new.svgz", f"other/{MODEL}", "other/dense/new.html"])
     plain = ["R/sweep.json", "R/progress.json", "other/sweep.json", f"other/added_siblings/{KEY}.json", "link.json"]
     plain += ["link_to_results/sweep.json", "R/../R/sweep.json", "new.txt", "new", "folder.json", "good.csv"]
     for command in (TUNE, SELECT):

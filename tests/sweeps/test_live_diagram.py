@@ -53,6 +53,14 @@ def test_what_is_wrong_is_shown_and_may_be_well_again(store, answer):
     assert answer()["figure"] is not None
 
 
+def test_a_sweep_that_starts_is_shown(store, answer):
+    with store.shared():
+        assert answer()["status"][0].startswith("The sweep starts (process ")
+        assert answer()["figure"] is None
+        store.set_spec(SPEC)
+        assert answer()["figure"] is not None
+
+
 def test_a_taken_port_is_said(store):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

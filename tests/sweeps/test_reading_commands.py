@@ -1,6 +1,8 @@
 """Commands that read results: they build no model and leave nothing beside the results."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from urllib.request import urlopen
 import pandas as pd
 import pytest
 from points import record
-from support import PATIENCE, ROOT, command, free_port, run_here
+from support import PATIENCE, ROOT, TABLE, command, free_port, run_here, until
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
@@ -95,6 +97,82 @@ def test_pictures_of_a_table_go_where_results_go(tmp_path):
         assert (tmp_path / file).stat().st_size > 1_000_000
     seen = [*git, "status", "--porcelain", "--untracked-files=all"]
     assert "??" not in subprocess.run(seen, capture_output=True, text=True, check=True).stdout
+
+
+def test_results_that_cannot_be_written_are_drawn_elsewhere(planted, monkeypatch):
+    """A file system that is read-only stands in for itself: the superuser may write where others may not."""
+    write = LocalFolder.write
+
+    def refused(folder, name, content):
+        if folder.path == planted / "planted":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        write(folder, name, content)
+
+    before = sorted((planted / "planted").rglob("*"))
+    monkeypatch.setattr(LocalFolder, "write", refused)
+    for options, drawn in (
+        ((), "results/planted_phase_diagram.html"),
+        (("--out", "mine.html", "--table", "mine.csv"), "mine.html"),
+    ):
+        done = run_here("report", "planted", *options, cwd=planted)
+        assert done.returncode == 0, done.stderr
+        said = f"Left out: {planted}/planted/phase.parquet cannot be written: {os.strerror(errno.EROFS)}.\n"
+        assert said in done.stdout
+        assert done.stdout.endswith(f"Phase diagram: {planted / drawn}\n")
+        assert (planted / drawn).stat().st_size > 1_000_000
+    assert "regime" in (planted / "mine.csv").read_text()
+    assert sorted((planted / "planted").rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("report", ["a"]),
+        ("report", ["a/below"]),
+        ("report", ["loop.csv"]),
+        ("report", ["a", "--serve"]),
+        ("report", ["measured.csv", "--out", "a/x.html"]),
+        ("status", ["a"]),
+        ("status", ["a", "--watch"]),
+        ("grid", ["--preset", "smoke", "--out", "a"]),
+        ("tune_temperature", ["--preset", "smoke", "--out", "a/below"]),
+        ("tune_temperature", ["--replay", "a"]),
+        ("tune_temperature", ["--replay", "loop.csv"]),
+        ("select_model", ["--replay", "a"]),
+    ],
+)
+def test_links_in_a_circle_are_one_sentence(tmp_path, name, arguments):
+    for link, target in ("a", "b"), ("b", "a"), ("loop.csv", "loop.csv"):
+        (tmp_path / link).symlink_to(target)
+    (tmp_path / "measured.csv").write_text(TABLE)
+    done = run_here(name, *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert any(word in done.stderr for word in (arguments[-1], "/a", " a "))
+
+
+def test_where_no_sweep_has_begun_one_is_waited_for(planted):
+    """With --watch and --serve, and without a word in between; as it is there, both go on."""
+    (planted / "planted").rename(planted / "later")
+    assert run_here("status", "planted", cwd=planted).returncode == 2
+    port = free_port()
+    how = {"cwd": planted, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    watching = subprocess.Popen(command("status", "planted", "--watch"), **how)
+    serving = subprocess.Popen(command("report", "planted", "--serve", "--port", port), **how)
+    try:
+        where = planted / "planted"
+        assert watching.stdout.readline() == f"No sweep is in {where} yet; waiting for one (Ctrl-C ends it).\n"
+        assert serving.stdout.readline() == f"No sweep is in {where} yet; the diagram is shown when one has begun.\n"
+        serving.stdout.readline()
+        with urlopen(f"http://127.0.0.1:{port}/diagram.json") as page:
+            assert json.load(page)["figure"] is None
+        (planted / "later").rename(where)
+        assert "4 of 4 points done" in watching.communicate(timeout=PATIENCE)[0]
+        assert watching.returncode == 0
+        until(lambda: json.load(urlopen(f"http://127.0.0.1:{port}/diagram.json"))["figure"], serving)
+    finally:
+        for process in (watching, serving):
+            process.kill()
+            process.communicate()
 
 
 def test_commands_say_that_siblings_diverged(tmp_path):

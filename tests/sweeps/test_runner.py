@@ -194,6 +194,17 @@ def test_the_sweep_ends_when_no_node_is_left(searcher, signals):
     assert str(stop[0]) == "no node is left that can work (no data); mend that, and the same command continues."
 
 
+def test_a_full_disk_ends_the_sweep(searcher, signals, capsys):
+    searching, stop = searcher(grid_plan(GRID))
+    for trial in ("a", "b"):
+        searching.suggest(trial)
+        searching.on_trial_result(trial, fault("full", message="the disk of /results is full; make room there"))
+    assert signals == [signal.SIGUSR1]
+    assert str(stop[0]) == "the disk of /results is full; make room there."
+    assert capsys.readouterr().out == ""
+    assert searching.suggest("again") == "FINISHED"
+
+
 def test_storage_that_does_not_answer_is_waited_for_and_said_now_and_then(searcher, capsys):
     searching, stop = searcher(grid_plan(GRID), max_failures=0)
     for trial in range(20):

@@ -1,10 +1,13 @@
 import json
+import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from points import record
 
+from sweeps.results.store import Store
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
@@ -113,3 +116,77 @@ def test_what_was_noted_by_another_version_or_is_damaged_is_left_out(started):
 def test_a_folder_without_a_sweep_is_said(store):
     with pytest.raises(UsageError, match="holds no results"):
         sweep_status(store, now())
+
+
+def test_a_sweep_that_starts_is_said_and_not_the_one_before(store, started):
+    started.set_progress(started.progress() | {"state": "ended"})
+    for place in (Store(store.folder.path / "new"), started):
+        with place.shared():
+            status = sweep_status(place)
+            assert status.goes_on
+            assert not status.is_running
+            (line,) = status.lines()
+            assert line.startswith(f"The sweep starts (process {os.getpid()} on ")
+            assert line.endswith(f"its results go to {place.folder}.")
+            place.set_spec(SPEC)
+            place.set_progress(SweepProgress(4, 2, POINTS[2:]).as_json() | {"state": "running"})
+            assert sweep_status(place).is_running
+            assert "Running on" in "\n".join(sweep_status(place).lines())
+
+
+def test_a_second_sweep_alongside_does_not_hide_the_first(started):
+    with started.shared():
+        started.set_progress(SweepProgress(4, 2, POINTS[2:]).as_json() | {"state": "running"})
+        with Store(started.folder.path).shared(alongside=True):
+            assert sweep_status(started).is_running
+
+
+def test_a_sweep_whose_process_is_gone_is_lost_at_once(started):
+    with started.shared():
+        started.set_progress(SweepProgress(4, 2, POINTS[2:]).as_json() | {"state": "running"})
+        assert sweep_status(started).is_running
+        (name,) = started.living_sweeps(now())
+        sign = json.loads(started.folder.read(f".driver/{name}"))
+        started.folder.write(f".driver/{name}", json.dumps(sign | {"pid": 2**22 + 1}).encode())
+        status = sweep_status(started)
+    assert not status.goes_on
+    assert status.points["running"] == 0
+    assert any(line.startswith("Lost: the sweep on ") for line in status.lines())
+
+
+def test_a_sign_of_another_machine_counts_while_it_is_new(store):
+    sign = {"machine": "another", "pid": 1, "started": "", "host": "far", "begun": "2026-01-01 00:00:00 UTC", "beat": 3}
+    store.folder.write(".driver/x", json.dumps(sign).encode())
+    said = "The sweep starts (process 1 on far, begun 2026-01-01 00:00:00 UTC)"
+    assert sweep_status(store).lines()[0].startswith(said)
+    with pytest.raises(UsageError, match="holds no results"):
+        sweep_status(store, now(later=120))
+
+
+class Clock:
+    """In seconds, as time.monotonic gives them."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+def test_time_left_is_told_from_the_work_that_was_measured(monkeypatch):
+    """Four stages of the same work, a tenth of a stage each second, begin after a minute."""
+    clock = Clock(monkeypatch)
+    stages = replace(SPEC, temperatures=(10,), densities=(0.1,), dense_seeds=(1, 2, 3, 4)).points()
+    progress = SweepProgress(4, 0, stages)
+    clock.now = 60.0
+    assert progress.as_json()["seconds_left"] is None
+    progress.running(stages[0], 0.1)
+    clock.now = 61.0
+    progress.running(stages[0], 0.2)
+    assert progress.as_json()["seconds_left"] is None  # a fortieth
+    assert "left" not in progress.line()
+    clock.now = 64.0
+    progress.running(stages[0], 0.5)
+    assert progress.as_json()["seconds_left"] == pytest.approx(35)
+    assert progress.line().endswith(", 1:04 elapsed, 0:35 left")
+    for stage in stages:
+        progress.ended(stage, "ok")
+    assert progress.as_json()["seconds_left"] == 0

@@ -10,7 +10,7 @@ import torch
 from trainables import trainable
 from trainables.stages import DenseRun, DenseStage
 from trainables.storage.artifacts import ArtifactError
-from trainables.storage.folder import OF_STORAGE, StorageError
+from trainables.storage.folder import OF_STORAGE, FullError, StorageError
 from trainables.storage.local_folder import LocalFolder
 from trainables.trainable import StageTrainable, WorkerOptions
 from trainables.training import resumable
@@ -116,6 +116,7 @@ def test_without_the_drivers_storage_nothing_is_begun(answer, fault, said, trial
     [
         (RuntimeError("a bug"), "machine"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "machine"),
+        (FullError(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "/results"), "full"),
         (OSError(errno.EIO, os.strerror(errno.EIO)), "machine"),  # of a disk of this machine
         (of_storage(OSError(errno.EIO, os.strerror(errno.EIO))), "storage"),
         (torch.OutOfMemoryError("CUDA out of memory"), "stage"),
