@@ -5,7 +5,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import tyro
 
 from sweeps.results.recorded import Recorded
 from sweeps.results.store import Store
@@ -88,6 +90,13 @@ class RunOptions:
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds:g}: it is a positive number.")
 
 
+_LISTED = ", ".join(f"{name} ({preset.temperature})" for name, preset in PRESETS.items())
+_PRESETS = (
+    f"Sweep to start from, with its temperature axis: {_LISTED}. smoke takes seconds, digits minutes, fashion half an "
+    "hour on two cores; paper wants GPUs."
+)
+
+
 @dataclass(frozen=True)
 class SweepOptions:
     """What all commands that train have in common."""
@@ -96,8 +105,7 @@ class SweepOptions:
 
     run: RunOptions
 
-    preset: str = DEFAULT_PRESET
-    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
+    preset: Annotated[str, tyro.conf.arg(help=_PRESETS)] = DEFAULT_PRESET
 
     out: str | None = None
     """Where results go: a folder, or object storage, s3://bucket/path; results/<preset> if not given."""
