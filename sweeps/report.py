@@ -30,7 +30,7 @@ class Report:
     """
 
     results: tyro.conf.Positional[str]
-    """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (see docs/searching.md)."""
+    """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (the README says of what)."""
 
     out: str | None = None
     """File of the diagram; phase_diagram.html in the folder if not given, or, of a file NAME.csv,

@@ -42,7 +42,7 @@ class TuneTemperature(SweepOptions):
     """
 
     replay: str | None = None
-    """Recorded results to search instead of training: a folder, or a .csv or .parquet file (see docs/searching.md)."""
+    """Recorded results to search instead of training: a results folder, or a .csv or .parquet file (see the README)."""
 
     start: float | None = None
     """Temperature to begin with; the one nearest to the recipe's own if not given, in a file the coldest."""

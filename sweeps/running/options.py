@@ -5,9 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Annotated, TypeVar
-
-import tyro
+from typing import TypeVar
 
 from sweeps.results.recorded import Recorded
 from sweeps.results.store import Store
@@ -90,13 +88,6 @@ class RunOptions:
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds:g}: it is a positive number.")
 
 
-_LISTED = ", ".join(f"{name} ({preset.temperature})" for name, preset in PRESETS.items())
-_PRESETS = (
-    f"Sweep to start from, with its temperature axis: {_LISTED}. smoke takes seconds, digits minutes, fashion half an "
-    "hour on two cores; paper wants GPUs."
-)
-
-
 @dataclass(frozen=True)
 class SweepOptions:
     """What all commands that train have in common."""
@@ -105,7 +96,8 @@ class SweepOptions:
 
     run: RunOptions
 
-    preset: Annotated[str, tyro.conf.arg(help=_PRESETS)] = DEFAULT_PRESET
+    preset: str = DEFAULT_PRESET
+    """Sweep to start from: digits, smoke (tiny), fashion-... (half an hour on two cores), paper-... (for GPUs)."""
 
     out: str | None = None
     """Where results go: a folder, or object storage, s3://bucket/path; results/<preset> if not given."""
