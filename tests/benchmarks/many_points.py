@@ -44,7 +44,7 @@ MISSING = 100
 def grid_of(points: int) -> SweepSpec:
     """Sweep with so many points, of 2 dense seeds and 50 temperatures."""
     densities = tuple(round((index + 1) / (points // 100 + 1), 6) for index in range(points // 100))
-    like = PRESETS["digits"]
+    like = PRESETS["digits-epochs"]
     return replace(like, epochs=50, temperatures=tuple(range(1, 51)), densities=densities, dense_seeds=(1, 2))
 
 

@@ -11,7 +11,7 @@ from trainables.training.recipe import Recipe
 from trainables.training.schedules import SCHEDULES, learning_rate
 
 PAPER = PRESETS["paper-epochs"]
-DIGITS = PRESETS["digits"]
+DIGITS = PRESETS["digits-epochs"]
 
 
 def dense(spec):

@@ -11,7 +11,7 @@ from sweeps.views import live_diagram
 from sweeps.views.live_diagram import LiveDiagram, serve
 from sweeps.views.phase_diagram import draw, draw_json, phase_diagram
 
-SPEC = PRESETS["digits"]
+SPEC = PRESETS["digits-epochs"]
 POINTS = SPEC.points()
 
 

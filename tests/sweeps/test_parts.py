@@ -10,7 +10,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from trainables.stages import PointStage
 
-STAGES = replace(PRESETS["digits"], retrain_seeds=(1, 2)).points()
+STAGES = replace(PRESETS["digits-epochs"], retrain_seeds=(1, 2)).points()
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -12,7 +12,7 @@ from sweeps.views.phase_diagram import boundaries, draw, phase_diagram
 from trainables.stages import DenseStage
 
 SPEC = replace(
-    PRESETS["digits"],
+    PRESETS["digits-epochs"],
     temperatures=(3, 10),
     densities=(0.1, 0.2),
     dense_seeds=(1, 2),

@@ -8,7 +8,7 @@ from sweeps.results.inventory import Inventory
 from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage, MeasurementStage, PointStage, Stage
 
-SPEC = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2))
+SPEC = replace(PRESETS["digits-epochs"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2))
 POINTS = SPEC.points()
 
 

@@ -9,7 +9,7 @@ from sweeps.spec.presets import PRESETS
 from trainables.stages import MeasurementSettings
 from trainables.stages.measurement import measurements
 
-SPEC = replace(PRESETS["digits"], densities=(0.1,), dense_seeds=(1,), temperatures=(10,), retrain_seeds=(1, 2))
+SPEC = replace(PRESETS["digits-epochs"], densities=(0.1,), dense_seeds=(1,), temperatures=(10,), retrain_seeds=(1, 2))
 POINTS = SPEC.points()
 FINER = MeasurementSettings(path_points=21)
 

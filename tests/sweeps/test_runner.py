@@ -113,7 +113,7 @@ def test_what_goes_wrong_while_a_worker_goes_on_is_told_once(signals, searcher):
     assert (plan.told, len(stop)) == (1, 1)
 
 
-GRID = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2)).points()
+GRID = replace(PRESETS["digits-epochs"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2)).points()
 
 
 def fault(kind, node="node", message="no internet"):
@@ -154,7 +154,7 @@ def test_a_worker_goes_on_with_what_its_point_made_possible(searcher, store):
 
 
 def test_trials_report_the_more_rarely_the_more_of_them_run(searcher):
-    many = replace(PRESETS["digits"], dense_seeds=tuple(range(1, 1001)), temperatures=(20,), densities=(0.1,))
+    many = replace(PRESETS["digits-epochs"], dense_seeds=tuple(range(1, 1001)), temperatures=(20,), densities=(0.1,))
     searching, _ = searcher(grid_plan(many.points()))
     seconds = [searching.suggest(str(index))["report_seconds"] for index in range(1000)]
     assert seconds[:125] == [1.0] * 125
@@ -183,7 +183,7 @@ def test_a_stage_is_tried_elsewhere_and_the_node_left_out_and_named(searcher, si
 
 
 def test_the_sweep_ends_when_no_node_is_left(searcher, signals):
-    many = replace(PRESETS["digits"], dense_seeds=tuple(range(1, 20))).points()
+    many = replace(PRESETS["digits-epochs"], dense_seeds=tuple(range(1, 20))).points()
     searching, stop = searcher(grid_plan(many), nodes=("a", "b"))
     trial = 0
     while not stop and trial < 30:

@@ -10,7 +10,7 @@ from sweeps.results.phase import phase_table, rows_of
 from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage, MeasurementStage, PointStage
 
-SPEC = replace(PRESETS["digits"], temperatures=(2, 4, 7, 10), densities=(0.1, 0.2), epochs=10, dense_seeds=(1, 2))
+SPEC = replace(PRESETS["digits-epochs"], temperatures=(2, 4, 7, 10), densities=(0.1, 0.2), epochs=10, dense_seeds=(1, 2))
 # By density the boundary is at 4 and at 10.
 LMC = {0.1: {2: 0.0, 4: -0.02, 7: -0.2, 10: -0.3}, 0.2: dict.fromkeys((2, 4, 7, 10), 0.0)}
 

@@ -63,7 +63,7 @@ def test_with_a_sibling_more_all_are_of_one_stack_and_all_pairs_of_these(store, 
 
 
 def test_what_was_measured_of_siblings_that_are_others_now_goes(store, made_up):
-    point, other = PRESETS["digits"].points()[:2]
+    point, other = PRESETS["digits-epochs"].points()[:2]
     finer = measurement(point, replace(SPEC, path_points=5).measurement)
     for stage in (point, other):
         record(store, stage, made_up(stage))

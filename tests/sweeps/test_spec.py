@@ -11,7 +11,7 @@ from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.training.recipe import Recipe
 
-DIGITS = PRESETS["digits"]
+DIGITS = PRESETS["digits-epochs"]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -181,7 +181,7 @@ def test_a_sweep_of_before_these_options_reads_as_the_same():
 
 
 def test_the_default_temperature_is_the_recipes_own_or_the_nearest():
-    epochs = PRESETS["digits"]
+    epochs = PRESETS["digits-epochs"]
     assert (epochs.hot_to_cold[0], epochs.default_temperature) == (2, 20)
     rho = PRESETS["fashion-sam"]
     assert (rho.hot_to_cold[0], rho.default_temperature) == (0.8, 0.05)

@@ -10,7 +10,7 @@ from sweeps.running.stage_queue import StageQueue
 from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage
 
-POINTS = replace(PRESETS["digits"], temperatures=(3, 10), densities=(0.1,), dense_seeds=tuple(range(1, 9))).points()
+POINTS = replace(PRESETS["digits-epochs"], temperatures=(3, 10), densities=(0.1,), dense_seeds=tuple(range(1, 9))).points()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.views.sweep_status import sweep_status
 
-SPEC = replace(PRESETS["digits"], densities=(0.1, 0.2), dense_seeds=(1,), temperatures=(10, 20), retrain_seeds=(1, 2))
+SPEC = replace(PRESETS["digits-epochs"], densities=(0.1, 0.2), dense_seeds=(1,), temperatures=(10, 20), retrain_seeds=(1, 2))
 POINTS = SPEC.points()
 
 

@@ -16,7 +16,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from trainables.stages import DenseStage, Lost, PointStage
 
-SPEC = PRESETS["digits"]
+SPEC = PRESETS["digits-epochs"]
 STAGE, OTHER = SPEC.points()[:2]
 
 
@@ -179,7 +179,7 @@ def test_a_sweep_of_another_version_is_refused(store, content):
 
 
 def test_a_part_of_a_grid_does_not_hide_the_grid(store):
-    grid = PRESETS["digits"]
+    grid = PRESETS["digits-epochs"]
     store.show(grid)
     store.show(replace(grid, densities=(0.1,), temperatures=(20,)))
     assert store.spec() == grid
@@ -192,7 +192,7 @@ def test_a_part_of_a_grid_does_not_hide_the_grid(store):
 
 
 def test_added_siblings_that_are_damaged_are_said(store):
-    stage = PRESETS["digits"].points()[0]
+    stage = PRESETS["digits-epochs"].points()[0]
     store.add_siblings([replace(stage, seeds=(1, 2, 3, 4))])
     store.add_siblings([replace(stage, seeds=(1, 2, 5))])  # a search that was content with fewer takes none away
     assert store.with_added_siblings([stage])[0].seeds == (1, 2, 3, 4, 5)

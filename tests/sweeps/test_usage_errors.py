@@ -66,7 +66,7 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--temperatures", "7"], "--temperatures 7"),
         (
             ["--preset", "cifar"],
-            "--preset cifar: there is no such preset; the presets are digits, smoke, fashion-epochs",
+            "--preset cifar: there is no such preset; the presets are digits, digits-epochs, smoke",
         ),
         (["--temperature", "rho"], "--temperature rho: the preset's --temperatures are of another axis"),
         (["--load", "width"], "--load width: the preset's --widths are of another axis"),

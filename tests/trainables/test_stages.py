@@ -15,7 +15,7 @@ def test_keys_are_frozen():
     """Results on people's disks are found by these; a new field must leave them as they are."""
     assert DENSE.key == "d0408d055f0046fbb4c4"
     assert POINT.key == "0478ba7704c86d7fb526"
-    assert PRESETS["digits"].points()[0].point.key == "2b45342b78a65d9446e6"
+    assert PRESETS["digits-epochs"].points()[0].point.key == "2b45342b78a65d9446e6"
 
 
 def test_the_key_of_a_measurement_is_frozen_too():
@@ -85,6 +85,6 @@ def test_the_same_number_has_the_same_key():
 
 
 def test_thresholds_and_retrain_seeds_do_not_change_the_key():
-    digits = PRESETS["digits"]
+    digits = PRESETS["digits-epochs"]
     other = replace(digits, lmc_threshold=-0.1, cka_threshold=0.5, cka_rule="relative", retrain_seeds=(7, 8))
     assert [stage.point.key for stage in other.points()] == [stage.point.key for stage in digits.points()]
