@@ -98,16 +98,30 @@ def examples():
     for page in PAGES:
         for words in shell_lines(page):
             if words[1:2] == ["sweeps/grid.py"] and not {"--address", "--gpus-per-trial"} & set(words):
-                yield pytest.param(
-                    [word for word in words[2:] if word != "--estimate"], id=" ".join(words[2:]) or "grid"
-                )
+                typed = [word for word in words[2:] if word != "--estimate"]
+                yield pytest.param(typed, id=" ".join(typed) or "the preset")
+
+
+@pytest.fixture(scope="module")
+def own_things(tmp_path_factory):
+    """The folder where somebody types the examples, with what they name."""
+    folder = tmp_path_factory.mktemp("own")
+    pixels, labels = np.random.default_rng(1).integers(0, 256, (200, 8, 8), dtype=np.uint8), np.arange(200) % 10
+    np.savez(folder / "images.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    (folder / "mine.py").write_text("import numpy as np\n\ndef data():\n    return dict(np.load('images.npz'))\n")
+    (folder / "mymodels.py").write_text("def small(channels, classes): ...\n")
+    return folder
 
 
 @pytest.mark.parametrize("arguments", list(examples()))
-def test_examples_of_the_grid_say_what_they_would_do(arguments, tmp_path):
-    pixels, labels = np.random.default_rng(1).integers(0, 256, (200, 8, 8), dtype=np.uint8), np.arange(200) % 10
-    np.savez(tmp_path / "images.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
-    (tmp_path / "mymodels.py").write_text("def small(channels, classes): ...\n")
-    done = run_here("grid", *arguments, "--dry-run", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_examples_of_the_grid_say_what_they_would_do(arguments, own_things):
+    done = run_here("grid", *arguments, "--data-folder", own_things, "--dry-run", cwd=own_things)
+    assert done.returncode == 0, done.stderr
     assert re.search(r"points: \d+ wanted, 0 stored", done.stdout)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_examples_in_python_can_be_read(page):
+    for language, block in FENCE.findall(page.read_text()):
+        if language == "python":
+            compile(block, name_of(page), "exec")
