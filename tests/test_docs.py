@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import ROOT, run_here
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -110,6 +111,12 @@ def own_things(tmp_path_factory):
     np.savez(folder / "images.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
     (folder / "mine.py").write_text("import numpy as np\n\ndef data():\n    return dict(np.load('images.npz'))\n")
     (folder / "mymodels.py").write_text("def small(channels, classes): ...\n")
+    blocks = FENCE.findall((ROOT / "docs/axes_and_recipes.md").read_text())
+    (folder / "recipe.py").write_text(next(block for _, block in blocks if block.startswith("# recipe.py")))
+    for place in ("train/rose", "train/tulip", "test/rose", "test/tulip"):
+        (folder / "flowers" / place).mkdir(parents=True)
+        for number in range(100):
+            Image.fromarray(pixels[number]).save(folder / "flowers" / place / f"{number}.png")
     return folder
 
 
