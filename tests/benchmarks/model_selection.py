@@ -34,7 +34,7 @@ def tables(path: str) -> Iterator[tuple[str, DenseError, SweepSpec, pd.DataFrame
     if Path(path).is_file() and again.exists():
         dense = pd.read_csv(again)
         dense = dense[dense["grid"] == Path(path).stem].set_index("temperature")
-        for error in ERRORS:
+        for error in ERRORS if len(dense) else ():
             yield f"{error}, again", error, spec, table.assign(**{error: table["temperature"].map(dense[error])})
 
 

@@ -54,6 +54,14 @@ def test_batch_sizes_share_the_papers_number_of_steps():
     assert (again.batch_size, again.iterations, again.epochs) == (128, 62_400, 160)
 
 
+def test_the_default_preset_trains_720_steps_at_every_batch_size():
+    digits = PRESETS["digits"]
+    assert len(digits.points()) == 60
+    assert {recipe.iterations for recipe, _ in dense(digits).values()} == {720}
+    assert (retrain(digits).batch_size, retrain(digits).iterations) == (32, 720)
+    assert digits.default_temperature == 32
+
+
 def test_sam_is_for_dense_models_only():
     models = dense(PRESETS["paper-sam"])
     assert [recipe.rho for recipe, _ in models.values()] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
