@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.spec.errors import UsageError
-from trainables.storage.folder import Folder
+from trainables.storage.folder import Folder, FullError
 from trainables.storage.local_folder import LocalFolder
 
 
@@ -33,6 +33,8 @@ class File:
         """
         try:
             self.folder.write(self.name, content)
+        except FullError as error:
+            raise UsageError(f"{self} cannot be written: {error}.") from None
         except OSError as error:
             raise UsageError(f"{self} cannot be written: {error.strerror or error}.") from None
 
