@@ -45,11 +45,11 @@ def test_a_process_of_rays_that_dies_ends_the_sweep_in_one_sentence(name, tmp_pa
 
 
 def on_a_small_disk(folder, script, **environment):
-    """Run a script with a disk of 3 MB in a folder."""
+    """Run a script with a disk of 12 MB in a folder."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         pytest.skip("disks cannot be mounted here")
     folder.mkdir()
-    start = f"set -e; mount -t tmpfs -o size=3m none {folder}; set +e; {script}"
+    start = f"set -e; mount -t tmpfs -o size=12m none {folder}; set +e; {script}"
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", start],
         capture_output=True,
@@ -63,11 +63,12 @@ def on_a_small_disk(folder, script, **environment):
 def test_a_grid_on_a_full_disk_says_so_and_goes_on_when_there_is_room(undisturbed, tmp_path):
     disk = tmp_path / "disk"
     start = " ".join(command("grid", "--preset", "smoke", "--out", disk / "results"))
-    fill = f"mkdir {disk}/results; head -c 2600000 /dev/zero > {disk}/filler"
+    fill = f"mkdir {disk}/results; head -c 12100000 /dev/zero > {disk}/filler"
     status = " ".join(command("status", disk / "results"))
     keep = f"cp -r {disk}/results {tmp_path}/kept"
     again = f"{start}; echo code $? >&2; {status}; rm {disk}/filler; {start}; echo code $? >&2; {keep}"
     done = on_a_small_disk(disk, f"{fill}; {again}")
+    assert done.stderr.count("\n") == 3, done.stderr
     full, first, second = done.stderr.splitlines()
     assert re.fullmatch(
         rf"grid.py: the disk of {disk}/results(/artifacts)? is full \(No space left on device\); "
@@ -84,7 +85,7 @@ def test_a_grid_on_a_full_disk_says_so_and_goes_on_when_there_is_room(undisturbe
 def test_a_full_disk_under_ray_is_named(variable, tmp_path):
     disk = tmp_path / "disk"
     start = " ".join(command("grid", "--preset", "smoke", "--out", tmp_path / "results"))
-    fill = f"head -c 10000000 /dev/zero > {disk}/filler"
+    fill = f"head -c 100000000 /dev/zero > {disk}/filler"
     done = on_a_small_disk(disk, f"{fill} 2> /dev/null; {start}; echo code $? >&2", **{variable: str(disk)})
     said, code = done.stderr.splitlines()
     assert said.startswith(f"grid.py: the disk of {disk} is full, where Ray keeps files; make room there, or name ")
@@ -96,7 +97,7 @@ def test_a_disk_under_ray_that_fills_up_while_it_works_is_named(tmp_path):
     disk = tmp_path / "disk"
     folder = tmp_path / "results"
     start = " ".join(command("grid", "--preset", "smoke", "--out", folder))
-    fill = f"while ! test -e {folder}/progress.json; do sleep 0.05; done; head -c 10000000 /dev/zero > {disk}/filler"
+    fill = f"while ! test -e {folder}/progress.json; do sleep 0.05; done; head -c 100000000 /dev/zero > {disk}/filler"
     script = f"({fill} 2> /dev/null) & {start}; echo code $? >&2; rm {disk}/filler; {start}; echo code $? >&2"
     done = on_a_small_disk(disk, script, TMPDIR=str(disk), RAY_TMPDIR="/tmp")
     said = [line for line in done.stderr.splitlines() if "LOG ERROR" not in line]
@@ -125,10 +126,12 @@ def test_status_in_the_first_seconds_of_a_sweep_says_that_it_starts(tmp_path):
     process = start_grid(out, *LONG)
     until(lambda: list((out / ".driver").glob("[!.]*")), process)
     starting = run("status", out)
-    until(lambda: workers(process), process)
-    working = run("status", out)
-    process.kill()
-    process.communicate()
+    try:
+        until(lambda: workers(process), process)
+        working = run("status", out)
+    finally:
+        process.kill()
+        process.communicate()
     lost = run("status", out)
     assert starting.stdout.startswith(f"The sweep starts (process {process.pid} on "), starting.stdout + starting.stderr
     assert "Running on" in working.stdout

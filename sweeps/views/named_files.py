@@ -13,7 +13,7 @@ from rich.table import Table
 
 from sweeps.results.own_files import check_free, is_results_folder
 from sweeps.spec.errors import UsageError
-from trainables.storage.folder import Folder
+from trainables.storage.folder import Folder, FullError
 from trainables.storage.local_folder import LocalFolder
 
 
@@ -35,6 +35,8 @@ class File:
         """
         try:
             self.folder.write(self.name, content)
+        except FullError as error:
+            raise UsageError(f"{self} cannot be written: {error}.") from None
         except OSError as error:
             raise UsageError(f"{self} cannot be written: {error.strerror or error}.") from None
 
