@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import pytest
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+if __name__ == "__main__":  # in place of this folder, in which there is another one named sweeps
+    sys.path[0] = str(Path(__file__).parent / "helpers")
 
 from bad_files import make
 from bad_inputs import CASES, GRID, REPORT, SELECT, STATUS, TUNE
