@@ -37,5 +37,5 @@ def check_free(what: str, path: str | os.PathLike[str]) -> None:
     for place in (Path(os.path.realpath(path)), itself, absolute):
         for folder in place.parents:
             first = place.relative_to(folder).parts[0]
-            if first in own and is_results_folder(folder):
+            if first.casefold() in own and is_results_folder(folder):  # some file systems do not tell cases apart
                 raise UsageError(f"{what}: {folder} holds a sweep's results, and {first} is of them; name another.")

@@ -105,7 +105,7 @@ def _figure(diagram: PhaseDiagram, panel: Panel, width: int, searches: Sequence[
     clear = {"colorscale": ["rgba(0,0,0,0)", "rgba(0,0,0,0)"], "showscale": False}
     hover = {"customdata": diagram.hover, "hovertemplate": "%{customdata}<extra></extra>"}
     data.append({"type": "heatmap", "z": [[0] * columns] * rows, **places, **clear, **hover})
-    shapes = [shape for border in diagram.borders for shape in _border(border)]
+    shapes = list(_borders(diagram.borders))
     shapes += [shape for search in searches for shape in _way(search)]
     shapes += [shape for bar in bars for shape in bar.shapes()]
     axis = {"showgrid": False, "zeroline": False, "automargin": True, "tickmode": "array", "ticks": "outside"}
@@ -225,12 +225,14 @@ def _clipped(panel: Panel) -> Iterator[dict[str, Any]]:
         }
 
 
-def _border(border: Border) -> Iterator[dict[str, Any]]:
-    x0, y0, x1, y1, is_sure = border
+def _borders(borders: Sequence[Border]) -> Iterator[dict[str, Any]]:
+    """A shape for each look of lines: with one for each line a large grid took a browser minutes."""
     firm = ({"color": "black", "width": 5}, {"color": "white", "width": 2})
     faint = ({"color": "white", "width": 1.5}, {"color": "black", "width": 1.5, "dash": "3px,4px"})
-    for line in firm if is_sure else faint:
-        yield {"type": "line", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "line": line}
+    for is_sure, looks in ((False, faint), (True, firm)):
+        path = " ".join(f"M{each.x0},{each.y0} L{each.x1},{each.y1}" for each in borders if each.is_sure == is_sure)
+        for line in looks if path else ():
+            yield {"type": "path", "path": path, "line": line}
 
 
 def _curve(curve: Curve) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ def place(tmp_path):
     "name",
     [
         *("sweep.json", "progress.json", ".driver/a", "runs/a.parquet", "pairs/a/b", "dense", MODEL, "artifacts"),
-        *("added_siblings/a.json", ".merged/runs/a.parquet"),
+        *("added_siblings/a.json", ".merged/runs/a.parquet", "Sweep.JSON", "Runs/a.parquet"),
     ],
 )
 def test_what_a_sweep_writes_is_not_free(place, name):

@@ -1,6 +1,7 @@
 """What the phase diagram shows of how sure it is, and the files that it is drawn into."""
 
 import io
+import json
 import math
 import struct
 from dataclasses import replace
@@ -260,3 +261,16 @@ def test_every_panel_can_be_drawn_alone_and_in_any_grid(measured):
         for end in (".png", ".html"):
             done = run_here("report", "odd.csv", "--panels", name, "--smooth", "--out", f"{name}{end}", cwd=measured)
             assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_borders_of_a_look_are_drawn_at_once(is_sure):
+    """One by one those of a large grid took minutes."""
+    diagram = drawn(table())
+    assert len(diagram.borders) == 3
+    diagram = replace(diagram, borders=[border._replace(is_sure=is_sure) for border in diagram.borders])
+    for figure in json.loads(draw_json(diagram, "", ""))["figures"]:
+        lines = [shape for shape in figure["layout"]["shapes"] if "xref" not in shape]
+        assert [line["path"].count("M") for line in lines] == [len(diagram.borders)] * 2
+        first = diagram.borders[0]
+        assert lines[0]["path"].startswith(f"M{first.x0},{first.y0} L{first.x1},{first.y1} M")

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from trainables.data import check_name, content_name, load, outline, pin, short_name, training_images
 from trainables.functions import OwnFunction
@@ -104,6 +105,10 @@ first = returns((np.zeros((6, 3, 8, 8), np.uint8), y["train"]))
 last = returns((torch.zeros(6, 8, 8, 3, dtype=torch.uint8), y["train"]))
 four = returns((np.zeros((6, 8, 8, 4), np.uint8), y["train"]))
 sizes = returns([(np.zeros((4 + index % 2, 6), np.uint8), index % 2) for index in range(6)])
+class OfTorchvision(torch.Tensor): __module__ = "torchvision.tv_tensors"
+def subclassed(image): return torch.as_tensor(np.asarray(image))[None].as_subclass(OfTorchvision)
+subclass = returns([(subclassed(image), label) for image, label in items("train")])
+def opened(): return [(Image.open("half.png"), 0)] * 6, arrays()[1]
 breaks = returns(type("Breaks", (), {"__len__": lambda own: 6, "__getitem__": lambda own, at: 1 / 0})())
 """
 HELPER = """
@@ -131,6 +136,9 @@ def mine(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (tmp_path / "typed" / "mine.py").write_text(SOURCE)
     (tmp_path / "typed" / "myhelper.py").write_text(HELPER)
+    Image.fromarray(np.random.default_rng(0).integers(256, size=(40, 60), dtype=np.uint8)).save("half.png")
+    half = (tmp_path / "typed" / "half.png").read_bytes()
+    (tmp_path / "typed" / "half.png").write_bytes(half[: len(half) // 2])
     yield lambda: sys.modules["mine"]
     for name in ("mine", "myhelper"):
         sys.modules.pop(name, None)
@@ -151,7 +159,7 @@ def test_what_a_function_returns_is_the_data(mine, cache):
 
 @pytest.mark.parametrize(
     "function",
-    ["channels_last", "lists", "named", "images", "dicts", "tensors", "data_sets", "in_folder"],
+    ["channels_last", "lists", "named", "images", "dicts", "tensors", "subclass", "data_sets", "in_folder"],
 )
 def test_the_same_images_are_the_same_data_in_whatever_form(mine, cache, function):
     assert content_name(pin(f"mine:{function}", cache)) == content_name(pin("mine:arrays", cache))
@@ -257,6 +265,7 @@ def test_a_file_or_folder_with_a_colon_is_no_function(tmp_path):
         ("last", "train image 0 has shape .8, 8, 3.; arrays are"),
         ("four", "train image 0 has shape .8, 8, 4.; arrays are"),
         ("sizes", "images differ in height x width, train image 0 has 4x6 and train image 1 5x6 pixels; bring them"),
+        ("opened", "mine:opened: train image 0 cannot be decoded .*truncated"),
         ("breaks", "mine:breaks failed .ZeroDivisionError"),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -280,10 +281,16 @@ def test_images_that_do_not_fit_into_memory(photos, cache, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: needs)
     check_loadable(name, cache)
     monkeypatch.setattr(memory, "available_bytes", lambda: needs - 1)
-    for load_it in (lambda: check_loadable(name, cache), lambda: load(name, 0.0, cache)):
+    elsewhere = f"{cache}2"  # where they would have to be decoded: that is said before, which may take hours
+    for load_it in (
+        lambda: check_loadable(name, cache),
+        lambda: load(name, 0.0, cache),
+        lambda: pin(str(photos), elsewhere),
+    ):
         with pytest.raises(ValueError, match=r"photos: its images need 0.00 GB of memory in each trial") as error:
             load_it()
         assert "0.00 GB are available; take fewer" in str(error.value)
+    assert not [each for each in Path(elsewhere, "decoded").iterdir() if each.is_dir()]
 
 
 def test_memory_that_is_available(monkeypatch):

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.images import DataSet, Images, Outline, channel_statistics, check_images, sizes
+from trainables.data.memory import check_bytes
 from trainables.data.pictures import Picture
 from trainables.data.showing import showing
 
@@ -145,7 +146,7 @@ def decode(splits: Mapping[str, Examples], classes: int | None, where: str, temp
     own = temporary / "decoded"
     own.mkdir()
     with showing(f"Decoding {where}", sum(split.number for split in splits.values())) as advance:
-        writing = _Writing(where, own, advance)
+        writing = _Writing(where, own, advance, [split.number for split in splits.values()])
         for name, split in splits.items():
             writing.write(name, split)
     if writing.all_grey:
@@ -160,8 +161,11 @@ def decode(splits: Mapping[str, Examples], classes: int | None, where: str, temp
     outline = sizes(train, test, counted)
     decoded = Decoded(outline, _hash(outline, train, test))
     (own / "about.json").write_text(json.dumps({"from": where, **asdict(outline), "mean": mean, "std": std}))
-    if not (base / decoded.hash).exists():
+    try:
         os.rename(own, base / decoded.hash)
+    except OSError:
+        if not (base / decoded.hash).is_dir():
+            raise  # else they are there already, of another place with the same images
     return decoded
 
 
@@ -182,8 +186,8 @@ class _Writing:
         all_grey: Whether no image so far has colours.
     """
 
-    def __init__(self, where: str, folder: Path, advance: Callable[[int], None]) -> None:
-        self._where, self._folder, self._advance = where, folder, advance
+    def __init__(self, where: str, folder: Path, advance: Callable[[int], None], numbers: Sequence[int]) -> None:
+        self._where, self._folder, self._advance, self._numbers = where, folder, advance, numbers
         self._first: Example | None = None
         self.all_grey = True
 
@@ -197,6 +201,8 @@ class _Writing:
                     self._check(example)
                 pixels = np.stack([example.picture.pixels for example in group])
                 if not labels:
+                    channels = 1 if self.all_grey else 3
+                    check_bytes(self._where, *(pixels[0, ..., :channels].size * number for number in self._numbers))
                     _header(file, (split.number, *pixels.shape[1:]))
                 file.write(pixels.tobytes())
                 labels += [example.label for example in group]

@@ -99,6 +99,8 @@ def _examples(location: str, name: str, split: Any, image_size: int | None) -> E
             return Example(picture(image, image_size), _label(where, index, label), f"{name} image {index}")
         except WrongPictureError as error:
             raise ValueError(f"{where} image {index} {error}") from None
+        except (OSError, SyntaxError, EOFError) as error:  # PIL opens files, and finds them damaged later
+            raise ValueError(f"{where} image {index} cannot be decoded ({error})") from None
 
     def examples() -> Iterator[Example]:
         for index in range(number):

@@ -18,7 +18,11 @@ def check_room(where: str, data: DataSet) -> None:
         where: The data's name, for a person.
         data: Not in memory yet.
     """
-    train, test = data.train.pixels.nbytes, data.test.pixels.nbytes
+    check_bytes(where, data.train.pixels.nbytes, data.test.pixels.nbytes)
+
+
+def check_bytes(where: str, train: int, test: int) -> None:
+    """As :func:`check_room`, of so many bytes of training and test images."""
     needs, available = COPIES * train + 2 * test, available_bytes()
     if available is not None and needs > available:
         said = f"images need {needs / 1e9:.2f} GB of memory in each trial ({COPIES} times the training images)"

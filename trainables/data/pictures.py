@@ -48,7 +48,7 @@ def picture(image: Any, size: int | None) -> Picture:
     """
     if hasattr(image, "getbands"):
         return decoded(image, size)
-    if type(image).__module__.partition(".")[0] == "torch":
+    if any(kind.__module__ == "torch" for kind in type(image).__mro__):  # torchvision has subclasses of tensors
         values = image.detach().cpu().numpy()
         if values.ndim == 3:
             values = np.moveaxis(values, 0, -1)
