@@ -45,7 +45,7 @@ class Report:
     """
 
     results: tyro.conf.Positional[str]
-    """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (the README says of what)."""
+    """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (of what: docs/searching.md)."""
 
     out: str | None = None
     """File of the diagram: .html, or for a paper .svg, .pdf or .png, with its data as .csv beside it;

@@ -53,7 +53,7 @@ class TuneTemperature(SweepOptions):
     """
 
     replay: str | None = None
-    """Recorded results to search instead of training: a results folder, or a .csv or .parquet file (see the README)."""
+    """Recorded results to search instead of training: a results folder, or a table (docs/searching.md)."""
 
     start: float | None = None
     """Temperature to begin with; the one nearest to the recipe's own if not given, in a file the coldest."""

@@ -39,10 +39,15 @@ RANGES = {
     "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
     "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
+    **dict.fromkeys(("lmc_se", "cka_se"), _Range(0, math.inf, "a standard error is 0 or more")),
     **dict.fromkeys(("n_runs", "n_diverged"), _Range(0, math.inf, "a number of siblings is 0 or more")),
     **dict.fromkeys(("test_error", "validation_error", "train_error"), _ERROR),
     **dict.fromkeys(("dense_validation_error", "dense_test_error"), _ERROR),
 }
+
+
+_MAY_LACK = ("lmc_se", "cka_se")
+"""Columns that need not have a number in each row."""
 
 
 def read_table(path: str) -> pd.DataFrame:
@@ -72,14 +77,13 @@ def read_table(path: str) -> pd.DataFrame:
     if not known.any():
         raise UsageError(f"{path} has no rows with results.")
     numbers = {
-        name: _numbers(table[name], path, ours and name not in ("temperature", "density"))
+        name: _numbers(table[name], path, name in _MAY_LACK or (ours and name not in ("temperature", "density")))
         for name in (*NEEDED, *RANGES)
         if name in table
     }
-    if not (numbers["lmc"] < 0).any() and (numbers["lmc"] > CLEARLY_POSITIVE).any():
-        raise UsageError(
-            f"{path}: lmc is never negative and up to {numbers['lmc'].max():g}; a barrier is negative here."
-        )
+    least, most = numbers["lmc"].min(), numbers["lmc"].max()
+    if most > max(CLEARLY_POSITIVE, -least):
+        raise UsageError(f"{path}: lmc is from {least:g} to {most:g}; a barrier is negative here, so turn its sign.")
     for name in ("temperature", "density"):  # 0.1 + 0.2 is the density 0.3
         numbers[name] = numbers[name].map(lambda value: float(f"{value:.12g}"))
     return table.assign(**numbers).loc[known].reset_index(drop=True)

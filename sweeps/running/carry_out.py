@@ -71,7 +71,7 @@ def _end_at_once(died: str, store: Store, progress: SweepProgress, heartbeat: He
     """End this process, before Ray does, in whose hands its main thread may be."""
     try:
         progress.close()
-        said = f"Ray's {died} on this machine has died (was it killed, or is memory short?)"
+        said = f"Ray's {died} on this machine has died (was it killed, perhaps with all of this, or is memory short?)"
         done = f"everything finished is in {store.folder}; the same command continues"
         print(f"{Path(sys.argv[0]).name}: {said}; {done}.", file=sys.stderr, flush=True)
         nobody = os.open(os.devnull, os.O_WRONLY)  # to whom Ray may say it at length

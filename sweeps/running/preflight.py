@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import trainables.data
 import trainables.models
+from sweeps.results.store import Store
 from sweeps.running.options import SweepOptions
 from sweeps.spec.checks import check_values
 from sweeps.spec.errors import UsageError
@@ -49,7 +50,21 @@ def checked(options: C) -> C:
     spec = pinned(options.spec, options.run.data_folder)
     spec.check()
     options.run.check()
+    _say_what_changed(spec, options.store)
     return replace(options, spec=spec)
+
+
+def _say_what_changed(spec: SweepSpec, store: Store) -> None:
+    """Tell a person if a file or function of theirs is not what it was in the latest sweep: nothing stored is used."""
+    try:
+        before = store.spec()
+    except UsageError:
+        return
+    for name in ("data", "model", "augmentation", "loss"):
+        (now, _, own), (then, _, other) = (str(getattr(each, name)).rpartition("#") for each in (spec, before))
+        if now == then and own != other and now:
+            said = "these are other points; those of before stay"
+            print(f"Note: {now} is not what it was in the latest sweep in {store.folder}, so {said}.", flush=True)
 
 
 def check_models(points: Sequence[PointStage], measurement: MeasurementSettings) -> None:

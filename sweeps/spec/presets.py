@@ -10,7 +10,7 @@ DIGITS = SweepSpec(
     temperature="batch_size",
     temperatures=(8, 16, 32, 64, 128),
     load="density",
-    densities=(0.03, 0.05, 0.07, 0.1, 0.2, 0.4),
+    densities=(0.03, 0.05, 0.1, 0.2, 0.4),
     dense_seeds=(1, 2),
     retrain_seeds=(1, 2, 3),
     epochs=20,
@@ -29,7 +29,13 @@ Batch 32, in the middle of the axis, because 720 steps are needed to see what th
 costs two thirds of one of 64. The thresholds were set before, for the epochs axis.
 """
 
-DIGITS_EPOCHS = replace(DIGITS, temperature="epochs", temperatures=(2, 4, 7, 10, 15, 20), batch_size=64)
+DIGITS_EPOCHS = replace(
+    DIGITS,
+    temperature="epochs",
+    temperatures=(2, 4, 7, 10, 15, 20),
+    densities=(0.03, 0.05, 0.07, 0.1, 0.2, 0.4),
+    batch_size=64,
+)
 """The same on the epochs axis. Chosen so that the regimes follow the density for every dense seed."""
 
 SMOKE = replace(

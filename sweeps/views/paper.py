@@ -8,7 +8,7 @@ from sweeps.spec.errors import UsageError
 WIDTHS: Mapping[str, float] = {"1": 3.25, "2": 6.75}
 """Inches of so many columns of a paper; those of ICML's style."""
 
-SMALLEST_FONT, LARGEST_FONT = 4, 20
+SMALLEST_FONT, LARGEST_FONT = 4, 12
 
 
 @dataclass(frozen=True)

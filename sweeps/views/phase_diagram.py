@@ -84,12 +84,12 @@ class PhaseDiagram:
     @property
     def temperature_title(self) -> list[str]:
         """Lines of the title of the axis of temperatures."""
-        return [f"{self.temperature_axis} (hot at the top)", *self._spacing(self.temperature_axis)]
+        return [f"{_words(self.temperature_axis)} (hot at the top)", *self._spacing(self.temperature_axis)]
 
     @property
     def load_title(self) -> list[str]:
         """Lines of the title of the axis of loads."""
-        return [" ".join([self.load_axis, *(f"({note})" for note in self._spacing(self.load_axis))])]
+        return [" ".join([_words(self.load_axis), *(f"({note})" for note in self._spacing(self.load_axis))])]
 
     def _spacing(self, axis: str) -> list[str]:
         return ["values not evenly spaced"] * (axis in self.uneven)
@@ -187,6 +187,11 @@ def boundaries(regimes: Sequence[Sequence[str | None]], sure: Sequence[Sequence[
 def thinned(labels: Sequence[str], most: int) -> list[int]:
     """Places of labels of which there are at most so many, at even steps."""
     return list(range(0, len(labels), -(-len(labels) // max(most, 1))))
+
+
+def _words(axis: str) -> str:
+    """Name of an axis as one writes it."""
+    return axis.replace("_", " ")
 
 
 def _is_even(values: Sequence[float]) -> bool:

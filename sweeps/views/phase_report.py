@@ -141,7 +141,8 @@ def _rules(thresholds: Thresholds) -> str:
     similar = f"CKA at least {thresholds.cka:g}"
     if thresholds.rule == "relative":
         similar = f"CKA within {thresholds.margin:g} of the load's best"
-    return f"Regime I: LMC below {thresholds.lmc:g}. Regime II-B: connected, {similar}. Regime II-A: connected, less."
+    least = f"{thresholds.lmc:g}".replace("-", "−")
+    return f"Regime I: LMC below {least}. Regime II-B: connected, {similar}. Regime II-A: connected, less."
 
 
 def _print_regimes(diagram: PhaseDiagram) -> None:

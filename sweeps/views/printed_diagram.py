@@ -122,9 +122,11 @@ class _Picture:
         )
         self._figure.draw_without_rendering()
         self._turn_labels()
+        self._figure.set_layout_engine("none")
+        for axis in self._figure.axes:  # their last digits differ from time to time
+            axis.set_position([round(place, 6) for place in axis.get_position().bounds])
         for axis, panel in zip(self._figure.axes, panels, strict=False):
             self._letters(axis, panel, searches)
-        self._figure.set_layout_engine("none")
 
     def _across(self) -> int:
         """How many panels are beside each other: as many as have room for letters, one at least."""
@@ -207,6 +209,8 @@ class _Picture:
             widths = [label.get_window_extent().width for label in axis.get_xticklabels()]
             if max(widths) > 0.92 * axis.get_window_extent().width / len(widths):
                 axis.tick_params(axis="x", rotation=90)
+            if axis.xaxis.label.get_window_extent().width > 1.1 * axis.get_window_extent().width:
+                axis.set_xlabel(axis.get_xlabel().replace(" (", "\n("))
         self._figure.draw_without_rendering()
 
     def _letters(self, axis: Any, panel: Panel, searches: Sequence[Search]) -> None:

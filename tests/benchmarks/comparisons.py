@@ -1,5 +1,6 @@
 """What benchmarks that compare have in common: complete grids, and intervals; a difference says little without one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ RESAMPLES = 10_000
 def complete_grid(path: str) -> tuple[SweepSpec, pd.DataFrame]:
     """Sweep and phase table of a results folder, or of a table recorded of a preset, ``<preset>.csv``."""
     past = open_recorded(path, None)
-    spec = past.spec if past.store is not None else PRESETS[Path(path).stem]
+    spec = past.spec
+    if past.store is None:  # recorded perhaps at more densities than the preset has
+        spec = replace(PRESETS[Path(path).stem], densities=past.spec.densities)
     return spec, past.table(spec.thresholds)
 
 

@@ -56,7 +56,7 @@ def test_batch_sizes_share_the_papers_number_of_steps():
 
 def test_the_default_preset_trains_720_steps_at_every_batch_size():
     digits = PRESETS["digits"]
-    assert len(digits.points()) == 60
+    assert len(digits.points()) == 50
     assert {recipe.iterations for recipe, _ in dense(digits).values()} == {720}
     assert (retrain(digits).batch_size, retrain(digits).iterations) == (32, 720)
     assert digits.default_temperature == 32

@@ -151,7 +151,7 @@ def test_thresholds_are_on_the_colour_bars():
 
 
 def test_axes_that_are_not_evenly_spaced_say_so():
-    assert drawn(table()).temperature_title == ["batch_size (hot at the top)"]
+    assert drawn(table()).temperature_title == ["batch size (hot at the top)"]
     assert drawn(table()).load_title == ["density"]
     other = phase_of(rows((10, 20, 40.5), (0.05, 0.07, 0.2)), "epochs", THRESHOLDS)  # 40.5 is 40, rounded
     assert drawn(other).temperature_title == ["epochs (hot at the top)"]

@@ -56,7 +56,7 @@ def test_without_cka_a_connected_cell_is_in_regime_two(written):
         (GOOD.replace("lmc", "density"), "has two columns density; rename or remove one."),
         (GOOD.replace("lmc", "LMC"), "has no column lmc; it has temperature, density, LMC, test_error."),
         (GOOD.split("\n")[0] + "\n", "has no rows with results."),
-        (GOOD.replace("-0.", "0."), "lmc is never negative and up to 0.2; a barrier is negative here."),
+        (GOOD.replace("-0.", "0."), "lmc is from 0.01 to 0.2; a barrier is negative here, so turn its sign."),
         (
             GOOD.replace("error\n", "error,cka\n").replace("0.3\n", "0.3,\n"),
             "row 1: cka is nan; it has to be a number.",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,7 +19,10 @@ from trainables.data.staging import alone
 LAYOUT = "a folder needs train/<class>/<image> and test/<class>/<image>"
 
 TEST_NAMES = ("test", "val")
-"""Folders of test images; the first one that is there. ImageNet calls its val."""
+"""Folders of test images; the first one with folders of classes. ImageNet calls its val, and has a test without any."""
+
+NO_IMAGES = ("Thumbs.db", "desktop.ini")
+"""Files that systems put beside images."""
 
 DECODING = 1
 """Raised when images begin to be decoded otherwise: what a folder held is looked up by its list of files."""
@@ -122,7 +126,9 @@ def _listing(place: Path) -> tuple[dict[str, list[Listed]], int]:
             raise ValueError(f"there is no folder {place}; {OWN_COPY}")
         if not place.is_dir():
             raise ValueError(f"{place} is no folder of images, and a file of arrays ends in .npz; {LAYOUT}")
-        test = next((name for name in TEST_NAMES if (place / name).is_dir()), None)
+        there = [name for name in TEST_NAMES if (place / name).is_dir()]
+        with_classes = [name for name in there if any(entry.is_dir() for entry in os.scandir(place / name))]
+        test = next(iter(with_classes + there), None)
         if test is None or not (place / "train").is_dir():
             lacks = "train" if test else " or ".join(TEST_NAMES)
             raise ValueError(f"{place} has no folder {lacks}; {LAYOUT}")
@@ -159,9 +165,11 @@ def _files(place: Path, below: str, label: int) -> list[Listed]:
     found = []
     for root, folders, names in os.walk(place / below, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
+        for name in sorted(name for name in names if not name.startswith(".") and name not in NO_IMAGES):
             path = os.path.join(root, name)
             status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{path} is no file that can be read as an image; take it out of the folder")
             found.append(Listed(os.path.relpath(path, place), label, status.st_size, status.st_mtime_ns))
     if not found:
         raise ValueError(f"{place / below} holds no image")

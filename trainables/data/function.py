@@ -66,11 +66,11 @@ def _splits(location: str, returned: Any) -> tuple[Any, Any, int | None]:
             raise ValueError(
                 f"{location} returned a dict with {', '.join(map(repr, returned)) or 'nothing'}; {RETURNS}"
             )
-    elif isinstance(returned, tuple) and len(returned) in (2, 3):
+    elif isinstance(returned, (tuple, list)) and len(returned) in (2, 3):  # a list is what random_split gives
         train, test, *more = returned
         classes = more[0] if more else None
     else:
-        number = f" of {len(returned)}" if isinstance(returned, tuple) else ""
+        number = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
         raise ValueError(f"{location} returned a {type(returned).__name__}{number}; {RETURNS}")
     if classes is not None:
         classes = _whole(classes)

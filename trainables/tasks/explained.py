@@ -15,6 +15,6 @@ def explained(work: Callable[[], Any], said: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return work()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).partition("\n")[0].split())
         raise ValueError(f"{said} ({type(error).__name__}: {reason})") from None

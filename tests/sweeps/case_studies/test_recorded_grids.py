@@ -6,23 +6,20 @@ from statistics import fmean
 
 import pandas as pd
 import pytest
-from comparisons import interval
+from comparisons import complete_grid, interval
 from model_selection import regrets
 
 from sweeps.case_studies.model_selection import select
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.plans.replay import replay
 from sweeps.results.phase import rows_of
-from sweeps.results.recorded import open_recorded
-from sweeps.spec.presets import PRESETS
 
 FOLDER = Path(__file__).parents[1] / "recorded"
 GRIDS = ["digits", "digits-epochs", "fashion-epochs", "fashion-batch-size", "fashion-sam"]
 
 
 def recorded(grid):
-    spec = PRESETS[grid]
-    table = open_recorded(str(FOLDER / f"{grid}.csv"), None).table(spec.thresholds)
+    spec, table = complete_grid(str(FOLDER / f"{grid}.csv"))
     assert sorted(set(table["temperature"])) == sorted(spec.temperatures)
     return spec, table
 

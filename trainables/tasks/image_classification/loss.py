@@ -63,6 +63,8 @@ class OwnLoss:
             )
             if not torch.cat(once).isfinite().all():
                 raise ValueError(f"{self._called} or its gradient is not finite for logits of a standard normal")
+            if not once[1].any():
+                raise ValueError(f"{self._called} has a gradient of zero everywhere; compute it from the logits")
             if not torch.cat(once).equal(torch.cat(again)) or not labels.equal(kept):
                 said = "gave another loss when it was given the same again, or changed the labels"
                 raise ValueError(f"{self._called} {said}; its arguments alone may decide, and stay as they are")
