@@ -3,13 +3,17 @@
 import re
 import shutil
 import sys
+from contextlib import chdir
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from PIL import Image
 from support import run, run_here
 
-from trainables.data import load
+from sweeps.results.store import Store
+from sweeps.spec.presets import PRESETS
+from trainables.data import load, pin
 
 MODULE = """
 from PIL import Image
@@ -67,6 +71,20 @@ def test_a_function_and_a_folder_with_the_same_images_have_the_same_results(type
         done = run(command, "out", cwd=typed, env=without_ray_and_torch)
         assert done.returncode == 0, done.stderr
     assert "Phase diagram: mine:mine, preresnet8-w0.5, mag" in (typed / "out" / "phase_diagram.html").read_text()
+
+
+def test_data_that_are_others_than_in_the_latest_sweep_are_told(typed):
+    store = Store(str(typed / "out"))
+    options = (*KEPT, "--data", "photos", "--image-size", "12", "--dry-run")
+    assert "Note" not in run_here("grid", *options, cwd=typed).stdout
+    with chdir(typed):
+        store.set_spec(replace(PRESETS["smoke"], data=pin("photos", "cache", 12), image_size=12))
+    assert "Note" not in run_here("grid", *options, cwd=typed).stdout
+    next((typed / "photos" / "train").rglob("*.png")).unlink()
+    done = run_here("grid", *options, cwd=typed)
+    assert done.returncode == 0, done.stderr
+    note = r"Note: .*/photos is not what it was in the latest sweep in .*out, so these are other points"
+    assert re.search(note, done.stdout)
 
 
 @pytest.mark.parametrize(

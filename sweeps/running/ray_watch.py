@@ -34,7 +34,7 @@ def watched(processes: dict[int, str], died: Callable[[str], None]) -> Iterator[
         return
     ends, over = os.pipe()
     poll = select.poll()
-    poll.register(ends, select.POLLHUP)
+    poll.register(ends, select.POLLIN)
     opened = {}
     for pid, name in processes.items():
         with suppress(OSError):  # a system that is too old
@@ -52,9 +52,9 @@ def watched(processes: dict[int, str], died: Callable[[str], None]) -> Iterator[
     try:
         yield
     finally:
-        os.close(over)
+        os.write(over, b"0")  # closing it would not do where another process was forked with it
         thread.join()
-        for file in (ends, *opened):
+        for file in (over, ends, *opened):
             os.close(file)
 
 

@@ -56,6 +56,14 @@ def test_without_cka_a_connected_cell_is_in_regime_two(written):
         (GOOD.replace("lmc", "density"), "has two columns density; rename or remove one."),
         (GOOD.replace("lmc", "LMC"), "has no column lmc; it has temperature, density, LMC, test_error."),
         (GOOD.split("\n")[0] + "\n", "has no rows with results."),
+        (
+            "temperature,density,lmc,lmc_se,test_error\n1,0.1,-0.2,,0.3\n2,0.1,-0.2,-1,0.3\n",
+            "row 2: lmc_se is -1.0; a standard error is 0 or more.",
+        ),
+        (
+            "temperature,density,lmc,test_error\n1,0.1,0.4,0.3\n2,0.1,-0.01,0.3\n",
+            "lmc is from -0.01 to 0.4; a barrier is negative here, so turn its sign.",
+        ),
         (GOOD.replace("-0.", "0."), "lmc is from 0.01 to 0.2; a barrier is negative here, so turn its sign."),
         (
             GOOD.replace("error\n", "error,cka\n").replace("0.3\n", "0.3,\n"),

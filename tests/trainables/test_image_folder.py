@@ -47,7 +47,8 @@ def pixels_of(path):
 
 
 def test_a_folder_of_grey_images(photos, cache):
-    (photos / "train" / "cat" / ".hidden").write_text("as a file manager leaves")
+    for name in (".hidden", "Thumbs.db"):
+        (photos / "train" / "cat" / name).write_text("as a file manager leaves")
     name = pin(str(photos), cache)
     check_name(name)
     data = load(name, 0.0, cache)
@@ -77,7 +78,11 @@ def test_the_folder_of_test_images_may_be_called_val_and_test_comes_first(photos
     name = pin(str(photos), cache)
     (photos / "test").rename(photos / "val")
     assert pin(str(photos), cache) == name
-    shutil.copytree(photos / "train", photos / "test")
+    (photos / "test").mkdir()
+    write(photos / "test" / "unlabelled.png", grey())  # as in ImageNet
+    assert pin(str(photos), cache) == name
+    shutil.copytree(photos / "train", photos / "test", dirs_exist_ok=True)
+    (photos / "test" / "unlabelled.png").unlink()
     assert outline(pin(str(photos), cache)).test == 6
 
 
@@ -248,6 +253,10 @@ def one_colour(photos):
         (empty_class, "photos/test/cat holds no image"),
         (lambda photos: write(photos / "train" / "a.png", grey()), "train/a.png lies beside the folders of classes"),
         (text_file, r"train/cat/notes.txt cannot be read as an image \(it is none\); mend it or take it out"),
+        (
+            lambda photos: os.mkfifo(photos / "train/cat/pipe.png"),
+            "cat/pipe.png is no file that can be read",
+        ),
         (half_a_file, "train/dog/1.png cannot be read as an image"),
         (lambda photos: (photos / "train/cat/9.png").symlink_to("gone.png"), "train/cat/9.png cannot be read .No such"),
         (

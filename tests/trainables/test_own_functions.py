@@ -98,6 +98,12 @@ def a_number(logits, labels):
 def detached(logits, labels):
     return F.cross_entropy(logits.detach(), labels)
 
+def leaves(logits, labels):
+    raise SystemExit(0)
+
+def flat(logits, labels):
+    return logits.sum() * 0
+
 def not_a_number(logits, labels):
     return logits.sum().log() * 0 + torch.nan
 
@@ -384,6 +390,8 @@ def test_augmentations_that_do_not(function, said, mine):
         ("of_classes", r"returned torch.float32 of shape \(10,\) instead of a loss for each of . images, shape"),
         ("a_number", "returned float instead of a loss for each of"),
         ("detached", "it has no gradient: compute it from the logits"),
+        ("leaves", "cannot be used with 10 classes .SystemExit: 0"),
+        ("flat", "has a gradient of zero everywhere; compute it from the logits"),
         ("not_a_number", "is not finite for logits of a standard normal"),
         ("steep", "or its gradient is not finite for logits"),
         ("random_loss", "gave another loss when it was given the same again, or changed the labels"),

@@ -49,7 +49,10 @@ def picture(image: Any, size: int | None) -> Picture:
     if hasattr(image, "getbands"):
         return decoded(image, size)
     if any(kind.__module__ == "torch" for kind in type(image).__mro__):  # torchvision has subclasses of tensors
-        values = image.detach().cpu().numpy()
+        try:
+            values = image.detach().cpu().numpy()
+        except TypeError:
+            raise WrongPictureError(f"has type {image.dtype}; it must be uint8, or float in [0, 1]") from None
         if values.ndim == 3:
             values = np.moveaxis(values, 0, -1)
     elif isinstance(image, np.ndarray):
