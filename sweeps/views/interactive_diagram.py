@@ -245,8 +245,8 @@ def _curve(curve: Curve) -> Iterator[dict[str, Any]]:
             "line": {"color": "black", "width": 1, "dash": "dot"},
         }
         yield {**common, **look, "x": [*low, *reversed(high)], "y": [*rows, *reversed(rows)]}
-    for line in ({"color": "white", "width": 5}, {"color": "black", "width": 2.5}):
-        yield {**common, "x": curve.places, "y": curve.rows, "line": line}
+    for line in ({"color": "white", "width": 4}, {"color": "black", "width": 2}):
+        yield {**common, "x": curve.places, "y": curve.rows, "line": line, "opacity": 0.5}  # letters are read over it
 
 
 def _way(search: Search) -> Iterator[dict[str, Any]]:

@@ -235,7 +235,7 @@ class _Picture:
                     text = "\n".join(filter(None, (mark, panel.others[row][column])))
                     look: dict[str, Any] = {"size": size, "ha": "center", "va": "center", "linespacing": 0.95}
                     if diagram.curves:
-                        look["path_effects"] = [withStroke(linewidth=1.5, foreground=panel.colors[row][column])]
+                        look["path_effects"] = [withStroke(linewidth=2.2, foreground=panel.colors[row][column])]
                     axis.text(column + aside, row, text, color=inks[row][column], **look)
         for row, column, beyond in panel.clipped:
             side = 0.16 * min(cell)
@@ -261,7 +261,7 @@ def _draw_curve(axis: Any, curve: Curve) -> None:
     """The band of a fitted border, and the border over it."""
     for rows, low, high in curve.band():
         axis.fill_betweenx(rows, low, high, facecolor=(1, 1, 1, 0.2), edgecolor="black", linewidth=0.6, linestyle=":")
-    for color, width in (("white", 2.6), ("black", 1.3)):
+    for color, width in (("white", 2.4), ("black", 1.1)):
         axis.plot(curve.places, curve.rows, color=color, linewidth=width)
 
 
