@@ -36,6 +36,7 @@ class _Range(NamedTuple):
 
 _ERROR = _Range(0, 1, "an error is a fraction in [0, 1]")
 RANGES = {
+    "temperature": _Range(0, math.inf, "a temperature is 0 or more, on every axis"),
     "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
     "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
