@@ -69,7 +69,7 @@ def test_there_are_many_and_all_are_different():
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, marks=[pytest.mark.slow] if number % 5 else []) for number, case in enumerate(CASES)],
+    [pytest.param(case, marks=[pytest.mark.slow] if number % 8 else []) for number, case in enumerate(CASES)],
     ids=lambda case: " ".join([case[0], *case[1]])[:80],
 )
 def test_a_bad_input_is_one_sentence_and_exit_code_2(case, folder):

@@ -144,7 +144,7 @@ def test_report_draws_stored_results(undisturbed, tmp_path, without_ray_and_torc
     out, _ = undisturbed
     done = run("report", out, "--out", tmp_path / "mine.html", "--lmc-threshold", "-1e-9", env=without_ray_and_torch)
     assert done.returncode == 0, done.stderr
-    assert "LMC below -1e-09" in (tmp_path / "mine.html").read_text()
+    assert r"LMC below \u22121e\u221209" in (tmp_path / "mine.html").read_text()
     phase = pd.read_parquet(out / "phase.parquet")
     assert ((phase["regime"] == "I") == (phase["lmc"] < -1e-9)).all()
     assert run("report", out).returncode == 0  # and with the sweep's own again

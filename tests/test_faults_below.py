@@ -33,7 +33,8 @@ def test_a_process_of_rays_that_dies_ends_the_sweep_in_one_sentence(name, tmp_pa
     assert process.returncode == 1, said
     assert time.monotonic() - killed < 30
     sentence = (
-        f"grid.py: Ray's {name.removeprefix('ray::')} on this machine has died (was it killed, or is memory short?)"
+        f"grid.py: Ray's {name.removeprefix('ray::')} on this machine has died "
+        "(was it killed, perhaps with all of this, or is memory short?)"
     )
     lines = said.splitlines()
     assert lines[-1] == f"{sentence}; everything finished is in {out}; the same command continues."

@@ -35,7 +35,7 @@ def run_here(name, *arguments, cwd="."):
     from sweeps.spec.command_line import run_command
 
     typed = command(name, *arguments)[1:]
-    out, error = io.StringIO(), io.StringIO()
+    out, error, before = io.StringIO(), io.StringIO(), set(sys.modules)
     with (
         patch.object(sys, "argv", typed),
         patch.object(sys, "path", list(sys.path)),
@@ -47,6 +47,9 @@ def run_here(name, *arguments, cwd="."):
             run_command(import_module(f"sweeps.{name}").main)
         except SystemExit as end:
             code = end.code
+    for module in sys.modules.keys() - before if cwd != "." else ():  # a user's own: another test has the name, too
+        if Path(cwd).resolve() in Path(getattr(sys.modules[module], "__file__", None) or "/").resolve().parents:
+            del sys.modules[module]
     return subprocess.CompletedProcess(typed, code, out.getvalue(), error.getvalue())
 
 

@@ -181,6 +181,7 @@ def test_fitted_borders_are_where_they_lie_between_the_columns(monkeypatch):
     assert fitted_borders.with_fitted_borders(drawn(table()), table(), THRESHOLDS, True).borders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", PRINTED)
 def test_pictures_for_a_paper_are_the_same_bytes_for_the_same_results(measured, end):
     for name in ("one", "two"):
@@ -254,6 +255,7 @@ def test_what_cannot_be_drawn_is_one_sentence(measured, options, said):
     assert (measured / "notes.csv").read_text() == "mine\n"
 
 
+@pytest.mark.slow
 def test_every_panel_can_be_drawn_alone_and_in_any_grid(measured):
     for place, name in enumerate(PANELS):
         shape = [((5,), (0.00001, 0.123456789012)), (tuple(range(1, 17)), (0.1,)), ((1, 2), (0.1, 0.2))][place % 3]
