@@ -109,7 +109,7 @@ last = returns((torch.zeros(6, 8, 8, 3, dtype=torch.uint8), y["train"]))
 four = returns((np.zeros((6, 8, 8, 4), np.uint8), y["train"]))
 sizes = returns([(np.zeros((4 + index % 2, 6), np.uint8), index % 2) for index in range(6)])
 class OfTorchvision(torch.Tensor): __module__ = "torchvision.tv_tensors"
-def subclassed(image): return torch.as_tensor(np.asarray(image))[None].as_subclass(OfTorchvision)
+def subclassed(image): return torch.as_tensor(np.array(image))[None].as_subclass(OfTorchvision)
 subclass = returns([(subclassed(image), label) for image, label in items("train")])
 def opened(): return [(Image.open("half.png"), 0)] * 6, arrays()[1]
 breaks = returns(type("Breaks", (), {"__len__": lambda own: 6, "__getitem__": lambda own, at: 1 / 0})())
