@@ -36,7 +36,7 @@ class _Range(NamedTuple):
 
 _ERROR = _Range(0, 1, "an error is a fraction in [0, 1]")
 RANGES = {
-    "temperature": _Range(0, math.inf, "a temperature is 0 or more, on every axis"),
+    "temperature": _Range(0, math.inf, "a temperature is a finite number, 0 or more, on every axis"),
     "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
     "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
@@ -79,7 +79,7 @@ def read_table(path: str) -> pd.DataFrame:
         raise UsageError(f"{path} has no rows with results.")
     numbers = {
         name: _numbers(table[name], path, name in _MAY_LACK or (ours and name not in ("temperature", "density")))
-        for name in (*NEEDED, *RANGES)
+        for name in dict.fromkeys((*NEEDED, *RANGES))
         if name in table
     }
     least, most = numbers["lmc"].min(), numbers["lmc"].max()
@@ -203,7 +203,7 @@ def _numbers(column: "pd.Series[float]", path: str, gaps: bool) -> "pd.Series[fl
     name = str(column.name)
     proper = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     numbers = pd.to_numeric(column if proper else column.map(str), errors="coerce").astype(float)
-    allowed = RANGES.get(name, _Range(-math.inf, math.inf, "it is a finite number"))
+    allowed = RANGES[name]
     bad = ~(numbers.between(allowed.least, allowed.most) & np.isfinite(numbers)) & ~(gaps & column.isna())
     if bad.any():
         row = int(np.argmax(bad.to_numpy()))

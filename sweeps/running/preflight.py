@@ -56,13 +56,14 @@ def checked(options: C) -> C:
 
 def _say_what_changed(spec: SweepSpec, store: Store) -> None:
     """Tell a person if a file or function of theirs is not what it was in the latest sweep: nothing stored is used."""
+    names = [name for name in ("data", "model", "augmentation", "loss") if "#" in str(getattr(spec, name))]
     try:
-        before = store.spec()
+        before = store.spec() if names else spec
     except UsageError:
         return
-    for name in ("data", "model", "augmentation", "loss"):
+    for name in names:
         (now, _, own), (then, _, other) = (str(getattr(each, name)).rpartition("#") for each in (spec, before))
-        if now == then and own != other and now:
+        if now == then and own != other:
             said = "these are other points; those of before stay"
             print(f"Note: {now} is not what it was in the latest sweep in {store.folder}, so {said}.", flush=True)
 

@@ -75,9 +75,14 @@ def checked_picture(option: str, name: str) -> File:
     if data := data_beside(name):
         checked_file(f"the data of {option}", data, TABLES)
         is_own = Path(data).name == PHASE_TABLE and is_results_folder(Path(data).parent)
-        if is_own or (Path(data).exists() and not Path(data).read_bytes().startswith(DATA_BEGINS)):
+        if is_own or (Path(data).exists() and not _begins(data, DATA_BEGINS)):
             raise UsageError(f"{option} {name}: its data are written to {data}, which is another table; name another.")
     return file
+
+
+def _begins(name: str, beginning: bytes) -> bool:
+    with open(name, "rb") as file:
+        return file.read(len(beginning)) == beginning
 
 
 def checked_file(option: str, name: str, ends: Sequence[str]) -> File:

@@ -52,7 +52,10 @@ def test_without_cka_a_connected_cell_is_in_regime_two(written):
         (GOOD.replace("0.3", "30"), "row 1: test_error is 30.0; an error is a fraction in [0, 1]."),
         (GOOD.replace("1,0.1", "1,10"), "row 1: density is 10.0; a density is a fraction kept, in (0, 1]."),
         (GOOD.replace("1,0.1", "1,0"), "row 1: density is 0.0; a density"),
-        (GOOD.replace("1,0.1", "-1,0.1"), "row 1: temperature is -1; a temperature is 0 or more, on every axis."),
+        (
+            GOOD.replace("1,0.1", "-1,0.1"),
+            "row 1: temperature is -1; a temperature is a finite number, 0 or more, on every axis.",
+        ),
         (GOOD.replace("1,0.1", "warm,0.1"), "row 1: temperature is warm; it has to be a number."),
         (GOOD.replace("lmc", "density"), "has two columns density; rename or remove one."),
         (GOOD.replace("lmc", "LMC"), "has no column lmc; it has temperature, density, LMC, test_error."),

@@ -1,6 +1,5 @@
 """Users' own data: a file of arrays, known by its content."""
 
-import hashlib
 import io
 import os
 import re
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from trainables.data.images import DataSet, Images, Outline, channel_statistics, check_images, sizes
-from trainables.data.kind import OWN_COPY, Kind, has_own_size
+from trainables.data.kind import OWN_COPY, Kind, content_hash, has_own_size
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -36,7 +35,7 @@ class File(Kind):
         path = Path(os.path.expanduser(data)).absolute()
         content = _read(path)
         train, _, _ = _arrays(path, content)
-        return f"{path}#{len(train)}-{_hash(content)}"
+        return f"{path}#{len(train)}-{content_hash(content)}"
 
     def content_name(self, data: str) -> str:
         """What it holds, not where it lies."""
@@ -56,7 +55,7 @@ class File(Kind):
         match = _match(data)
         path = Path(match["path"])
         content = _read(path)
-        if _hash(content) != match["hash"]:
+        if content_hash(content) != match["hash"]:
             raise ValueError(f"{path} has changed since the sweep was made; name it again to sweep what it holds now")
         train, test, classes = _arrays(path, content)
         mean, std = channel_statistics(train)
@@ -76,10 +75,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); {OWN_COPY}") from None
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=10).hexdigest()
 
 
 def _arrays(path: Path, content: bytes) -> tuple[Images, Images, int]:

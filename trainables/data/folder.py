@@ -1,6 +1,5 @@
 """A folder of images: ``train/<class>/...`` and ``test/<class>/...``, as torchvision's ImageFolder has them."""
 
-import hashlib
 import json
 import os
 import stat
@@ -12,7 +11,7 @@ from typing import NamedTuple
 
 from trainables.data.decoded import GROUP, Decoded, Example, Examples, cache_errors, decode, is_pinned, pinned
 from trainables.data.decoded_kind import DecodedKind
-from trainables.data.kind import OWN_COPY
+from trainables.data.kind import OWN_COPY, content_hash
 from trainables.data.pictures import Picture, decoded
 from trainables.data.staging import alone
 
@@ -59,10 +58,10 @@ class Folder(DecodedKind):
         """As :meth:`DecodedKind.decoded`."""
         splits, classes = _listing(Path(place))
         state = json.dumps([DECODING, place, image_size, splits]).encode()
-        note = base / f"folder-{_hash(state)}.txt"
+        note = base / f"folder-{content_hash(state)}.txt"
         if found := _noted(note, base):
             return found
-        with cache_errors(base), alone(base, f"folder-{_hash(os.fsencode(place))}") as temporary:
+        with cache_errors(base), alone(base, f"folder-{content_hash(os.fsencode(place))}") as temporary:
             if found := _noted(note, base):
                 return found  # another process did it
             with ThreadPoolExecutor() as pool:  # PIL decodes without Python's lock
@@ -74,10 +73,6 @@ class Folder(DecodedKind):
             (temporary / "note").write_text(f"folder#{found}")
             os.replace(temporary / "note", note)
         return found
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=10).hexdigest()
 
 
 def _noted(note: Path, base: Path) -> Decoded | None:

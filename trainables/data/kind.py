@@ -1,10 +1,16 @@
 """What a kind of data is: how it is named, tied to its content, and loaded. Imports no torch."""
 
+import hashlib
 from abc import ABC, abstractmethod
 
 from trainables.data.images import DataSet, Outline
 
 OWN_COPY = "every node reads its own copy there"
+
+
+def content_hash(content: bytes) -> str:
+    """Twenty hexadecimal digits that name a content."""
+    return hashlib.blake2b(content, digest_size=10).hexdigest()
 
 
 class Kind(ABC):
