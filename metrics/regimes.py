@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ Regime = Literal["I", "II-A", "II-B"]
 REGIMES: tuple[Regime, ...] = ("I", "II-A", "II-B")
 NO_REGIME = -1
 SimilarityRule = Literal["fixed", "relative"]
+AUTO: Literal["auto"] = "auto"
+"""In place of a threshold of LMC: a table decides it."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,20 @@ class Thresholds:
     regime of one cell without knowing any other: an adaptive search has no other cells.
 
     Attributes:
-        lmc: Below it, in units of error, siblings are poorly connected. Negative.
+        lmc: Below it, in units of error, siblings are poorly connected. Negative; or ``auto``: a table is to decide,
+            and nothing can be compared with it until :func:`sweeps.results.phase.resolved` has found the number.
         cka: With rule ``fixed``, connected siblings are similar from this CKA on, in [0, 1].
         margin: With rule ``relative``, they are similar if their CKA is at most so much below the best of any
             temperature at the same load, in [0, 1].
         rule: What CKA is compared with.
+        lmc_reason: How a table decided ``lmc``, for a person; empty where it was given.
     """
 
-    lmc: float
+    lmc: float | Any  # a Literal would have to be told from numbers wherever one is used
     cka: float
     margin: float = 0.01
     rule: SimilarityRule = "fixed"
+    lmc_reason: str = field(default="", compare=False)
 
 
 def regimes_at_load(lmcs: Sequence[float], ckas: Sequence[float], thresholds: Thresholds) -> list[Regime | None]:

@@ -8,7 +8,7 @@ import pandas as pd
 import tyro
 
 from metrics.regimes import SimilarityRule
-from sweeps.results.phase import phase_table
+from sweeps.results.phase import phase_table, resolved
 from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
@@ -18,6 +18,7 @@ from sweeps.spec.checks import check_rule_values, check_thresholds, option_of
 from sweeps.spec.choices import one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import NoSweepError, UsageError
+from sweeps.spec.kinds import LmcThreshold
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.views.interactive_diagram import draw_json
 from sweeps.views.live_diagram import LiveDiagram, serve
@@ -83,8 +84,8 @@ class Report:
     storage_endpoint: str | None = None
     """Server of s3://..., if it is not Amazon's own, as http://host:port."""
 
-    lmc_threshold: float | None = None
-    """Regime I is where LMC lies below this; the sweep's own if not given."""
+    lmc_threshold: LmcThreshold | None = None
+    """Regime I is where LMC lies below this; auto has the cells decide; the sweep's own if not given."""
 
     cka_threshold: float | None = None
     """With --cka-rule fixed: Regime II-B begins at this CKA; the sweep's own if not given."""
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str]) -> int:
         show_report(cells, spec, file, past.title, look)
         cells = cells.set_index(["temperature", "load"])
         of_rows = pd.MultiIndex.from_frame(past.rows[["temperature", "density"]])
-        told = ["regime", *(name for name in P_REGIMES if cells[name].notna().any())]
+        told = ["regime", "lmc_threshold", *(name for name in P_REGIMES if cells[name].notna().any())]
         table = past.rows.assign(**{name: cells[name].loc[of_rows].array for name in told})
     if options.table:
         checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
@@ -170,7 +171,7 @@ def _serve(store: Store, options: Report, look: Look) -> None:
         spec = replace(store.spec(), **_changed(options))
         table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
         diagram = diagram_of(table, spec, look)
-        return draw_json(diagram, *texts(diagram, spec.title, spec.thresholds, searched=False))
+        return draw_json(diagram, *texts(diagram, spec.title, resolved(spec.thresholds, table), searched=False))
 
     serve(LiveDiagram(store, figure), PORT if options.port is None else options.port)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from sweeps.case_studies.model_selection import DenseError, Selection, select
 from sweeps.plans.grid_plan import GridPlan
 from sweeps.results.inventory import inventory_of
-from sweeps.results.phase import diverged_note, phase_table, rows_of
+from sweeps.results.phase import diverged_note, phase_table, resolved, rows_of, threshold_note
 from sweeps.results.recorded import check_recorded, lacking_cells, replayed
 from sweeps.results.store import Store
 from sweeps.running.carry_out import carry_out, report_failures
@@ -162,8 +162,9 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
 
 
 def _report(options: SelectModel, table: pd.DataFrame) -> None:
-    """Print the choices, and write them."""
+    """Print the choices, and write them; a threshold that a table decides comes from all of this one."""
     spec = options.spec
+    thresholds = resolved(spec.thresholds, table)
     table = table[table["load"].isin(spec.loads)]
     if not options.checkpoints:
         table = table[table["temperature"].isin(spec.temperatures)]
@@ -178,7 +179,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
     select_by = options.select_by or ("dense_test_error" if options.checkpoints else None)
     used: dict[str, list[str]] = {}
     for load in sorted(spec.loads):
-        choices = select(rows_of(table[table["load"] == load]), spec.lmc_threshold, select_by)
+        choices = select(rows_of(table[table["load"] == load]), thresholds.lmc, select_by)
         used.setdefault(choices[0].select_by, []).append(f"{load:g}")
         answers.append({spec.load: load, "selections": [_as_json(choice, options) for choice in choices]})
         for first, choice in enumerate(choices):
@@ -193,7 +194,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         at = f" at {spec.load} {' '.join(loads)}" if len(used) > 1 else ""
         warning = ", so the test images choose, and judge what they chose" if name == "dense_test_error" else ""
         print(f"Dense error: {name}{at}{warning}.")
-    if note := diverged_note(table):
+    for note in filter(None, (threshold_note(thresholds), diverged_note(table))):
         print(note)
     if options.json:
         write_json("--json", options.json, answers)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from metrics.regimes import Thresholds, regimes_at_load
+from metrics.lmc_threshold import lmc_threshold
+from metrics.regimes import AUTO, Thresholds, regimes_at_load
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.probabilities import regime_probabilities
 from sweeps.results.schema import P_REGIMES, PHASE
@@ -132,18 +134,49 @@ def normalized_error(table: pd.DataFrame) -> "pd.Series[float]":
 
 
 def with_regimes(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
-    """Add the columns ``regime`` and its probabilities to a table with those of :data:`PHASE` that they depend on.
+    """Add the columns ``regime``, its probabilities and ``lmc_threshold`` to a table with those that they depend on.
 
     None and NaN where they are undefined, and where too many siblings diverged: these cells' CKA is no best of their
-    load either.
+    load either. The threshold of LMC is the same for all cells, a number also where the table decides it; probabilities
+    take it as exact.
     """
+    thresholds = resolved(thresholds, table)
     regimes = np.full(len(table), None, dtype=object)
     counted = table.assign(**{name: table[name].mask(left_out(table)) for name in _OF_PAIRS})
     lmcs, ckas = (counted[name].to_numpy() for name in _OF_PAIRS)
     for cells in table.groupby("load").indices.values():
         regimes[cells] = regimes_at_load(lmcs[cells].tolist(), ckas[cells].tolist(), thresholds)
     probabilities = dict(zip(P_REGIMES, regime_probabilities(counted, thresholds), strict=True))
-    return table.assign(regime=pd.Series(regimes, index=table.index, dtype=object), **probabilities)
+    regime = pd.Series(regimes, index=table.index, dtype=object)
+    return table.assign(regime=regime, **probabilities, lmc_threshold=float(thresholds.lmc))
+
+
+def resolved(thresholds: Thresholds, table: pd.DataFrame) -> Thresholds:
+    """Boundaries of the regimes with a number for LMC, which with ``auto`` the cells of this table decide.
+
+    The rule is that of :func:`metrics.lmc_threshold.lmc_threshold`, over the cells of which LMC is known, without those
+    that are left out because too many siblings diverged. Their errors are the validation errors where these are known
+    of all of them, else the test errors.
+
+    Args:
+        thresholds: As they were given.
+        table: All cells that are shown or chosen from together, in columns of :data:`PHASE`, of which ``lmc``,
+            ``validation_error``, ``test_error``, ``n_diverged`` and ``n_runs`` are looked at; without a column nothing
+            of it is known.
+    """
+    if thresholds.lmc != AUTO:
+        return thresholds
+    cells = table.reindex(columns=["lmc", "validation_error", "test_error", "n_diverged", "n_runs"]).astype(float)
+    cells = cells[cells["lmc"].notna() & ~left_out(cells)]
+    validated = cells["validation_error"].notna().all()
+    errors = cells["validation_error" if validated else "test_error"]
+    found = lmc_threshold(cells["lmc"].to_numpy(), errors.to_numpy())
+    return replace(thresholds, lmc=found.lmc, lmc_reason=found.reason)
+
+
+def threshold_note(thresholds: Thresholds) -> str:
+    """What there is to say to a person of boundaries that a table decided; empty if none did."""
+    return f"LMC threshold: {thresholds.lmc:.3g} (auto: {thresholds.lmc_reason})" if thresholds.lmc_reason else ""
 
 
 def _stages(points: Sequence[PointStage]) -> pd.DataFrame:

@@ -175,6 +175,7 @@ _PROBABILITY = (
     "probability that the mean over many dense seeds and siblings is in Regime {0}, from standard errors over both; "
     "of one dense seed as if dense seeds differed as elsewhere; NaN where LMC, CKA or the noise of one is not known"
 )
+_LMC_THRESHOLD = "LMC below which a cell is in Regime I, the same for all cells: as given, or found in the table (auto)"
 P_REGIMES = {"p_regime_1": "I", "p_regime_2a": "II-A", "p_regime_2b": "II-B"}
 """Columns of the probabilities of the regimes, which add up to 1; of Regime I also where CKA is not known."""
 
@@ -185,6 +186,7 @@ PHASE = pa.schema(
         column("status", pa.string(), "", "first that applies: missing, failed, diverged, incomplete, ok"),
         column("regime", pa.string(), "", "I, II-A or II-B; null where it is undefined, or too many diverged"),
         *(column(name, pa.float64(), "in [0, 1]", _PROBABILITY.format(of)) for name, of in P_REGIMES.items()),
+        column("lmc_threshold", pa.float64(), "error", _LMC_THRESHOLD),
         column("test_error", pa.float64(), _FRACTION, "mean over the siblings with status ok; NaN without any"),
         column("test_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         column("test_error_se_dense", pa.float64(), _FRACTION, _SE_DENSE),

@@ -60,7 +60,7 @@ def read_table(path: str) -> pd.DataFrame:
     Raises:
         UsageError: If it cannot be read, or its numbers are none, or out of range.
     """
-    table = _read(Path(path)).drop(columns=[*P_REGIMES], errors="ignore")  # of thresholds that it had
+    table = _read(Path(path)).drop(columns=[*P_REGIMES, "lmc_threshold"], errors="ignore")  # that it had
     ours = {"load_axis", "load", "status"}.issubset(table)
     if ours:
         axes = ", ".join(sorted({str(axis) for axis in table["load_axis"]}))
@@ -138,7 +138,7 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
     table = table.reindex(columns=[*PHASE.names, *(name for name in table if name not in PHASE.names)])
     table = with_regimes(table, thresholds)
     if "cka" not in rows:  # then there is no telling II-A from II-B
-        connected = (table["lmc"] >= thresholds.lmc) & ~left_out(table)
+        connected = (table["lmc"] >= table["lmc_threshold"]) & ~left_out(table)
         table["regime"] = table["regime"].where(~connected, "II")
     return table
 

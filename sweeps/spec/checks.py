@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, get_args
 
-from metrics.regimes import SimilarityRule, Thresholds
+from metrics.regimes import AUTO, SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
@@ -107,8 +107,8 @@ def check_loss(loss: str | None, smoothing: Mapping[str, float | None]) -> None:
 
 def check_thresholds(thresholds: Thresholds) -> None:
     """Raise UsageError unless the boundaries of the regimes make sense."""
-    rule = "it is a negative number near 0, in units of error"
-    require(-1 <= thresholds.lmc < 0, "--lmc-threshold", thresholds.lmc, rule)
+    rule = "it is a negative number near 0, in units of error, or auto"
+    require(thresholds.lmc == AUTO or -1 <= thresholds.lmc < 0, "--lmc-threshold", thresholds.lmc, rule)
     require(0 <= thresholds.cka <= 1, "--cka-threshold", thresholds.cka, "it is in [0, 1]")
     require(0 <= thresholds.margin <= 1, "--cka-margin", thresholds.margin, "it is in [0, 1]")
 

@@ -11,6 +11,17 @@ from sweeps.spec.choices import TRUTH, choice_rule
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a value is, for a person, in place of what its type says: an annotation."""
+
+    rule: str
+
+
+LmcThreshold = Annotated[float | Literal["auto"], Said("a negative number, or auto")]
+"""Type of options of a threshold of LMC."""
+
+
+@dataclass(frozen=True)
 class Kind:
     """Values of a field.
 
@@ -44,6 +55,9 @@ class Kind:
     @property
     def rule(self) -> str:
         """What a value is, for a person."""
+        for note in self.notes:
+            if isinstance(note, Said):
+                return note.rule
         if float in self.types:
             return "a number"
         if int in self.types:

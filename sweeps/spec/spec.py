@@ -26,7 +26,7 @@ from sweeps.spec.checks import (
 )
 from sweeps.spec.choices import described, one_of, true_or_false
 from sweeps.spec.errors import UsageError
-from sweeps.spec.kinds import check_kinds
+from sweeps.spec.kinds import LmcThreshold, check_kinds
 from sweeps.spec.recipes import RETRAIN, recipe_of
 from trainables.data import PUBLISHED, augmentation_of, own_crop_padding, short_name, training_images
 from trainables.models import EXAMPLES, check_name
@@ -90,8 +90,8 @@ class SweepSpec:
     validation_fraction: float
     """Share of the training images held out to give validation_error, in [0, 1); 0 leaves that NaN."""
 
-    lmc_threshold: float
-    """Regime I is where LMC lies below this, in units of error; negative."""
+    lmc_threshold: LmcThreshold
+    """Regime I is where LMC lies below this, in units of error: a negative number, or auto, which the cells decide."""
 
     cka_threshold: float
     """With --cka-rule fixed: CKA in [0, 1] from which connected siblings are in Regime II-B."""

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from metrics.regimes import Thresholds
 from sweeps.results.border import BAND
-from sweeps.results.phase import diverged_note, phase_table
+from sweeps.results.phase import diverged_note, phase_table, resolved, threshold_note
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
@@ -80,8 +80,11 @@ def show_report(table: pd.DataFrame, spec: SweepSpec, file: File, title: str, lo
     """Draw a phase table, print its regimes, and say where the diagram is."""
     look = look or Look()
     diagram = diagram_of(table, spec, look)
-    beside = write_diagram(file, diagram, title, spec.thresholds, look)
+    thresholds = resolved(spec.thresholds, table)
+    beside = write_diagram(file, diagram, title, thresholds, look)
     _print_regimes(diagram)
+    if note := threshold_note(thresholds):
+        print(note)
     if note := diverged_note(table):
         print(note)
     print(f"Phase diagram: {file}{beside}")
@@ -89,8 +92,9 @@ def show_report(table: pd.DataFrame, spec: SweepSpec, file: File, title: str, lo
 
 def diagram_of(table: pd.DataFrame, spec: SweepSpec, look: Look) -> PhaseDiagram:
     """What a diagram of a phase table shows."""
-    diagram = phase_diagram(table, spec.hot_is_low, spec.thresholds, look.panels)
-    return with_fitted_borders(diagram, table, spec.thresholds, spec.hot_is_low) if look.smooth else diagram
+    thresholds = resolved(spec.thresholds, table)
+    diagram = phase_diagram(table, spec.hot_is_low, thresholds, look.panels)
+    return with_fitted_borders(diagram, table, thresholds, spec.hot_is_low) if look.smooth else diagram
 
 
 def write_diagram(
@@ -124,7 +128,7 @@ def write_diagram(
 
 
 def texts(diagram: PhaseDiagram, what: str, thresholds: Thresholds, searched: bool) -> tuple[str, str]:
-    """Title and caption of a diagram."""
+    """Title and caption of a diagram, whose boundaries are numbers."""
     said = [
         _rules(thresholds),
         diagram.seeds and f"Means of {diagram.seeds}.",
@@ -141,7 +145,8 @@ def _rules(thresholds: Thresholds) -> str:
     similar = f"CKA at least {thresholds.cka:g}"
     if thresholds.rule == "relative":
         similar = f"CKA within {thresholds.margin:g} of the load's best"
-    least = f"{thresholds.lmc:g}".replace("-", "−")
+    least = f"{thresholds.lmc:.3g} (found in these cells)" if thresholds.lmc_reason else f"{thresholds.lmc:g}"
+    least = least.replace("-", "−")
     return f"Regime I: LMC below {least}. Regime II-B: connected, {similar}. Regime II-A: connected, less."
 
 

@@ -17,7 +17,7 @@ import torch
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.regimes import Thresholds
-from sweeps.results.phase import phase_table, with_regimes
+from sweeps.results.phase import phase_table, resolved, with_regimes
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
 from trainables.measuring.comparison import PathStacks, path_errors, similarities
@@ -108,11 +108,8 @@ def main() -> None:
     """Run the benchmark."""
     for folder in map(Path, sys.argv[1:]):
         spec = Store(folder).spec()
-        table = agreement(
-            compute(folder),
-            phase_table(spec.points(), Store(folder), spec.thresholds, spec.measurement),
-            spec.thresholds,
-        )
+        final = phase_table(spec.points(), Store(folder), spec.thresholds, spec.measurement)
+        table = agreement(compute(folder), final, resolved(spec.thresholds, final))
         print(f"{folder.name}:\n{table.round(3).to_string(index=False)}", flush=True)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from comparisons import complete_grid, said
 
 from sweeps.case_studies.model_selection import DenseError, select
-from sweeps.results.phase import rows_of
+from sweeps.results.phase import resolved, rows_of
 from sweeps.spec.spec import SweepSpec
 
 ERRORS: tuple[DenseError, ...] = get_args(DenseError)
@@ -41,8 +41,9 @@ def tables(path: str) -> Iterator[tuple[str, DenseError, SweepSpec, pd.DataFrame
 def regrets(path: str) -> Iterator[dict[str, object]]:
     """A row for each error, density and method."""
     for compared, error, spec, table in tables(path):
+        threshold = resolved(spec.thresholds, table).lmc
         for load in spec.loads:
-            for each in select(rows_of(table[table["load"] == load]), spec.lmc_threshold, error):
+            for each in select(rows_of(table[table["load"] == load]), threshold, error):
                 place = {"compared by": compared, "grid": Path(path).stem, "density": load}
                 yield place | {"method": each.method, "regret": each.regret}
 

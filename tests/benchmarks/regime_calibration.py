@@ -26,8 +26,8 @@ from comparisons import complete_grid, interval
 from scipy.stats import chi2
 from scipy.stats import f as fisher
 
-from metrics.regimes import REGIMES, SURE, Thresholds, regime_numbers
-from sweeps.results.phase import phase_table, with_regimes
+from metrics.regimes import REGIMES, SURE, regime_numbers
+from sweeps.results.phase import phase_table, resolved, with_regimes
 from sweeps.results.probabilities import DENSE_NOISE
 from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
@@ -47,6 +47,8 @@ class Results:
         self.spec = store.spec()
         self.points = store.with_added_siblings(self.spec.points())
         self.store = store
+        whole = phase_table(self.points, store, self.spec.thresholds, self.spec.measurement)
+        self.thresholds = resolved(self.spec.thresholds, whole)
         self.seeds = sorted({stage.point.dense.seed for stage in self.points})
         alone = [self.table([seed]) for seed in self.seeds]
         there = [seed for seed, table in zip(self.seeds, alone, strict=True) if (table["status"] == "ok").all()]
@@ -57,11 +59,6 @@ class Results:
             if seed in there
         }
         self.seeds = there
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """Those of the sweep."""
-        return self.spec.thresholds
 
     def table(self, seeds: Sequence[int]) -> pd.DataFrame:
         """Phase table of some dense seeds."""
