@@ -1,28 +1,36 @@
 """Find the temperature for a density without a grid: ``python sweeps/tune_temperature.py --density 0.1``."""
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from rich.box import SIMPLE
 from rich.table import Table
 
-from sweeps.case_studies.boundary import Strategy
-from sweeps.case_studies.temperature_tuning import Answer, Choice, TemperatureTuning, Tuning
+from metrics.regimes import AUTO
+from sweeps.case_studies.answer import Answer
+from sweeps.case_studies.boundary import Cell, Row, Strategy
+from sweeps.case_studies.choosing import Choice
+from sweeps.case_studies.temperature_tuning import FIRST_SIBLINGS, Request, TemperatureTuning, Tuning
 from sweeps.plans.replay import replay
 from sweeps.plans.search_plan import SearchPlan
 from sweeps.results.inventory import inventory_of
-from sweeps.results.phase import diverged_note, phase_table, rows_of
+from sweeps.results.phase import diverged_note, phase_table, rows_of, threshold_note
 from sweeps.results.recorded import Recorded, check_recorded, replayed
 from sweeps.results.schema import PHASE
 from sweeps.results.store import Store
+from sweeps.running.budget import BudgetSpent, budget_of
 from sweeps.running.carry_out import carry_out, report_failures
 from sweeps.running.options import SweepOptions, read_options
 from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
+from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
 from sweeps.spec.errors import UsageError
+from sweeps.spec.spec import SweepSpec
 from sweeps.spec.typed import typed
 from sweeps.views.named_files import (
     JSON,
@@ -47,8 +55,8 @@ class TuneTemperature(SweepOptions):
     """Find the temperature at which to train a model that is to be pruned to a density, by Algorithm 1 of the paper.
 
     Looks for the coldest temperature at which retrained siblings are still connected (LMC not below --lmc-threshold),
-    one search for each density, all at once. What --out holds already is not computed again, of a grid as well; the
-    same command again continues after whatever stopped it.
+    for all densities at once, and weighs that against the errors on held-out images. What --out holds already is not
+    computed again, of a grid as well; the same command again continues after whatever stopped it.
     Exit codes: 0 done, 1 some points failed, 2 bad usage, 130 interrupted.
     """
 
@@ -58,20 +66,24 @@ class TuneTemperature(SweepOptions):
     start: float | None = None
     """Temperature to begin with; the one nearest to the recipe's own if not given, in a file the coldest."""
 
-    strategy: Strategy = "bisect"
-    """Go temperature by temperature (step), or find the same boundary in about log2 of the steps (bisect)."""
+    strategy: Strategy = "border"
+    """Evaluate what is least known of the border between the regimes, which moves one way with density (border), or go
+    temperature by temperature as the paper does (step)."""
 
-    choose: Choice = "best-visited"
-    """Answer with the boundary, as the paper does, or with the lowest --select-by of the temperatures evaluated."""
+    choose: Choice = "weighed"
+    """Answer with the boundary, as the paper does; with the lowest --select-by of the temperatures evaluated; or weigh
+    the two by how noisy they are."""
 
     select_by: str = SELECT_BY
-    """Column by which best-visited chooses; where there is none, the boundary is the answer."""
-
-    neighbours: bool = False
-    """Begin each density at the boundary of the next larger one: fewer evaluations, but one density after the other."""
+    """Column by which weighed and best-visited choose; where there is none, the boundary is the answer."""
 
     most_siblings: int = 6
-    """Siblings are added up to so many where LMC is within its noise of the threshold, or of one pair only."""
+    """A search begins with two siblings of each dense model. They are added one by one, up to so many, where it is not
+    decided whether a temperature is connected."""
+
+    budget: float | None = None
+    """Stop after so many core hours (GPU hours if trials have GPUs) of this command, and give the best answers so far;
+    the same command continues."""
 
     json: str | None = None
     """File for the answers, one object for each density."""
@@ -92,8 +104,9 @@ def main(arguments: Sequence[str]) -> int:
         table = past.table(spec.thresholds)
         check_recorded(spec, past, table)
         _check_selection(options, [str(name) for name in table.select_dtypes("number")])
-        tuning = _tuning(options)
-        replay(tuning, table)
+        tuning = _replayed(options, past, table)
+        if spec.lmc_threshold == AUTO:
+            table = past.table(tuning.thresholds)
         shown = table[table["temperature"].isin(spec.temperatures) & table["load"].isin(spec.loads)]
         _report(options, tuning, shown, _place(past), past.title)
         return OK
@@ -116,7 +129,7 @@ def _place(past: Recorded) -> File:
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
     """Raise UsageError for a column to select by that there is not; the default may be missing."""
     known = [name for name in columns if name.endswith("_error") or name not in (*PHASE.names, "n_rows")]
-    if options.choose == "best-visited" and options.select_by not in (SELECT_BY, *known):
+    if options.choose != "boundary" and options.select_by not in (SELECT_BY, *known):
         said = f"there is no such column of errors; there are {', '.join(known)}"
         raise UsageError(f"--select-by {options.select_by}: {said}.")
 
@@ -141,28 +154,49 @@ def _check(options: TuneTemperature) -> None:
 
 def _check_used(options: TuneTemperature, given: Container[str]) -> None:
     """Raise UsageError for an option that was given, and that another one leaves without effect."""
-    if "select_by" in given and options.choose != "best-visited":
+    if "select_by" in given and options.choose == "boundary":
         said = f"--choose {options.choose} asks for no errors; leave one of them out"
         raise UsageError(f"--select-by {options.select_by}: {said}.")
-    if "most_siblings" in given and options.replay is not None:
+    if "budget" in given and options.replay is not None:
         said = "with --replay nothing is trained; leave one of them out"
-        raise UsageError(f"--most-siblings {options.most_siblings}: {said}.")
+        raise UsageError(f"--budget {options.budget:g}: {said}.")
 
 
-def _tuning(options: TuneTemperature, siblings: int = 0) -> TemperatureTuning:
+def _tuning(options: TuneTemperature, siblings: int) -> TemperatureTuning:
     spec = options.spec
     start = spec.default_temperature if options.start is None else options.start
-    most = options.most_siblings if siblings else 0
-    how = Tuning(options.strategy, options.choose, options.select_by, options.neighbours, most)
-    return TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, siblings)
+    how = Tuning(options.strategy, options.choose, options.select_by, options.most_siblings if siblings else 0)
+    axis = TEMPERATURES[spec.temperature]
+    costs = {temperature: axis.cost(temperature) for temperature in spec.temperatures}
+    return TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, siblings, costs)
+
+
+def _replayed(options: TuneTemperature, past: Recorded, table: pd.DataFrame) -> TemperatureTuning:
+    """Search what was recorded: of a results folder with as many siblings as the search asks for."""
+    if past.store is None:
+        tuning = _tuning(options, 0)
+        replay(tuning, table)
+        return tuning
+    tuning = _tuning(options, FIRST_SIBLINGS)
+
+    @cache
+    def rows_with(siblings: int) -> dict[Cell, dict[str, Any]]:
+        return past.rows_with(siblings, options.spec.thresholds)
+
+    def row(request: Request) -> Row | None:
+        return rows_with(request.siblings).get((request.temperature, request.load))
+
+    replay(tuning, table, row)
+    return tuning
 
 
 def _search(options: TuneTemperature, store: Store) -> int:
     """Train what the search wants."""
     spec = options.spec
     store.check()
+    budget = budget_of(options.budget, options.run)
     candidates = spec.points()
-    tuning = _tuning(options, len(spec.retrain_seeds))
+    tuning = _tuning(options, FIRST_SIBLINGS)
     plan = SearchPlan(
         tuning,
         candidates,
@@ -177,12 +211,17 @@ def _search(options: TuneTemperature, store: Store) -> int:
         check_data(candidates, options.run.data_folder)
     store.check_writable()
     print(f"Searching among {len(tuning.temperatures)} temperatures; results in {store.folder}", flush=True)
-    if not plan.left:
-        store.show(spec)
-    elif not carry_out(plan, store, lambda: store.show(spec), options.run, SweepProgress(None, 0, [])):
-        return INTERRUPTED
-    code = report_failures(plan.evaluated, spec.measurement, store)
-    table = phase_table(plan.cells, store, spec.thresholds, spec.measurement)
+    shown = replace(spec, retrain_seeds=tuple(sorted(spec.retrain_seeds)[:FIRST_SIBLINGS]))
+    code = OK
+    try:
+        if not plan.left:
+            store.show(shown)
+        elif not carry_out(plan, store, lambda: store.show(shown), options.run, SweepProgress(None, 0, []), budget):
+            return INTERRUPTED
+        code = report_failures(plan.evaluated, spec.measurement, store)
+    except BudgetSpent:
+        print(f"Stopped: the --budget of {options.budget:g} hours is spent; the same command continues.")
+    table = phase_table(plan.cells, store, tuning.thresholds, spec.measurement)
     answers = _report(options, tuning, table, File(store.folder, PICTURE), spec.title)
     return SOME_FAILED if any(answer.temperature is None for answer in answers) else code
 
@@ -193,17 +232,26 @@ def _report(
     """Print the answers, and write them and the picture."""
     spec = options.spec
     answers = tuning.answers(table)
+    limit = tuning.thresholds.lmc
     if options.json:
-        write_json("--json", options.json, [answer.as_json(spec.load) for answer in answers])
+        write_json("--json", options.json, [answer.as_json(spec.load, limit) for answer in answers])
     shown = Table(box=SIMPLE, collapse_padding=True)
-    for heading in (spec.load, f"chosen {spec.temperature}", "regime", "evaluated, in order", "test error", "regret"):
+    headings = spec.load, f"chosen {spec.temperature}", "regime", "evaluated, in order", "retrained", "test error"
+    for heading in (*headings, "regret"):
         shown.add_column(heading, justify="right", no_wrap=heading != "evaluated, in order")
     for answer in answers:
         way = " ".join(f"{visit.row['temperature']:g}" for visit in answer.visits)
         chosen = "none" if answer.temperature is None else f"{answer.temperature:g}"
         errors = ("" if value is None else f"{value:.4f}" for value in (answer.chosen_error, answer.regret))
-        shown.add_row(f"{answer.load:g}", chosen, answer.regime or "–", way, *errors)
+        count = "" if answer.retrainings is None else f"{answer.retrainings}"
+        shown.add_row(f"{answer.load:g}", chosen, answer.regime or "–", way, count, *errors)
     print_table(shown)
+    for answer in answers:
+        if answer.reason:
+            print(f"{spec.load} {answer.load:g}: {answer.temperature:g} is {answer.reason}.")
+    print(_cost(answers, tuning, spec))
+    if note := threshold_note(tuning.thresholds):
+        print(note)
     for note in dict.fromkeys(answer.note for answer in answers if answer.note):
         loads = " ".join(f"{answer.load:g}" for answer in answers if answer.note == note)
         print(f"Note on {spec.load} {loads}: {note}.")
@@ -214,7 +262,7 @@ def _report(
         print(note)
     if options.json:
         print(f"Answers: {options.json}")
-    diagram = phase_diagram(table, spec.hot_is_low, spec.thresholds)
+    diagram = phase_diagram(table, spec.hot_is_low, tuning.thresholds)
     file = checked_picture("--picture", options.picture) if options.picture else picture
     rows = spec.hot_to_cold
     searches = [
@@ -225,9 +273,19 @@ def _report(
         )
         for answer in answers
     ]
-    beside = write_diagram(file, diagram, title, spec.thresholds, searches=searches)
+    beside = write_diagram(file, diagram, title, tuning.thresholds, searches=searches)
     print(f"Picture: {file}{beside}")
     return answers
+
+
+def _cost(answers: Sequence[Answer], tuning: TemperatureTuning, spec: SweepSpec) -> str:
+    """What the answers took, for a person."""
+    counts = [answer.retrainings for answer in answers]
+    retrainings = "" if None in counts else f", {sum(filter(None, counts))} retrainings"
+    models = list(tuning.dense_models.values())
+    dense = max(models, default=0) if TEMPERATURES[spec.temperature].is_one_training else sum(models)
+    cells = sum(len(answer.visits) for answer in answers)
+    return f"Evaluated: {cells} cells{retrainings}" + f", {dense} dense trainings" * (dense > 0) + "."
 
 
 if __name__ == "__main__":

@@ -1,209 +1,134 @@
-"""Where connectivity ends: the search of Algorithm 1 along the temperatures of one load."""
+"""Where connectivity ends: which temperature to evaluate next at a load, to find the coldest that is connected."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sweeps.results.phase import diverged_of, is_left_out
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-Strategy = Literal["bisect", "step"]
-Decision = Literal["hotter", "colder", "stop"]
+from metrics.border_posterior import border_posterior, connected_probabilities
+from metrics.regimes import Thresholds
+from sweeps.results.phase import is_left_out
+from sweeps.results.probabilities import regime_probabilities
+
+Strategy = Literal["border", "step"]
 Row = Mapping[str, Any]
+Cell = tuple[float, float]
+"""Temperature and load."""
 
-UNDECIDED_ERRORS = 1.0
-"""LMC is undecided within so many standard errors of its threshold: 68.3 % of normal noise, see :func:`noise`."""
+KNOWN = 0.8
+"""Whether a cell is connected counts as known from this probability on, and as undecided below; a convention of ours.
+On recorded grids, from 0.8 to 0.9 makes no difference to the answers, and 0.9 costs a tenth more retrainings."""
 
-CLEAR_ERRORS = 2.0
-"""A difference of more than so many standard errors is taken for real: 95.4 % of normal noise, see :func:`noise`."""
+_DRAWN = ("lmc_se", "lmc_se_dense", "n_runs", "n_dense_seeds")
+"""Columns that a table of one's own may lack."""
+
+Array = npt.NDArray[np.float64]
 
 
-@dataclass
-class Visit:
-    """A temperature that was evaluated.
+@dataclass(frozen=True)
+class Connectivity:
+    """Which cells are connected, by all that was measured.
 
     Attributes:
-        row: What was measured, in the columns of the phase table.
-        connected: Whether LMC is not below its threshold; None if it is undefined, or too many siblings diverged.
-        decision: Where the search went from here.
-        reason: Why.
+        own: Probability that a cell is, by its own LMC; of shape (temperatures from hot to cold, loads ascending). NaN
+            where it was not evaluated or cannot count.
+        together: The same by all cells, of a border that moves one way with the load
+            (:func:`~metrics.border_posterior.border_posterior`); known everywhere.
+        from_border: How far each temperature is expected to be from the coldest that is connected, or, if none is, the
+            hottest; as a share of the list, in [0, 1], of the same shape.
     """
 
-    row: Row
-    connected: bool | None
-    decision: Decision = "stop"
-    reason: str = ""
+    own: Array
+    together: Array
+    from_border: Array
 
 
-def noise(row: Row, errors: float) -> float:
-    """How far noise carries LMC, in units of error; NaN if its standard error is not known.
-
-    A standard error from few siblings is itself uncertain, by a third with 4 degrees of freedom. So it is widened to
-    the quantile of Student's t that covers as much as so many standard errors would if they were known exactly. Each
-    sibling is a degree of freedom, but one for each dense seed, whose own mean is taken off; our interpretation, which
-    holds in a simulation (``tests/sweeps/test_pair_noise.py``).
+def connectivity(
+    rows: Mapping[Cell, Row], temperatures: Sequence[float], loads: Sequence[float], thresholds: Thresholds
+) -> Connectivity:
+    """Tell which cells are connected.
 
     Args:
-        row: In columns of the phase table. Without ``n_runs`` and ``n_dense_seeds``, as in tables of one's own, the
-            standard error counts as known exactly.
-        errors: Number of standard errors.
+        rows: Of the cells that were evaluated, in columns of the phase table; those that count are looked at
+            (:func:`counts`). Where the noise of LMC is not known it counts as exact.
+        temperatures: From hot to cold.
+        loads: Ascending.
+        thresholds: With a number for LMC.
     """
-    freedom = float(row.get("n_runs", math.nan)) - float(row.get("n_dense_seeds", math.nan))
-    if freedom > 0:  # not if it is NaN
-        from scipy.special import ndtr, stdtrit  # half a second
+    own = np.full((len(temperatures), len(loads)), np.nan)
+    cells = sorted(cell for cell, row in rows.items() if counts(row))
+    if cells:
+        table = pd.DataFrame([dict(rows[cell]) for cell in cells])
+        table = table.reindex(columns=[*table, *(name for name in _DRAWN if name not in table)])
+        table = table.assign(cka=np.nan, cka_se=np.nan, cka_se_dense=np.nan, load=[load for _, load in cells])
+        below = regime_probabilities(table, replace(thresholds, rule="fixed"))[0]
+        exact = table["lmc"].to_numpy(float) < thresholds.lmc
+        places = [[temperatures.index(cell[0]) for cell in cells], [loads.index(cell[1]) for cell in cells]]
+        own[tuple(places)] = 1 - np.where(np.isnan(below), exact, below)
+    posterior = border_posterior(own)
+    ranks = np.arange(len(temperatures))
+    coldest = np.fmax(np.arange(len(temperatures) + 1) - 1, 0)
+    distances = np.abs(ranks[:, None] - coldest) @ posterior / max(len(temperatures) - 1, 1)
+    return Connectivity(own, connected_probabilities(posterior), distances)
 
-        errors = float(stdtrit(freedom, ndtr(errors)))
-    return errors * float(row.get("lmc_se", math.nan))
+
+def counts(row: Row) -> bool:
+    """Whether a cell has an LMC, and not too many of its siblings diverged."""
+    return not math.isnan(row["lmc"]) and not is_left_out(row)
 
 
-class BoundarySearch:
-    """Looks for the coldest temperature that is still connected (Zhou et al. 2023, Algorithm 1; our interpretation).
+def noise_is_known(row: Row) -> bool:
+    """Whether the noise of LMC is: from siblings, or from dense seeds."""
+    return not (math.isnan(row.get("lmc_se", math.nan)) and math.isnan(row.get("lmc_se_dense", math.nan)))
 
-    The paper describes: in Regime I raise the temperature step by step until LMC is close to zero; in Regime II lower
-    it as long as LMC stays there. ``step`` does that. ``bisect`` evaluates the temperature that is as near to the start
-    as at most ceil(log2 n) + 1 evaluations for n temperatures allow, and finds the same where connectivity only grows
-    with heat. Where that is in doubt, because a barrier is clearly deeper than one at a colder temperature that may be
-    none, it goes on as ``step`` and may need more.
 
-    Both ends of the list are answers, too; if none is connected, the hottest is. A temperature whose LMC is undefined,
-    or where too many siblings diverged (:data:`sweeps.results.phase.MOST_DIVERGED`), is left out of the list; at one
-    that failed the search ends without an answer.
+def is_undecided(probability: float) -> bool:
+    """Whether it is not known of a cell if it is connected."""
+    return 1 - KNOWN < probability < KNOWN
+
+
+def next_probe(
+    evaluated: Collection[int], together: Sequence[float], start: int, strategy: Strategy
+) -> tuple[int | None, int]:
+    """Where to go on at one load.
 
     Args:
-        temperatures: From hot to cold, at least one.
-        start: One of them, evaluated first.
-        strategy: How to search.
-        lmc_threshold: Siblings with an LMC below it are poorly connected.
-        siblings: Siblings of each dense model at first.
-        most_siblings: Where LMC is within its noise of the threshold (:data:`UNDECIDED_ERRORS`), or that is unknown, as
-            many siblings again are asked for, up to so many.
+        evaluated: Temperatures that were, as places in the list, which goes from hot to cold.
+        together: Probability of each temperature that it is connected; with ``border`` it falls along the list.
+        start: Where to begin.
+        strategy: ``step`` is Algorithm 1 as the paper describes it: in Regime I raise the temperature step by step
+            until LMC is close to zero, in Regime II lower it as long as LMC stays there (Zhou et al. 2023). ``border``
+            evaluates what is least known of what is not decided, but nothing that could make it need more than
+            ceil(log2 n) + 1 evaluations of n temperatures. What other loads tell well enough it does not evaluate.
+
+    Returns:
+        Place to evaluate next; if that is None, the other one is the boundary: the coldest connected temperature, or
+        the hottest. It was evaluated.
     """
-
-    def __init__(
-        self,
-        temperatures: Sequence[float],
-        start: float,
-        strategy: Strategy,
-        lmc_threshold: float,
-        siblings: int = 0,
-        most_siblings: int = 0,
-    ) -> None:
-        self.temperatures, self.visits = list(temperatures), list[Visit]()
-        self.failed = False
-        self._ranks = {temperature: rank for rank, temperature in enumerate(temperatures)}  # 0 is the hottest
-        self._start, self._strategy, self._threshold = start, strategy, lmc_threshold
-        self._siblings, self._most = siblings, most_siblings
-        self._more: tuple[int, str] | None = None
-        self._wanted, self._end = self._next()
-
-    @property
-    def wanted(self) -> tuple[float, int] | None:
-        """Temperature to evaluate next and with how many siblings; None at the end."""
-        if self._wanted is None:
-            return None
-        return self._wanted, self._more[0] if self._more else self._siblings
-
-    @property
-    def boundary(self) -> float | None:
-        """The coldest connected temperature, or the hottest; None before the end, or if there is no answer."""
-        return self._end
-
-    @property
-    def found(self) -> bool:
-        """Whether there is a connected temperature."""
-        return self._end is not None and bool(self._known()[self._end].connected)
-
-    def tell(self, row: Row) -> None:
-        """Take what was measured where :attr:`wanted` said.
-
-        Args:
-            row: Columns of the phase table: ``temperature``, ``lmc``, and, if they are known, ``lmc_se``,
-                ``lmc_se_dense``, ``status``, ``n_diverged``, ``n_runs`` and ``n_dense_seeds``.
-        """
-        assert self._wanted is not None
-        here, (siblings, before) = self._wanted, self._more or (self._siblings, "")
-        self._more = None
-        lmc, error = float(row["lmc"]), float(row.get("lmc_se", math.nan))
-        text = before + (f"LMC {lmc:.3f}" if math.isnan(error) else f"LMC {lmc:.3f} ± {error:.3f}")
-        undecided = not abs(lmc - self._threshold) > noise(row, UNDECIDED_ERRORS)  # also if the error is NaN
-        usable = not math.isnan(lmc) and not is_left_out(row)
-        if undecided and usable and siblings < self._most:
-            self._more = min(2 * siblings, self._most), f"{text} with {siblings} siblings was undecided; "
-            return
-        visit = Visit(row, lmc >= self._threshold if usable else None)
-        self.visits.append(visit)
-        if math.isnan(lmc) and row.get("status") == "failed":
-            self._wanted, self.failed = None, True
-            visit.reason = "it failed"
-            return
-        self._wanted, self._end = self._next()
-        visit.decision, because = self._decision(here)
-        visit.reason = f"{self._found(visit, text)}; {because}"
-
-    def _found(self, visit: Visit, text: str) -> str:
-        if is_left_out(visit.row):
-            return f"{diverged_of(visit.row)} siblings diverged: left out"
-        if visit.connected is None:
-            return f"LMC is undefined ({visit.row.get('status', 'no value')}): left out"
-        distance = abs(visit.row["lmc"] - self._threshold)
-        found = f"{text} is not below" if visit.connected else f"{text} is below"
-        found += f" {self._threshold:g}: {'connected' if visit.connected else 'Regime I'}"
-        if distance <= noise(visit.row, UNDECIDED_ERRORS):
-            return found + ", though within its noise"
-        if distance <= visit.row.get("lmc_se_dense", math.nan):
-            return found + ", though dense seeds differ by more"
-        return found
-
-    def _decision(self, here: float) -> tuple[Decision, str]:
-        if self._wanted is not None:
-            to: Decision = "hotter" if self._ranks[self._wanted] < self._ranks[here] else "colder"
-            doubt = self._strategy == "bisect" and self._in_doubt()
-            return to, f"{to}, to {self._wanted:g}" + ", by steps, since LMC falls with heat" * doubt
-        if self._end is None:
-            return "stop", "no temperature is left"
-        known = self._known()
-        if not known[self._end].connected:
-            return "stop", "none is connected: the hottest is the answer"
-        colder = [each for each in known if self._ranks[each] > self._ranks[self._end]]
-        if not colder:
-            return "stop", f"{self._end:g}, the coldest, is connected"
-        return "stop", f"{self._end:g} is connected, {min(colder, key=self._ranks.__getitem__):g} is not"
-
-    def _known(self) -> dict[float, Visit]:
-        """Visits with an LMC."""
-        return {visit.row["temperature"]: visit for visit in self.visits if visit.connected is not None}
-
-    def _next(self) -> tuple[float | None, float | None]:
-        """Temperature to evaluate, or, at the end, the boundary."""
-        left_out = {visit.row["temperature"] for visit in self.visits if visit.connected is None}
-        order = [temperature for temperature in self.temperatures if temperature not in left_out]
-        if not order:
-            return None, None
-        rank = self._ranks[self._start]
-        start = min(range(len(order)), key=lambda index: abs(self._ranks[order[index]] - rank))
-        known = self._known()
-        marks = [known[temperature].connected if temperature in known else None for temperature in order]
-        look = step if self._strategy == "step" or self._in_doubt() else bisect
-        probe, boundary = look(marks, start)
-        return (order[probe], None) if probe is not None else (None, order[boundary])
-
-    def _in_doubt(self) -> bool:
-        """Whether something speaks against connectivity growing with heat.
-
-        What does: a connected temperature colder than one that is not; or a barrier clearly deeper than one at a colder
-        temperature that may be none, for all that noise allows.
-        """
-        known = self._known().values()
-        for hot in (visit for visit in known if not visit.connected):
-            for cold in (visit for visit in known if self._rank(visit) > self._rank(hot)):
-                noises = [noise(visit.row, CLEAR_ERRORS) for visit in (hot, cold)]
-                falls = hot.row["lmc"] + math.hypot(*noises) < cold.row["lmc"]  # not if one is NaN
-                if cold.connected or (falls and cold.row["lmc"] + noises[1] >= self._threshold):
-                    return True
-        return False
-
-    def _rank(self, visit: Visit) -> int:
-        return self._ranks[visit.row["temperature"]]
+    marks = [share >= 0.5 if place in evaluated else None for place, share in enumerate(together)]
+    if strategy == "step":
+        return step(marks, start)
+    if not evaluated:
+        return start, start
+    last = max((place for place, mark in enumerate(marks) if mark), default=-1)  # the coldest that is
+    first = min((place for place, mark in enumerate(marks) if mark is False), default=len(marks))
+    if first - last == 1:
+        return None, max(last, 0)
+    after = 2 ** max(math.ceil(math.log2(len(marks))) - len(evaluated), 0)  # outcomes that those left can tell apart
+    between = range(last + 1, first)
+    allowed = [place for place in between if max(place - last, first - place) <= after] or [(last + first) // 2]
+    unknown = [place for place in between if is_undecided(together[place])]
+    if unknown:
+        among = [place for place in allowed if place in unknown] or allowed
+        return min(among, key=lambda place: (abs(together[place] - 0.5), abs(place - start))), 0
+    boundary = max((place for place, share in enumerate(together) if share >= 0.5), default=0)
+    if boundary in evaluated:
+        return None, boundary
+    return min(allowed, key=lambda place: abs(place - boundary)), boundary
 
 
 def step(connected: Sequence[bool | None], start: int) -> tuple[int | None, int]:
@@ -225,18 +150,3 @@ def step(connected: Sequence[bool | None], start: int) -> tuple[int | None, int]
     while here > 0 and connected[here] is False:
         here -= 1
     return (here if connected[here] is None else None), here
-
-
-def bisect(connected: Sequence[bool | None], start: int) -> tuple[int | None, int]:
-    """As :func:`step`, in at most ceil(log2 n) + 1 evaluations, where connectivity only grows with heat."""
-    if connected[start] is None:
-        return start, start
-    last = max((index for index, mark in enumerate(connected) if mark), default=-1)  # the coldest that is
-    first = min((index for index, mark in enumerate(connected) if mark is False), default=len(connected))
-    if first - last == 1:
-        return None, max(last, 0)
-    evaluated = sum(mark is not None for mark in connected)
-    after = 2 ** max(math.ceil(math.log2(len(connected))) - evaluated, 0)  # outcomes that those left can tell apart
-    between = range(last + 1, first)
-    allowed = [probe for probe in between if max(probe - last, first - probe) <= after]
-    return min(allowed or [(last + first) // 2], key=lambda probe: abs(probe - start)), max(last, 0)

@@ -21,7 +21,8 @@ class SearchPlan:
         settings: How they are measured.
         inventory: What is there.
         summary: Reads what is stored of the points of a cell, in the columns of the phase table.
-        added: Told of points with all siblings that were wanted, once they have results.
+        added: Told of points with all siblings that were wanted, once they have results, if these are more than at
+            first.
         used_up: As of :class:`sweeps.plans.plan.StagePlan`.
     """
 
@@ -37,10 +38,13 @@ class SearchPlan:
     ) -> None:
         self._search, self._settings, self._summary, self._added = search, settings, summary, added
         self._stages = StagePlan([], inventory, measurements(candidates, settings), used_up)
-        self._siblings = min(len(stage.seeds) for stage in candidates)
+        self._first = search.first_siblings
         self._cells: dict[tuple[float, float], list[PointStage]] = {}
+        self._seeds: dict[str, tuple[int, ...]] = {}
         for stage in candidates:
-            self._cells.setdefault((stage.label.temperature, stage.label.load), []).append(stage)
+            self._seeds[stage.key] = tuple(sorted(stage.seeds))
+            at_first = replace(stage, seeds=_first(self._seeds[stage.key], self._first))
+            self._cells.setdefault((stage.label.temperature, stage.label.load), []).append(at_first)
         self._asked: set[Request] = set()
         self._lost: list[Lost] = []
         self._failed: set[str] = set()
@@ -98,14 +102,16 @@ class SearchPlan:
                 summary = dict(self._summary(stages))
                 if math.isnan(summary["lmc"]) and any(map(self._has_failed, stages)):
                     summary["status"] = "failed"  # also where that is not stored yet
-                self._search.tell(request.load, summary)
+                self._search.tell(request, summary)
 
     def _begin(self, request: Request) -> bool:
         """Want a cell, unless it is wanted already; whether all of its points have results or failed."""
         cell = request.temperature, request.load
         if request not in self._asked:
             self._asked.add(request)
-            stages = [replace(stage, seeds=_more_seeds(stage.seeds, request.siblings)) for stage in self._cells[cell]]
+            stages = [
+                replace(stage, seeds=_first(self._seeds[stage.key], request.siblings)) for stage in self._cells[cell]
+            ]
             self._cells[cell] = stages
             for stage in stages:  # what failed is tried again with more siblings
                 self._failed -= {stage.key, *(measured.key for measured in self._measurements(stage))}
@@ -114,7 +120,7 @@ class SearchPlan:
         wanted = {stage.key: self._measurements(stage) for stage in stages}
         stored = [stage for stage in stages if all(map(self._stages.is_stored, wanted[stage.key]))]
         complete = all(stage in stored or self._has_failed(stage) for stage in stages)
-        if complete and request.siblings > self._siblings:
+        if complete and request.siblings > self._first:
             self._added(stored)
         return complete
 
@@ -131,6 +137,6 @@ class SearchPlan:
         return [stage for stage in measurements([point], self._settings) if stage.completes_point]
 
 
-def _more_seeds(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """So many seeds: the same ones, and those after the largest."""
-    return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count - len(seeds)))
+def _first(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """So many seeds: the first ones, and, where these do not suffice, those after the largest."""
+    return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count - len(seeds)))[:count]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from metrics.regimes import Thresholds
-from sweeps.results.phase import phase_table
+from sweeps.results.phase import phase_table, rows_of
 from sweeps.results.store import Store
 from sweeps.results.user_table import axis_of, phase_of, read_table
 from sweeps.spec.axes import TEMPERATURES
@@ -45,6 +45,21 @@ class Recorded:
         return phase_table(
             self.store.with_added_siblings(self.spec.points()), self.store, thresholds, self.spec.measurement
         )
+
+    def rows_with(self, siblings: int, thresholds: Thresholds) -> dict[tuple[float, float], dict[str, Any]]:
+        """Phase table of a results folder with so many siblings of each dense model, the first ones.
+
+        Returns:
+            Rows by temperature and load: of the cells that have so many, where all of these have results.
+        """
+        assert self.store is not None
+        points = self.store.with_added_siblings(self.spec.points())
+        enough = [replace(stage, seeds=tuple(sorted(stage.seeds)[:siblings])) for stage in points]
+        enough = [stage for stage in enough if len(stage.seeds) == siblings]
+        if not enough:
+            return {}
+        rows = rows_of(phase_table(enough, self.store, thresholds, self.spec.measurement))
+        return {(row["temperature"], row["load"]): row for row in rows if row["status"] in ("ok", "diverged")}
 
     @property
     def title(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sweeps.plans.plan import Plan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.store import Store
+from sweeps.running.budget import Budget, BudgetSpent
 from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
@@ -23,7 +24,12 @@ SHOWN_FAILURES = 10
 
 
 def carry_out(
-    plan: Plan, store: Store, started: Callable[[], object], options: RunOptions, progress: SweepProgress
+    plan: Plan,
+    store: Store,
+    started: Callable[[], object],
+    options: RunOptions,
+    progress: SweepProgress,
+    budget: Budget | None = None,
 ) -> bool:
     """Carry out a plan on Ray; False if it was interrupted, which a person is told.
 
@@ -33,9 +39,11 @@ def carry_out(
         started: Called when Ray has started: a sweep that cannot start does not replace the latest one.
         options: Where and how it runs.
         progress: Shows it.
+        budget: In which its trials work, if that has an end.
 
     Raises:
         UsageError: If it cannot start or go on, or another sweep is at work in the store.
+        BudgetSpent: If its trials have worked for so long.
     """
     if options.address is None:
         # As Ray does on macOS and Windows, and before it is imported: its own ports are on loopback alone.
@@ -55,11 +63,11 @@ def carry_out(
                 left_out = {} if options.address is None else unable_nodes(store)
                 started()
                 with heartbeat:
-                    run(plan, store, options, progress, heartbeat, left_out)
+                    run(plan, store, options, progress, heartbeat, left_out, budget or Budget())
         except Interrupted:
             print(f"Stopped. Everything finished is in {store.folder}; the same command continues.")
             return False
-        except (UsageError, FullError):
+        except (UsageError, FullError, BudgetSpent):
             raise
         except Exception:
             check_room()  # what Ray and Tune say of that is many things

@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 
 from sweeps.plans.plan import Outcome
 from sweeps.results.store import Store
+from sweeps.running.budget import Budget, BudgetSpent
 from sweeps.running.gauges import SweepGauges
 from sweeps.running.progress import SweepProgress
 from sweeps.running.stage_queue import StageQueue
@@ -44,6 +45,7 @@ class PlanSearcher(Searcher):
         stop: Why the sweep ends before its end; empty until it does.
         stages_to_give: So many, and no more.
         slots: For how many trials there is room.
+        budget: In which trials work.
         find_unable: Gives those nodes, other than these, on which no worker can start, with the reason; says so.
     """
 
@@ -56,12 +58,13 @@ class PlanSearcher(Searcher):
         stop: list[Exception],
         stages_to_give: int,
         slots: int,
+        budget: Budget,
         find_unable: Callable[[Set[str]], Mapping[str, str]],
     ) -> None:
         super().__init__()
         self._queue, self._store, self._progress, self._gauges = queue, store, progress, gauges
         self._stop, self._stages_to_give, self._slots = stop, stages_to_give, slots
-        self._find_unable = find_unable
+        self._find_unable, self._budget = find_unable, budget
         self._seen: set[str] = set()
         self._unbegun = 0
         self._stages: dict[str, Stage] = {}
@@ -90,6 +93,7 @@ class PlanSearcher(Searcher):
         """Take progress, or a stage that its worker cannot carry out."""
         with self._ending():
             self._take(trial_id, result)
+            self._budget.spend(result.get("busy_seconds", 0.0))
 
     def _take(self, trial_id: str, result: dict[str, Any]) -> None:
         stage, outcome = self._stages.get(trial_id), result.get("outcome")
@@ -180,7 +184,7 @@ class PlanSearcher(Searcher):
         """End the sweep for what goes wrong here: Tune would repeat the trial, whose results are stored."""
         try:
             yield
-        except (OSError, ValueError, UsageError) as reason:
+        except (OSError, ValueError, UsageError, BudgetSpent) as reason:
             self._end(reason)
 
     def _failed(self, stage: Stage, node: str, host: str, why: str, own: bool = False) -> None:

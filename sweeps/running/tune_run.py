@@ -18,6 +18,7 @@ from ray import tune
 
 from sweeps.plans.plan import Plan
 from sweeps.results.store import Store
+from sweeps.running.budget import Budget
 from sweeps.running.cluster import Interrupted
 from sweeps.running.gauges import SweepGauges
 from sweeps.running.heartbeat import Heartbeat
@@ -48,6 +49,7 @@ def run(
     progress: SweepProgress,
     heartbeat: Heartbeat,
     left_out: Mapping[str, str],
+    budget: Budget,
 ) -> None:
     """Carry out a plan on the Ray that :func:`~sweeps.running.cluster.ray_cluster` joined; results go into the store.
 
@@ -58,10 +60,12 @@ def run(
         progress: Shows it.
         heartbeat: Whose gauges are set.
         left_out: Nodes that get no stages, by their names, with the reason (:mod:`sweeps.running.node_checks`).
+        budget: In which trials work.
 
     Raises:
         Interrupted: After SIGINT or SIGTERM. Trainings were saved, unless an epoch took longer than the ten seconds for
             which Tune waits.
+        BudgetSpent: When trials have worked for so long, likewise.
         UsageError: If no node is left that can work.
     """
     gauges = SweepGauges()
@@ -80,7 +84,7 @@ def run(
             slots = _slots(resources)
             name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
             most, unable = max(1000, 100 * slots), partial(unable_among, store)
-            searcher = PlanSearcher(queue, store, progress, gauges, stop, most, slots, unable)
+            searcher = PlanSearcher(queue, store, progress, gauges, stop, most, slots, budget, unable)
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),

@@ -22,6 +22,8 @@ class TemperatureAxis:
         dense: Recipe of the dense training for a value, and the epochs after which its model is taken; given the
             sweep's recipe and the number of training images.
         retrain: Recipe of retraining, the same for all values; given the sweep's own and the number of images.
+        cost: What the dense training of a value costs, relative to that of others.
+        is_one_training: Whether one dense training has the models of all values.
     """
 
     hot_is_low: bool
@@ -30,6 +32,8 @@ class TemperatureAxis:
     allowed: Callable[[float, Recipe, int], bool]
     dense: Callable[[Recipe, float, int], tuple[Recipe, int]]
     retrain: Callable[[Recipe, int], Recipe] = lambda recipe, images: recipe
+    cost: Callable[[float], float] = lambda value: 1.0
+    is_one_training: bool = False
 
     def __str__(self) -> str:
         return f"{self.what} ({'small' if self.hot_is_low else 'large'} is hot)"
@@ -55,6 +59,8 @@ TEMPERATURES = {
         rule="on the epochs axis a temperature is a whole number from 1 to the {recipe.epochs} --epochs",
         allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= recipe.epochs,
         dense=lambda recipe, value, images: (recipe, int(value)),
+        cost=lambda value: value,
+        is_one_training=True,
     ),
     # Fixed learning rate and number of steps, decay after fixed steps, last partial batch dropped (ibid., appendix A).
     "batch_size": TemperatureAxis(
@@ -64,6 +70,7 @@ TEMPERATURES = {
         allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= images,
         dense=_with_batch_size,
         retrain=lambda recipe, images: replace(recipe, iterations=_steps(recipe, images)),
+        cost=lambda value: value,
     ),
     # SAM for the dense model only, retraining without (ibid., section 5.3).
     "rho": TemperatureAxis(
@@ -72,6 +79,7 @@ TEMPERATURES = {
         rule="on the rho axis a temperature is 0 (no SAM) or more",
         allowed=lambda value, recipe, images: 0 <= value < math.inf,
         dense=lambda recipe, value, images: (replace(recipe, rho=float(value)), recipe.epochs),
+        cost=lambda value: 2.0 if value else 1.0,  # SAM takes two passes for a step
     ),
     # The dense model's alone; retraining keeps the sweep's.
     "lr": TemperatureAxis(

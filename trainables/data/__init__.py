@@ -83,11 +83,15 @@ def training_images(data: str, validation_fraction: float) -> int:
     Raises:
         ValueError: As :func:`check_name`, or if none is left.
     """
-    images = _kind(data).images(data)
-    held_out = round(validation_fraction * images)
+    images, held_out = _kind(data).images(data), held_out_images(data, validation_fraction)
     if held_out == images:
         raise ValueError(f"a validation fraction of {validation_fraction} leaves none of {images} images to train on")
     return images - held_out
+
+
+def held_out_images(data: str, validation_fraction: float) -> int:
+    """Number of training images that are held out, known without loading them; ValueError as :func:`check_name`."""
+    return round(validation_fraction * _kind(data).images(data))
 
 
 def own_crop_padding(data: str) -> int:

@@ -1,0 +1,71 @@
+"""Which of the temperatures evaluated at a load is the answer: by the boundary, by errors, or by both."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from sweeps.case_studies.boundary import Row
+from sweeps.case_studies.error_surface import ErrorSurface
+
+Choice = Literal["weighed", "boundary", "best-visited"]
+
+TIE = 0.1
+"""Temperatures are equal whose mean errors differ by less than this many standard deviations of the difference: of such
+two, one is the better one with less than 0.54. Ours."""
+
+
+def best_visited(rows: Sequence[Row], select_by: str, boundary: float) -> tuple[float, str]:
+    """The lowest error, and why; of equals the one visited last, which is nearer to the boundary."""
+    known = [row for row in reversed(rows) if not math.isnan(row.get(select_by, math.nan))]
+    if not known:
+        return boundary, f"no {select_by} is known, so this is the boundary"
+    return min(known, key=lambda row: row[select_by])["temperature"], f"the lowest {select_by}"
+
+
+def weighed(
+    surface: ErrorSurface, places: Mapping[float, int], costs: Mapping[float, float]
+) -> tuple[float, list[float]]:
+    """The lowest mean error without noise; of equals the one that is cheapest to train.
+
+    Args:
+        surface: Of all cells.
+        places: Of the load's temperatures, their places in it.
+        costs: What training costs, by temperature; where none is given all cost the same.
+
+    Returns:
+        The temperature, and the others that are equal to it.
+    """
+    best = min(places, key=lambda temperature: float(surface.mean[places[temperature]]))
+
+    def is_equal(temperature: float) -> bool:
+        both = places[best], places[temperature]
+        return bool(surface.mean[both[1]] - surface.mean[both[0]] <= TIE * surface.deviation(*both))
+
+    equal = [temperature for temperature in places if is_equal(temperature)]
+    chosen = min(equal, key=lambda each: (costs.get(each, 0.0), float(surface.mean[places[each]])))
+    return chosen, [each for each in equal if each != chosen]
+
+
+def witnesses(
+    chosen: float, boundary: float, errors: Mapping[float, float], select_by: str, dearer: Sequence[float]
+) -> str:
+    """Which of its two witnesses decided a weighed choice, for a person.
+
+    Args:
+        chosen: The answer.
+        boundary: The coldest connected temperature.
+        errors: That were measured, by temperature.
+        select_by: Their column.
+        dearer: Temperatures as good, that cost more.
+    """
+    least = min(errors.values())
+    lowest = chosen if errors.get(chosen) == least else min(errors, key=errors.__getitem__)
+    if chosen == boundary == lowest:
+        said = f"the boundary, and the lowest {select_by}"
+    elif chosen == boundary:
+        said = f"the boundary; that {lowest:g} has a lower {select_by} may be noise"
+    elif chosen == lowest:
+        said = f"the lowest {select_by}, which outweighs that {boundary:g} is the boundary"
+    else:
+        said = f"neither the boundary, {boundary:g}, nor the lowest {select_by}, at {lowest:g}, but the best of both"
+    return said + (f"; as good as {' and '.join(f'{each:g}' for each in dearer)}, and cheaper" if dearer else "")

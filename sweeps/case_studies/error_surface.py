@@ -1,0 +1,114 @@
+"""Errors over temperature and load as they are without noise: what is measured, weighed against the paper's picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sweeps.case_studies.boundary import Row
+
+TILT = 0.08
+"""By how much of itself the error is expected to rise from the border of Regime I to the other end of the temperatures,
+in proportion to the distance: the best temperature is the coldest that is connected (Zhou et al. 2023, Algorithm 1;
+that it is so much is ours)."""
+
+SPREAD = 0.2
+"""Standard deviation of the error around that, as a share of the load's mean error."""
+
+TEMPERATURE_LENGTH = 0.5
+"""Distance of temperatures, as a share of the list, at which errors have a correlation of 1 / e."""
+
+LOAD_LENGTH = 3.0
+"""The same of loads, in natural logarithms: densities that differ by a factor of twenty."""
+
+SHARED_IMAGES = 0.3
+"""Variance of a difference of two validation errors from the choice of images, over that if each had images of its own:
+the same images are hard for all models. Measured, and assumed everywhere (``tests/benchmarks/validation_noise.py``)."""
+
+_ANY_LEVEL = 4.0
+"""Prior variance of each load's own level, as a share of its mean: so wide that only differences count."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ErrorSurface:
+    """Errors of cells without noise, by all that is known: a normal distribution.
+
+    Attributes:
+        mean: Of each cell, as a share of its load's mean error, shape (cells,).
+        covariance: Of the same, shape (cells, cells).
+    """
+
+    mean: Array
+    covariance: Array
+
+    def deviation(self, own: int, other: int) -> float:
+        """Standard deviation of the difference of two cells' errors, in the same shares."""
+        both = [own, other]
+        ((a, c), (_, b)) = self.covariance[np.ix_(both, both)]
+        return float(np.sqrt(max(a + b - 2 * c, 0.0)))
+
+
+def error_surface(places: Array, loads: Array, errors: Array, noise: Array, from_border: Array) -> ErrorSurface:
+    """Weigh errors that were measured by their noise.
+
+    A Gaussian process over temperature and load (exponential covariances: neighbours are alike), with a free level for
+    each load and a mean that rises by :data:`TILT` with the distance from the border; the noise is that of each cell.
+    An error without noise stays what it is. Our interpretation.
+
+    Args:
+        places: Of each cell's temperature in the list, from 0 (hottest) to 1, shape (cells,).
+        loads: Of each cell, positive.
+        errors: That were measured, fractions.
+        noise: Their standard errors, 0 for exact.
+        from_border: Expected distance of each cell's temperature from the coldest that is connected, in [0, 1].
+    """
+    same_load = loads[:, None] == loads
+    level = (same_load @ errors) / same_load.sum(axis=1)
+    scale = np.where(level > 0, level, 1.0)
+    expected = TILT * from_border
+    apart = np.abs(places[:, None] - places) / TEMPERATURE_LENGTH
+    apart += np.abs(np.log(loads[:, None] / loads)) / LOAD_LENGTH
+    prior = SPREAD**2 * np.exp(-apart) + _ANY_LEVEL * same_load
+    weights = np.linalg.solve(prior + np.diag((noise / scale) ** 2), prior).T
+    mean = expected + 1 + weights @ (errors / scale - 1 - expected)
+    exact = noise == 0
+    mean[exact] = errors[exact] / scale[exact]
+    covariance = prior - weights @ prior
+    covariance[exact] = covariance[:, exact] = 0.0
+    return ErrorSurface(mean, covariance)
+
+
+def error_noise(rows: Sequence[Row], column: str) -> Array:
+    """Standard errors of cells' mean errors.
+
+    Of what this project measured: from the siblings' spread, as a share of the error pooled over these cells, since a
+    few siblings tell it badly; for validation errors also from the finite number of images (binomial), of which
+    :data:`SHARED_IMAGES` counts, as all cells have the same. In a table of one's own the column ``..._se`` is taken as
+    it is, and without it errors count as exact.
+
+    Args:
+        rows: In columns of the phase table; ``validation_images`` is not in tables of one's own.
+        column: Name of the error.
+
+    Returns:
+        Of shape (cells,), in the unit of the error.
+    """
+    errors, own, runs, images = (
+        np.array([row.get(name, np.nan) for row in rows], dtype=float)
+        for name in (column, f"{column}_se", "n_runs", "validation_images")
+    )
+    known = np.isfinite(own)
+    if np.isnan(images).all():
+        return np.where(known, own, 0.0)
+    spread = known & (runs > 1) & (errors > 0)
+    freedom = np.where(spread, runs - 1, 0)
+    relative = np.divide(own**2 * runs, errors**2, out=np.zeros(len(rows)), where=spread)
+    pooled = (freedom @ relative) / max(freedom.sum(), 1)
+    variance = pooled * errors**2 / np.fmax(runs, 1)
+    if column == "validation_error":
+        likely = np.clip(errors, 0.5 / images, 1 - 0.5 / images)  # none wrong of some images is not none of all
+        variance = variance + SHARED_IMAGES * likely * (1 - likely) / images
+    return np.asarray(np.sqrt(variance))
