@@ -116,6 +116,7 @@ SWEEPS = {
             "null_list": {"temperatures": None},
             "null_in_list": {"densities": [0.1, None]},
             "null_threshold": {"lmc_threshold": None},
+            "word_threshold": {"lmc_threshold": "low"},
             "text_number": {"epochs": "6"},
             "float_number": {"epochs": 6.5},
             "true_number": {"batch_size": True},

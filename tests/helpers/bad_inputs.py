@@ -46,7 +46,7 @@ def _of_options():
         "cka-rule": "both",
         "cka-threshold": "1.1 nan -0.5",
         "cka-margin": "-1 2 nan",
-        "lmc-threshold": "0.05 0 nan -2 low",
+        "lmc-threshold": "0.05 0 nan -2 low AUTO automatic",
         "path-points": "1 2000 1.5",
         "cka-images": "1 many",
         "validation-fraction": "1 -0.1 nan 0.9999",
