@@ -3,10 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-SPAN_ODDS = 1 / 32
-"""How likely it is, before anything is measured, that between two neighbouring loads the border moves from one end of
-the temperatures to the other, relative to that it stays; of a part of the way the power of that share. So five
-temperatures halve it with each step. Our assumption."""
+SLOPE = 0.6
+"""Before anything is measured, the border is expected to move by so much of the list of temperatures where the load
+grows by a factor of e: from one end to the other over a factor of five. On the recorded grids of five temperatures that
+is about one from density to density. Our assumption."""
 
 EXCEPTION = 0.05
 """Probability that a cell is on the other side of a monotone border than was measured without noise: trained models
@@ -15,34 +15,36 @@ follow the picture mostly, not always (of the 30 loads of five recorded grids, 2
 Array = npt.NDArray[np.float64]
 
 
-def border_posterior(connected: Array) -> Array:
+def border_posterior(connected: Array, loads: Array) -> Array:
     """Probabilities of how many temperatures are connected at each load.
 
     At each load the hottest temperatures are connected, so many of them as the border says, and the others are not; a
     larger load never has fewer (Zhou et al. 2023, figure 1: the border of Regime I moves to the cold as density grows).
-    Before anything is known, borders are as likely as :data:`SPAN_ODDS` says. That makes them a Markov chain over the
-    loads, so the probabilities are exact, by the forward-backward algorithm. Our interpretation.
+    Before anything is known, how far it moves between two loads is exponential, with :data:`SLOPE`. That makes borders
+    a Markov chain over the loads, so the probabilities are exact, by the forward-backward algorithm. Our
+    interpretation.
 
     Args:
         connected: Probability that each cell is connected, in [0, 1], of shape (temperatures from hot to cold, loads
             ascending); NaN where nothing is known. They are taken as independent.
+        loads: Of shape (loads,), positive and ascending.
 
     Returns:
         Of shape (temperatures + 1, loads), columns with the sum 1: row j is that the j hottest are connected.
     """
-    count, loads = connected.shape
+    count = len(connected)
     known = ~np.isnan(connected)
     sure = np.clip(np.where(known, connected, 0.5), EXCEPTION, 1 - EXCEPTION)
     yes, no = (np.where(known, np.log(p), 0.0) for p in (sure, 1 - sure))
-    none = np.zeros((1, loads))
+    none = np.zeros((1, len(loads)))
     logs = np.vstack([none, np.cumsum(yes, axis=0)]) + np.vstack([np.cumsum(no[::-1], axis=0)[::-1], none])
     likely = np.exp(logs - logs.max(axis=0))
-    rise = np.arange(count + 1) - np.arange(count + 1)[:, None]
-    moves = np.where(rise >= 0, SPAN_ODDS ** (np.maximum(rise, 0) / count), 0.0)
-    before, after = np.ones((2, count + 1, loads))
-    for load in range(1, loads):
-        before[:, load] = _scaled((likely[:, load - 1] * before[:, load - 1]) @ moves)
-        after[:, -load - 1] = _scaled(moves @ (likely[:, -load] * after[:, -load]))
+    rise = (np.arange(count + 1) - np.arange(count + 1)[:, None]) / count
+    moves = [np.where(rise >= 0, np.exp(-np.fmax(rise, 0) / (SLOPE * step)), 0.0) for step in np.diff(np.log(loads))]
+    before, after = np.ones((2, count + 1, len(loads)))
+    for load in range(1, len(loads)):
+        before[:, load] = _scaled((likely[:, load - 1] * before[:, load - 1]) @ moves[load - 1])
+        after[:, -load - 1] = _scaled(moves[-load] @ (likely[:, -load] * after[:, -load]))
     posterior = before * likely * after
     return np.asarray(posterior / posterior.sum(axis=0))
 

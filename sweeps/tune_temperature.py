@@ -13,8 +13,9 @@ from rich.table import Table
 from metrics.regimes import AUTO
 from sweeps.case_studies.answer import Answer
 from sweeps.case_studies.boundary import Cell, Row, Strategy
+from sweeps.case_studies.boundary_search import Request
 from sweeps.case_studies.choosing import Choice
-from sweeps.case_studies.temperature_tuning import FIRST_SIBLINGS, Request, TemperatureTuning, Tuning
+from sweeps.case_studies.temperature_tuning import FIRST_SIBLINGS, TemperatureTuning, Tuning
 from sweeps.plans.replay import replay
 from sweeps.plans.search_plan import SearchPlan
 from sweeps.results.inventory import inventory_of

@@ -23,8 +23,8 @@ KNOWN = 0.8
 """Whether a cell is connected counts as known from this probability on, and as undecided below; a convention of ours.
 On recorded grids, from 0.8 to 0.9 makes no difference to the answers, and 0.9 costs a tenth more retrainings."""
 
-_DRAWN = ("lmc_se", "lmc_se_dense", "n_runs", "n_dense_seeds")
-"""Columns that a table of one's own may lack."""
+_DRAWN = ("load", "lmc", "lmc_se", "lmc_se_dense", "n_runs", "n_dense_seeds", "cka", "cka_se", "cka_se_dense")
+"""What probabilities are told from; a table of one's own may lack some."""
 
 Array = npt.NDArray[np.float64]
 
@@ -40,11 +40,13 @@ class Connectivity:
             (:func:`~metrics.border_posterior.border_posterior`); known everywhere.
         from_border: How far each temperature is expected to be from the coldest that is connected, or, if none is, the
             hottest; as a share of the list, in [0, 1], of the same shape.
+        loads: Of the columns.
     """
 
     own: Array
     together: Array
     from_border: Array
+    loads: Array
 
 
 def connectivity(
@@ -62,18 +64,26 @@ def connectivity(
     own = np.full((len(temperatures), len(loads)), np.nan)
     cells = sorted(cell for cell, row in rows.items() if counts(row))
     if cells:
-        table = pd.DataFrame([dict(rows[cell]) for cell in cells])
-        table = table.reindex(columns=[*table, *(name for name in _DRAWN if name not in table)])
-        table = table.assign(cka=np.nan, cka_se=np.nan, cka_se_dense=np.nan, load=[load for _, load in cells])
+        table = pd.DataFrame({name: [rows[cell].get(name, math.nan) for cell in cells] for name in _DRAWN})
         below = regime_probabilities(table, replace(thresholds, rule="fixed"))[0]
         exact = table["lmc"].to_numpy(float) < thresholds.lmc
         places = [[temperatures.index(cell[0]) for cell in cells], [loads.index(cell[1]) for cell in cells]]
         own[tuple(places)] = 1 - np.where(np.isnan(below), exact, below)
-    posterior = border_posterior(own)
-    ranks = np.arange(len(temperatures))
-    coldest = np.fmax(np.arange(len(temperatures) + 1) - 1, 0)
-    distances = np.abs(ranks[:, None] - coldest) @ posterior / max(len(temperatures) - 1, 1)
-    return Connectivity(own, connected_probabilities(posterior), distances)
+    return _by_all_cells(own, np.array(loads))
+
+
+def as_expected(known: Connectivity, place: int, column: int) -> Connectivity:
+    """What would be known if a cell, by its place in the lists, came out as is most probable."""
+    own = known.own.copy()
+    own[place, column] = float(known.together[place, column] >= 0.5)
+    return _by_all_cells(own, known.loads)
+
+
+def _by_all_cells(own: Array, loads: Array) -> Connectivity:
+    posterior, count = border_posterior(own, loads), len(own)
+    coldest = np.fmax(np.arange(count + 1) - 1, 0)
+    distances = np.abs(np.arange(count)[:, None] - coldest) @ posterior / max(count - 1, 1)
+    return Connectivity(own, connected_probabilities(posterior), distances, loads)
 
 
 def counts(row: Row) -> bool:
@@ -109,26 +119,20 @@ def next_probe(
         Place to evaluate next; if that is None, the other one is the boundary: the coldest connected temperature, or
         the hottest. It was evaluated.
     """
-    marks = [share >= 0.5 if place in evaluated else None for place, share in enumerate(together)]
     if strategy == "step":
-        return step(marks, start)
+        return step([share >= 0.5 if place in evaluated else None for place, share in enumerate(together)], start)
     if not evaluated:
         return start, start
-    last = max((place for place, mark in enumerate(marks) if mark), default=-1)  # the coldest that is
-    first = min((place for place, mark in enumerate(marks) if mark is False), default=len(marks))
-    if first - last == 1:
-        return None, max(last, 0)
-    after = 2 ** max(math.ceil(math.log2(len(marks))) - len(evaluated), 0)  # outcomes that those left can tell apart
+    decided = [place in evaluated or not is_undecided(share) for place, share in enumerate(together)]
+    last = max((place for place, share in enumerate(together) if decided[place] and share >= 0.5), default=-1)
+    first = min((place for place, share in enumerate(together) if decided[place] and share < 0.5), default=len(decided))
     between = range(last + 1, first)
-    allowed = [place for place in between if max(place - last, first - place) <= after] or [(last + first) // 2]
-    unknown = [place for place in between if is_undecided(together[place])]
-    if unknown:
-        among = [place for place in allowed if place in unknown] or allowed
-        return min(among, key=lambda place: (abs(together[place] - 0.5), abs(place - start))), 0
-    boundary = max((place for place, share in enumerate(together) if share >= 0.5), default=0)
-    if boundary in evaluated:
-        return None, boundary
-    return min(allowed, key=lambda place: abs(place - boundary)), boundary
+    if between:
+        after = 2 ** max(math.ceil(math.log2(len(decided))) - len(evaluated), 0)  # outcomes that those left tell apart
+        allowed = [place for place in between if max(place - last, first - place) <= after] or [(last + first) // 2]
+        return min(allowed, key=lambda place: (abs(together[place] - 0.5), abs(place - start))), 0
+    boundary = max(last, 0)
+    return (None if boundary in evaluated else boundary), boundary
 
 
 def step(connected: Sequence[bool | None], start: int) -> tuple[int | None, int]:

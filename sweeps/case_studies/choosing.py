@@ -19,7 +19,7 @@ def best_visited(rows: Sequence[Row], select_by: str, boundary: float) -> tuple[
     known = [row for row in reversed(rows) if not math.isnan(row.get(select_by, math.nan))]
     if not known:
         return boundary, f"no {select_by} is known, so this is the boundary"
-    return min(known, key=lambda row: row[select_by])["temperature"], f"the lowest {select_by}"
+    return min(known, key=lambda row: row[select_by])["temperature"], f"where {select_by} is lowest"
 
 
 def weighed(
@@ -33,7 +33,7 @@ def weighed(
         costs: What training costs, by temperature; where none is given all cost the same.
 
     Returns:
-        The temperature, and the others that are equal to it.
+        The temperature, and those that are equal to it but cost more.
     """
     best = min(places, key=lambda temperature: float(surface.mean[places[temperature]]))
 
@@ -43,7 +43,7 @@ def weighed(
 
     equal = [temperature for temperature in places if is_equal(temperature)]
     chosen = min(equal, key=lambda each: (costs.get(each, 0.0), float(surface.mean[places[each]])))
-    return chosen, [each for each in equal if each != chosen]
+    return chosen, [each for each in equal if costs.get(each, 0.0) > costs.get(chosen, 0.0)]
 
 
 def witnesses(
@@ -58,14 +58,14 @@ def witnesses(
         select_by: Their column.
         dearer: Temperatures as good, that cost more.
     """
+    if dearer:
+        return f"as good as {' and '.join(f'{each:g}' for each in dearer)}, and cheaper to train"
     least = min(errors.values())
     lowest = chosen if errors.get(chosen) == least else min(errors, key=errors.__getitem__)
     if chosen == boundary == lowest:
-        said = f"the boundary, and the lowest {select_by}"
-    elif chosen == boundary:
-        said = f"the boundary; that {lowest:g} has a lower {select_by} may be noise"
-    elif chosen == lowest:
-        said = f"the lowest {select_by}, which outweighs that {boundary:g} is the boundary"
-    else:
-        said = f"neither the boundary, {boundary:g}, nor the lowest {select_by}, at {lowest:g}, but the best of both"
-    return said + (f"; as good as {' and '.join(f'{each:g}' for each in dearer)}, and cheaper" if dearer else "")
+        return f"the boundary, and has the lowest {select_by}"
+    if chosen == boundary:
+        return f"the boundary; that {lowest:g} has a lower {select_by} may be noise"
+    if chosen == lowest:
+        return f"where {select_by} is lowest, which outweighs that {boundary:g} is the boundary"
+    return f"neither the boundary, {boundary:g}, nor where {select_by} is lowest, {lowest:g}, but the best of both"

@@ -84,13 +84,14 @@ def error_surface(places: Array, loads: Array, errors: Array, noise: Array, from
 def error_noise(rows: Sequence[Row], column: str) -> Array:
     """Standard errors of cells' mean errors.
 
-    Of what this project measured: from the siblings' spread, as a share of the error pooled over these cells, since a
-    few siblings tell it badly; for validation errors also from the finite number of images (binomial), of which
-    :data:`SHARED_IMAGES` counts, as all cells have the same. In a table of one's own the column ``..._se`` is taken as
-    it is, and without it errors count as exact.
+    From two sources, as far as they are known; without any, errors count as exact:
+
+    - The siblings differ: the column ``..._se``. Of what this project measured it is pooled over these cells, as a
+      share of the error, since a few siblings tell it badly; in a table of one's own it is taken as it is.
+    - Validation images are finitely many (binomial): of this :data:`SHARED_IMAGES` counts, as all cells have the same.
 
     Args:
-        rows: In columns of the phase table; ``validation_images`` is not in tables of one's own.
+        rows: In columns of the phase table, of which ``n_runs``, ``validation_images`` and the error's are looked at.
         column: Name of the error.
 
     Returns:
@@ -100,15 +101,14 @@ def error_noise(rows: Sequence[Row], column: str) -> Array:
         np.array([row.get(name, np.nan) for row in rows], dtype=float)
         for name in (column, f"{column}_se", "n_runs", "validation_images")
     )
-    known = np.isfinite(own)
-    if np.isnan(images).all():
-        return np.where(known, own, 0.0)
-    spread = known & (runs > 1) & (errors > 0)
-    freedom = np.where(spread, runs - 1, 0)
-    relative = np.divide(own**2 * runs, errors**2, out=np.zeros(len(rows)), where=spread)
-    pooled = (freedom @ relative) / max(freedom.sum(), 1)
-    variance = pooled * errors**2 / np.fmax(runs, 1)
+    variance = np.nan_to_num(own) ** 2
+    spread = np.isfinite(own) & (runs > 1) & (errors > 0) & np.isfinite(images)
+    if spread.any():
+        freedom = np.where(spread, runs - 1, 0)
+        relative = np.divide(own**2 * runs, errors**2, out=np.zeros(len(rows)), where=spread)
+        pooled = (freedom @ relative) / freedom.sum()
+        variance = np.where(np.isfinite(images), pooled * errors**2 / np.fmax(np.nan_to_num(runs), 1), variance)
     if column == "validation_error":
         likely = np.clip(errors, 0.5 / images, 1 - 0.5 / images)  # none wrong of some images is not none of all
-        variance = variance + SHARED_IMAGES * likely * (1 - likely) / images
+        variance = variance + np.nan_to_num(SHARED_IMAGES * likely * (1 - likely) / images)
     return np.asarray(np.sqrt(variance))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
+from sweeps.case_studies.boundary_search import Request
+from sweeps.case_studies.temperature_tuning import TemperatureTuning
 from sweeps.results.phase import rows_of
 from sweeps.results.recorded import lacking_cells
 from sweeps.spec.errors import UsageError

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sweeps.case_studies.temperature_tuning import Request, TemperatureTuning
+from sweeps.case_studies.boundary_search import Request
+from sweeps.case_studies.temperature_tuning import TemperatureTuning
 from sweeps.plans.plan import Outcome, StagePlan
 from sweeps.results.inventory import Inventory
 from trainables.stages import Lost, MeasurementSettings, MeasurementStage, Part, PointStage, Stage

@@ -40,14 +40,15 @@ RANGES = {
     "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
     "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
-    **dict.fromkeys(("lmc_se", "cka_se"), _Range(0, math.inf, "a standard error is 0 or more")),
+    **dict.fromkeys(("lmc_se", "cka_se", "validation_error_se"), _Range(0, math.inf, "a standard error is 0 or more")),
+    "validation_images": _Range(1, math.inf, "a number of images is 1 or more"),
     **dict.fromkeys(("n_runs", "n_diverged"), _Range(0, math.inf, "a number of siblings is 0 or more")),
     **dict.fromkeys(("test_error", "validation_error", "train_error"), _ERROR),
     **dict.fromkeys(("dense_validation_error", "dense_test_error"), _ERROR),
 }
 
 
-_MAY_LACK = ("lmc_se", "cka_se")
+_MAY_LACK = ("lmc_se", "cka_se", "validation_error_se", "validation_images")
 """Columns that need not have a number in each row."""
 
 

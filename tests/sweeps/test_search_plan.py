@@ -19,9 +19,10 @@ LMC = {0.1: {2: 0.0, 4: -0.02, 7: -0.2, 10: -0.3}, 0.2: dict.fromkeys((2, 4, 7, 
 
 @pytest.fixture
 def searching(store):
-    def make(spec=SPEC, start=10, kept=None, **options):
+    def make(spec=SPEC, start=10, kept=None, first=None, **options):
         how = Tuning(choose="boundary", **options)
-        tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, len(spec.retrain_seeds))
+        first = len(spec.retrain_seeds) if first is None else first
+        tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, first)
         summary = lambda stages: rows_of(phase_table(stages, store, spec.thresholds, spec.measurement))[0]  # noqa: E731
         there = inventory_of(store) if kept is None else inventory(dense=kept)
         return tuning, SearchPlan(tuning, spec.points(), spec.measurement, there, summary, store.add_siblings)
@@ -121,11 +122,27 @@ def test_more_siblings_are_trained_for_the_undecided_cell_alone(searching, train
 
     done = train(plan, lmc=lmc, noise=0.04)
     more = [stage for stage in done if isinstance(stage, PointStage) and not {1, 2, 3} & {*stage.seeds}]
-    assert [(stage.label.temperature, stage.label.load, stage.seeds) for stage in more] == [(10, 0.1, (4, 5))] * 2
+    assert [(stage.label.temperature, stage.label.load, stage.seeds) for stage in more] == [
+        (10, 0.1, (seed,)) for seed in (4, 4, 5, 5)
+    ]
     cell = phase_table(
         [stage for stage in plan.cells if stage.label.load == 0.1], store, SPEC.thresholds, SPEC.measurement
     )
     assert list(cell[cell["temperature"] == 10]["n_runs"]) == [10]
+
+
+def test_a_search_begins_with_the_first_of_the_seeds_and_goes_on_with_the_others(searching, train, store):
+    tuning, plan = searching(strategy="step", most_siblings=5, first=2)
+
+    def lmc(stage):
+        return -0.05 + (0.02 if stage.group.stage.point.dense.seed == 1 else -0.02)
+
+    done = train(plan, lmc=lmc)
+    seeds = [stage.seeds for stage in done if isinstance(stage, PointStage) and stage.label.load == 0.1]
+    assert seeds[:8] == [(1, 2), (1, 2), (3,), (3,), (4,), (4,), (5,), (5,)]
+    replayed, again = searching(strategy="step", most_siblings=5, first=2)
+    assert again.left == []
+    assert chosen(replayed, again, store) == chosen(tuning, plan, store)
 
 
 def test_a_training_that_failed_is_not_tried_for_every_temperature(searching, train):
