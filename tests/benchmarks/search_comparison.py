@@ -1,250 +1,309 @@
-"""What people would use instead of the search: ``python tests/benchmarks/search_comparison.py RESULTS [RESULTS ...]``.
+"""What people would use instead of the search: ``python tests/benchmarks/search_comparison.py TABLE [TABLE ...]``.
 
-On the tables of complete grids, folders or those recorded (``tests/sweeps/recorded/*.csv``): the search in its
-variants, the grid, random search, Optuna's TPE, ASHA and the default temperature. All but Algorithm 1's boundary choose
-by validation error, and are judged by the mean over all densities of the test error above the lowest; differences come
-with 95 % intervals over the densities. Writes ``search_comparison.csv`` and ``.html`` into ``results``. ASHA needs the
-validation errors on the way, which ``early_regime.py`` records; where there are none it is left out.
-``search_comparison_live.py`` trains for real.
+On recorded grids (:mod:`search_grids`; ``tests/sweeps/recorded/searches/*.csv``, and ``fashion-*.csv`` beside them):
+the search in its variants, the default temperature, the whole grid, random search, Optuna's TPE, GP and BoTorch
+samplers, and ASHA. All but Algorithm 1's boundary choose by validation error, and are judged by the mean over all
+densities of the test error above the lowest (regret), and by what they cost: trainings of siblings and of dense models,
+in retrainings of a sibling, for each density. Others can evaluate any number of temperatures, with one, two or three
+siblings of each dense model; they are compared where they cost on a grid as much as the search does there (between two
+numbers of temperatures interpolated linearly). Differences come with 95 % intervals, of a bootstrap over the densities
+of all grids; several groups of dense seeds of one grid are averaged first.
+
+Writes ``search_comparison.csv`` into ``results``. ``--quick`` leaves out what takes an hour, the GP and BoTorch.
 """
 
+import argparse
 import logging
-import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, cycle, product
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
-import plotly.graph_objects as go
-from comparisons import complete_grid, said
+import torch
+from comparisons import said
 from ray.tune.schedulers import ASHAScheduler
-from ray.tune.search.optuna import OptunaSearch
+from search_grids import RUNGS, SearchGrid, open_grid
 
-from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
-from sweeps.plans.replay import replay
-from sweeps.results.phase import rows_of
-from sweeps.spec.spec import SweepSpec
+from metrics.regimes import Thresholds
+from sweeps.case_studies.answer import Answer
+from sweeps.case_studies.temperature_tuning import FIRST_SIBLINGS, TemperatureTuning, Tuning
+from sweeps.spec.axes import TEMPERATURES
 
 RESULTS = Path("results")
-"""Where its table and picture go: git ignores it."""
+"""Where its table goes: git ignores it."""
 
-SEEDS = 40
-"""Repetitions of what is random and cannot be computed exactly."""
+SEEDS = {"TPE": 20, "TPE, 1 random": 20, "GP": 2, "BoTorch": 1}
+"""Repetitions of what is random and cannot be computed exactly, with as many as there is time for."""
 
-CURVES = ("random", "random from default", "TPE", "TPE, 1 random")
-"""Methods that can evaluate any number of temperatures."""
+MOST_TRIALS = 12
+"""A sampler that suggests the same temperatures again and again is left then; those cost nothing."""
 
-RUNGS = (25, 50, 100)
-"""Percent of retraining at which ASHA compares."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "search (default)": {},
+    "search, best-visited": {"choose": "best-visited"},
+    "search, boundary": {"choose": "boundary"},
+    "step, weighed": {"strategy": "step"},
+    "step, boundary (the paper's)": {"strategy": "step", "choose": "boundary"},
+    "search, automatic threshold": {"lmc": "auto"},
+}
 
 
 @dataclass(frozen=True)
-class Cells:
-    """All temperatures of one density, hot first.
+class Problem:
+    """All temperatures of one density and group of seeds, hot first, with a number of siblings.
 
     Attributes:
         select: Validation errors.
-        test: Test errors.
-        start: Index of the default recipe's temperature.
-        early: Validation errors on the way, by percent of retraining; empty if they are not known.
+        regrets: Test error above the lowest.
+        start: Index of the default temperature.
+        losses: Training losses on the way, by percent of retraining; empty if they are not known.
     """
 
-    select: list[float]
-    test: list[float]
+    select: tuple[float, ...]
+    regrets: tuple[float, ...]
     start: int
-    early: dict[int, list[float]]
+    losses: Mapping[int, tuple[float, ...]]
 
     def regret(self, evaluated: Sequence[int]) -> float:
         """Regret of the lowest validation error among these."""
-        return self.test[min(evaluated, key=self.select.__getitem__)] - min(self.test)
+        return self.regrets[min(evaluated, key=self.select.__getitem__)]
 
 
-def random_search(cells: Cells, evaluations: int) -> float:
-    """Expected regret, exactly."""
-    return fmean(cells.regret(some) for some in combinations(range(len(cells.test)), evaluations))
+def random_search(problem: Problem) -> list[float]:
+    """Expected regret after 1, 2, ... temperatures, exactly."""
+    count = len(problem.select)
+    return [fmean(problem.regret(some) for some in combinations(range(count), size)) for size in range(1, count + 1)]
 
 
-def random_from_default(cells: Cells, evaluations: int) -> float:
+def random_from_default(problem: Problem) -> list[float]:
     """The same, the first evaluation being the default."""
-    others = [index for index in range(len(cells.test)) if index != cells.start]
-    return fmean(cells.regret((cells.start, *some)) for some in combinations(others, evaluations - 1))
+    others = [index for index in range(len(problem.select)) if index != problem.start]
+    return [
+        fmean(problem.regret((problem.start, *some)) for some in combinations(others, size))
+        for size in range(len(others) + 1)
+    ]
 
 
-def tpe(cells: Cells, startup: int) -> list[float]:
-    """Mean regret after 1, 2, ... different temperatures; one suggested again costs nothing."""
-    regrets = np.zeros(len(cells.test))
-    for seed in range(SEEDS):
-        space = {"index": optuna.distributions.IntDistribution(0, len(cells.test) - 1)}
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
-        search = OptunaSearch(space, metric="error", mode="min", sampler=sampler)
-        evaluated: list[int] = []
-        for trial in range(20 * len(cells.test)):
-            suggestion = search.suggest(str(trial))
-            assert isinstance(suggestion, dict)
-            index = suggestion["index"]
-            search.on_trial_complete(str(trial), {"error": cells.select[index]})
-            if index not in evaluated:
-                evaluated.append(index)
-                regrets[len(evaluated) - 1] += cells.regret(evaluated) / SEEDS
-            if len(evaluated) == len(cells.test):
-                break
-        for rest in range(len(evaluated), len(cells.test)):
-            regrets[rest] += cells.regret(evaluated) / SEEDS
-    return list(regrets)
+def sampled(name: str, sampler: Callable[[int], Any]) -> Callable[[Problem], list[float]]:
+    """Mean regret of a sampler of Optuna that begins with the default; one suggested again costs nothing."""
+
+    def regrets(problem: Problem) -> list[float]:
+        count = len(problem.select)
+        total = np.zeros(count)
+        for seed in range(SEEDS[name]):
+            study = optuna.create_study(sampler=sampler(seed))
+            study.enqueue_trial({"index": problem.start})
+            evaluated: list[int] = []
+            for _ in range(MOST_TRIALS):
+                trial = study.ask()
+                index = trial.suggest_int("index", 0, count - 1)
+                study.tell(trial, problem.select[index])
+                if index not in evaluated:
+                    evaluated.append(index)
+                    total[len(evaluated) - 1] += problem.regret(evaluated)
+                if len(evaluated) == count:
+                    break
+            total[len(evaluated) :] += problem.regret(evaluated)
+        return list(total / SEEDS[name])
+
+    return regrets
 
 
-def asha(cells: Cells) -> tuple[float, float]:
-    """Mean cost, in evaluations, and mean regret of ASHA on all temperatures at once."""
-    costs, regrets = [], []
-    for seed in range(SEEDS):
-        order = np.random.default_rng(seed).permutation(len(cells.test))
-        scheduler = ASHAScheduler("percent", "error", "min", max_t=100, grace_period=RUNGS[0], reduction_factor=2)
-        going = [SimpleNamespace(trial_id=str(index), index=int(index)) for index in order]
+def samplers(quick: bool) -> dict[str, Callable[[Problem], list[float]]]:
+    """Samplers of Optuna."""
+    from optuna.samplers import GPSampler, TPESampler
+
+    found: dict[str, Callable[[int], Any]] = {
+        "TPE": lambda seed: TPESampler(seed=seed),
+        "TPE, 1 random": lambda seed: TPESampler(seed=seed, n_startup_trials=1),
+    }
+    if not quick:
+        from optuna_integration import BoTorchSampler
+
+        found["GP"] = lambda seed: GPSampler(seed=seed, n_startup_trials=1)
+        found["BoTorch"] = lambda seed: BoTorchSampler(seed=seed, n_startup_trials=1)
+    return {name: sampled(name, sampler) for name, sampler in found.items()}
+
+
+def asha(problem: Problem, seed: int) -> list[tuple[int, float]]:
+    """Temperatures that ASHA evaluates by training loss, all at once, each with the share of retraining it gets."""
+    order = np.random.default_rng(seed).permutation(len(problem.select))
+    scheduler = ASHAScheduler("percent", "loss", "min", max_t=100, grace_period=RUNGS[0], reduction_factor=2)
+    going = [SimpleNamespace(trial_id=str(index), index=int(index)) for index in order]
+    for trial in going:
+        scheduler.on_trial_add(None, trial)
+    shares = dict.fromkeys(range(len(problem.select)), 1.0)
+    for percent in RUNGS:
+        left = []
         for trial in going:
-            scheduler.on_trial_add(None, trial)
-        cost = 0.0
-        for before, percent in zip((0, *RUNGS), RUNGS, strict=False):
-            cost += len(going) * (percent - before) / 100
-            if percent == 100:
-                break
-            result = {"percent": percent}
-            going = [
-                trial
-                for trial in going
-                if scheduler.on_trial_result(None, trial, result | {"error": cells.early[percent][trial.index]})
-                != "STOP"
-            ]
-        costs.append(cost)
-        regrets.append(cells.regret([trial.index for trial in going]))
-    return fmean(costs), fmean(regrets)
+            result = {"percent": percent, "loss": problem.losses[percent][trial.index]}
+            if scheduler.on_trial_result(None, trial, result) == "STOP":
+                shares[trial.index] = percent / 100
+            else:
+                left.append(trial)
+        going = left
+    return list(shares.items())
 
 
-def cells_of(spec: SweepSpec, table: pd.DataFrame, early: pd.DataFrame | None) -> dict[float, Cells]:
-    """Cells of a table by density."""
-    order = spec.hot_to_cold
-    found = {}
-    for load in spec.loads:
-        rows = {row["temperature"]: row for row in rows_of(table) if row["load"] == load}
-        percents = {}
-        for percent in RUNGS[:-1] if early is not None else ():
-            assert early is not None
-            at = early[(early["load"] == load) & (early["share"] == percent / 100)]
-            means = at.groupby("temperature")["validation_error"].mean()
-            percents[percent] = [float(means[temperature]) for temperature in order]
-        select, test = ([float(rows[each][name]) for each in order] for name in ("validation_error", "test_error"))
-        found[load] = Cells(select, test, order.index(spec.default_temperature), percents)
+def problems(grid: SearchGrid) -> Iterator[tuple[str, int, float, Problem]]:
+    """Every group of seeds, number of siblings and density."""
+    order = grid.spec.hot_to_cold
+    for group, by_siblings in grid.rows.items():
+        for siblings, rows in by_siblings.items():
+            for load in grid.spec.loads:
+                cells = [rows[temperature, load] for temperature in order]
+                losses = {
+                    rung: tuple(float(cell[f"loss_{rung}"]) for cell in cells)
+                    for rung in RUNGS
+                    if all(f"loss_{rung}" in cell for cell in cells)
+                }
+                regrets = tuple(grid.regret(temperature, load) for temperature in order)
+                select = tuple(float(cell["validation_error"]) for cell in cells)
+                start = order.index(grid.spec.default_temperature)
+                yield group, siblings, load, Problem(select, regrets, start, losses)
+
+
+def curves(grid: SearchGrid, quick: bool) -> Iterator[dict[str, Any]]:
+    """Rows of methods that can evaluate any number of temperatures: cost and regret for each."""
+    order, loads = grid.spec.hot_to_cold, grid.spec.loads
+    start = order.index(grid.spec.default_temperature)
+    methods = {"random": random_search, "random from default": random_from_default} | samplers(quick)
+    for group, siblings, load, problem in problems(grid):
+        for name, method in methods.items():
+            if siblings < max(grid.rows[group]) and not name.startswith("random"):
+                continue
+            for evaluated, regret in enumerate(method(problem), start=1):
+                place = {"grid": grid.name, "group": group, "density": load}
+                cost = expected_cost(grid, siblings, evaluated, start if name != "random" else None)
+                kind = f"{name}, {siblings} sibling{'s' * (siblings > 1)}"
+                yield place | {"method": kind, "evaluated": evaluated, "cost": cost, "regret": regret}
+        if problem.losses and siblings == max(grid.rows[group]):
+            for seed in range(10):
+                shares = asha(problem, seed)
+                whole = [index for index, share in shares if share == 1]
+                cells = {(temperature, at): siblings for temperature in order for at in loads}
+                saved = 2 * siblings * sum(1 - share for _, share in shares)
+                place = {"grid": grid.name, "group": group, "density": load, "method": "ASHA", "evaluated": len(order)}
+                yield place | {"cost": grid.cost(cells, False) - saved, "regret": problem.regret(whole)}
+
+
+def expected_cost(grid: SearchGrid, siblings: int, evaluated: int, start: int | None) -> float:
+    """Expected cost for each density of so many temperatures, chosen at random at each of them by itself."""
+    order, loads = grid.spec.hot_to_cold, grid.spec.loads
+    alone = grid.cost({(order[0], load): siblings for load in loads}, False)
+    if TEMPERATURES[grid.spec.temperature].is_one_training:
+        return alone + 2 * siblings * (evaluated - 1)
+    others = [temperature for index, temperature in enumerate(order) if index != start]
+    drawn = evaluated - (start is not None)
+    used = 1 - (1 - drawn / len(others)) ** len(loads)  # probability that a temperature is at some density
+    dense = sum(grid.dense[temperature] for temperature in others) * used
+    dense += 0 if start is None else grid.dense[order[start]]
+    return alone - 2 * grid.dense[order[0]] / len(loads) + 2 * siblings * (evaluated - 1) + 2 * dense / len(loads)
+
+
+def searched(grid: SearchGrid, group: str, thresholds: Thresholds, options: Mapping[str, Any]) -> list[Answer]:
+    """Answers of the search on what a group of dense seeds knows."""
+    spec, rows = grid.spec, grid.rows[group]
+    axis, known = TEMPERATURES[spec.temperature], rows[max(rows)]
+    asks = FIRST_SIBLINGS in rows  # for siblings: of a table recorded with 3 of all cells it cannot
+    how = Tuning(most_siblings=max(rows) if asks else 0, **options)
+    costs = {temperature: axis.cost(temperature) for temperature in spec.temperatures}
+    tuning = TemperatureTuning(
+        spec.hot_to_cold, spec.loads, spec.default_temperature, thresholds, how, FIRST_SIBLINGS if asks else 0, costs
+    )
+    while tuning.wanted:
+        for request in tuning.wanted:
+            cells = rows[request.siblings] if asks else known
+            tuning.tell(request, cells[request.temperature, request.load])
+    table = pd.DataFrame([dict(row) for row in known.values()])
+    return tuning.answers(table.assign(regime=None))
+
+
+def searches(grid: SearchGrid) -> Iterator[dict[str, Any]]:
+    """Rows of the search in its variants."""
+    for name, how in VARIANTS.items():
+        options = dict(how)
+        thresholds = Thresholds(options.pop("lmc", grid.spec.lmc_threshold), grid.spec.cka_threshold)
+        for group, rows in grid.rows.items():
+            answers = searched(grid, group, thresholds, options)
+            siblings = {
+                (visit.row["temperature"], answer.load): visit.siblings or max(rows)
+                for answer in answers
+                for visit in answer.visits
+            }
+            for answer in answers:
+                assert answer.temperature is not None
+                place = {"grid": grid.name, "group": group, "density": answer.load, "method": name}
+                regret = grid.regret(answer.temperature, answer.load)
+                yield place | {"evaluated": len(answer.visits), "cost": grid.cost(siblings, True), "regret": regret}
+
+
+def matched(rows: pd.DataFrame, ours: str) -> pd.DataFrame:
+    """The search at every density of every grid, and what others have where they cost as much on that grid."""
+    means = rows.groupby(["grid", "method", "evaluated", "density"], as_index=False)[["cost", "regret"]].mean()
+    own = rows[rows["method"] == ours].groupby(["grid", "density"])[["cost", "regret"]].mean()
+    found = own.rename(columns={"regret": "search"})
+    for method, some in means[means["method"].str.contains("sibling")].groupby("method"):
+        column = {}
+        for grid, cells in some.groupby("grid"):
+            cost = own.loc[grid, "cost"].mean()
+            for density, curve in cells.groupby("density"):
+                curve = curve.sort_values("cost")
+                column[grid, density] = float(np.interp(cost, curve["cost"], curve["regret"]))
+        found[method] = pd.Series(column)
+    start = means[(means["evaluated"] == 1) & means["method"].str.startswith("random from default, 3")]
+    found["default"] = start.set_index(["grid", "density"])["regret"]
+    whole = means[means["method"].str.startswith("random from default, 3")]
+    whole = whole[whole["evaluated"] == whole.groupby("grid")["evaluated"].transform("max")]
+    found["whole grid"] = whole.set_index(["grid", "density"])["regret"]
+    asha_rows = means[means["method"] == "ASHA"].set_index(["grid", "density"])
+    found["ASHA"], found["ASHA cost"] = asha_rows["regret"], asha_rows["cost"]
     return found
-
-
-def searches(spec: SweepSpec, table: pd.DataFrame) -> Iterator[tuple[str, float, int, float]]:
-    """Every variant of the search: name, density, evaluations, regret."""
-    for strategy, neighbours, choose in product(("step", "bisect"), (False, True), ("boundary", "best-visited")):
-        how = Tuning(strategy, choose, neighbours=neighbours)  # type: ignore[arg-type]
-        tuning = TemperatureTuning(spec.hot_to_cold, spec.loads, spec.default_temperature, spec.thresholds, how)
-        replay(tuning, table)
-        name = f"{strategy}{', neighbours' * neighbours}, {choose}"
-        for answer in tuning.answers(table):
-            assert answer.regret is not None
-            yield name, answer.load, len(answer.visits), answer.regret
-
-
-def compare(folder: str) -> pd.DataFrame:
-    """One row for each method, density and number of evaluations."""
-    spec, table = complete_grid(folder)
-    recorded = Path(folder) / "early.csv"
-    early = pd.read_csv(recorded) if recorded.exists() else None
-    complete = early is not None and len(early) == 3 * len(spec.points()) * math.comb(len(spec.retrain_seeds), 2)
-    cells = cells_of(spec, table, early if complete else None)
-    rows: list[tuple[str, float, float, float]] = []
-    for load, each in cells.items():
-        count = len(each.test)
-        rows.append(("default", load, 1, each.regret([each.start])))
-        rows.append(("grid", load, count, each.regret(range(count))))
-        exact: dict[str, Callable[[Cells, int], float]] = {
-            "random": random_search,
-            "random from default": random_from_default,
-        }
-        for name, expected in exact.items():
-            rows += [(name, load, evaluations, expected(each, evaluations)) for evaluations in range(1, count + 1)]
-        for name, startup in (("TPE", 10), ("TPE, 1 random", 1)):
-            rows += [(name, load, place, regret) for place, regret in enumerate(tpe(each, startup), start=1)]
-        if each.early:
-            rows.append(("ASHA", load, *asha(each)))
-    rows += list(searches(spec, table))
-    return pd.DataFrame(rows, columns=["method", "density", "evaluations", "regret"]).assign(grid=Path(folder).stem)
-
-
-def matched(rows: pd.DataFrame) -> pd.DataFrame:
-    """Every variant of the search at every density, and what others reach there with as many evaluations."""
-    ours = rows[rows["method"].str.contains("step|bisect")].sort_values(["grid", "density"], kind="stable")
-    for other in (*CURVES, "default", "grid"):
-        place = ["grid", "density", *(["evaluations"] if other in CURVES else [])]
-        theirs = rows[rows["method"] == other].set_index(place)["regret"]
-        ours = ours.assign(**{other: [theirs[tuple(cell)] for cell in ours[place].itertuples(index=False)]})
-    return ours
-
-
-def gains(ours: pd.DataFrame) -> pd.DataFrame:
-    """How much less regret the search has than others: means over the densities with 95 % intervals."""
-    variants = ours.groupby("method", sort=False)
-    names = [*CURVES, "default", "grid"]
-    return pd.DataFrame(
-        {name: variants.apply(lambda some, name=name: said(some[name] - some["regret"])) for name in names}
-    )
-
-
-def draw(rows: pd.DataFrame) -> go.Figure:
-    """Mean regret over all densities of all grids against mean evaluations."""
-    figure = go.Figure()
-    shortest = rows[rows["method"] == "grid"]["evaluations"].min()
-    for method in CURVES:
-        some = rows[(rows["method"] == method) & (rows["evaluations"] <= shortest)]
-        curve = some.groupby("evaluations")["regret"].mean()
-        figure.add_scatter(x=list(curve.index), y=list(curve), name=method, mode="lines+markers")
-    asha = rows["method"] == "ASHA"
-    where = " and ".join(rows[asha]["grid"].unique())
-    points = rows[~rows["method"].isin(CURVES)].assign(method=rows["method"].where(~asha, f"ASHA, {where} only"))
-    symbols = cycle(["square", "x", "circle", "circle-open", "diamond", "diamond-open", "star", "star-open"])
-    means = points.groupby("method", sort=False)[["evaluations", "regret"]].mean()
-    for (method, mean), symbol in zip(means.iterrows(), symbols, strict=False):
-        marker = {"size": 12, "symbol": symbol}
-        figure.add_scatter(x=[mean["evaluations"]], y=[mean["regret"]], name=str(method), mode="markers", marker=marker)
-    figure.update_layout(
-        title=f"Tuning the temperature: mean regret over all densities of {rows['grid'].nunique()} grids",
-        xaxis_title="evaluated temperatures, mean over densities",
-        yaxis={"title": "mean regret (test error above the lowest)", "rangemode": "tozero"},
-        template="plotly_white",
-        width=1000,
-        height=560,
-    )
-    return figure
 
 
 def main() -> None:
     """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="+")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    rows = pd.concat([compare(folder) for folder in sys.argv[1:]], ignore_index=True)
+    warnings.filterwarnings("ignore", module="optuna|botorch|gpytorch")
+    torch.set_num_threads(1)
+    grids = [open_grid(path) for path in options.tables]
+    rows = pd.DataFrame([row for grid in grids for row in (*searches(grid), *curves(grid, options.quick))])
     RESULTS.mkdir(exist_ok=True)
     rows.to_csv(RESULTS / "search_comparison.csv", index=False)
-    draw(rows).write_html(RESULTS / "search_comparison.html", include_plotlyjs=True)
-    with pd.option_context("display.width", 250):
-        means = rows.groupby(["method", "grid"], sort=False)[["evaluations", "regret"]].mean().unstack()
-        single = means[~means.index.isin(CURVES)].round(4)
-        print(f"Mean evaluations and regret, by grid:\n{single.to_string()}\n")
-        curves = rows[rows["method"].isin(CURVES)]
-        curves = curves.pivot_table(index="evaluations", columns="method", values="regret").round(4)
-        print(f"By evaluations, all grids:\n{curves.to_string()}\n")
-        ours = matched(rows)
-        means = ours.groupby("method", sort=False)[["evaluations", "regret", *CURVES]].mean().round(4)
-        print(f"The search, and others with as many evaluations at every density:\n{means.to_string()}\n")
-        print(f"How much less regret the search has, with 95 % intervals over densities:\n{gains(ours).to_string()}")
+    with pd.option_context("display.width", 250, "display.max_columns", 30):
+        ours = rows[rows["method"].isin(VARIANTS)]
+        means = ours.groupby(["method", "grid"], sort=False)[["evaluated", "cost", "regret"]].mean()
+        print(f"The search:\n{means.unstack(0)['regret'].round(4).to_string()}\n")
+        print(f"Temperatures evaluated:\n{means.unstack(0)['evaluated'].round(2).to_string()}\n")
+        print(f"Cost, in retrainings for each density:\n{means.unstack(0)['cost'].round(1).to_string()}\n")
+        for variant in VARIANTS:
+            found = matched(rows, variant)
+            others = [name for name in found if name not in ("cost", "search", "ASHA cost")]
+            if variant == "search (default)":
+                print(f"Others at equal cost, by grid:\n{found.groupby('grid').mean().T.round(4).to_string()}\n")
+                known = {grid: some.dropna(axis=1) for grid, some in found.groupby("grid")}
+                by_grid = {
+                    grid: {name: said(some[name] - some["search"]) for name in others if name in some}
+                    for grid, some in known.items()
+                }
+                print(f"How much less regret it has, by grid:\n{pd.DataFrame(by_grid).to_string()}\n")
+            gains = {name: said((found[name] - found["search"]).dropna()) for name in others}
+            table = pd.DataFrame({"mean": found[others].mean().round(4), "less regret by": gains})
+            print(
+                f"{variant}, mean regret {found['search'].mean():.4f}, and others at equal cost:\n{table.to_string()}\n"
+            )
 
 
 if __name__ == "__main__":
