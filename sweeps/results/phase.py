@@ -27,6 +27,9 @@ MOST_NAMED = 5
 
 _OF_RUNS = ["test_error", "validation_error", "train_error", "density"]
 _OF_PAIRS = ["lmc", "cka"]
+DECIMALS = 12
+"""Of means and standard errors: so that equal errors are equal, and a search decides the same, whatever else was summed with them."""
+
 _MODEL = ["cell", "dense_seed"]
 """What siblings of one pruned model have in common."""
 
@@ -76,6 +79,8 @@ def phase_table(
     errors = {f"{name}_se": standard_error(pairs, name) for name in _OF_PAIRS}
     table = table.join([_means(runs, _OF_RUNS), _means(pairs, _OF_PAIRS).assign(**errors)])
     table = table.join(_dense_errors(points, stages, store)).reset_index(drop=True)
+    averaged = table.select_dtypes("float").columns.difference(["temperature", "load"])
+    table[averaged] = table[averaged].round(DECIMALS)
     table["normalized_test_error"] = normalized_error(table)
     return with_regimes(table, thresholds)[PHASE.names]
 
