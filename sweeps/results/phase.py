@@ -28,7 +28,8 @@ MOST_NAMED = 5
 _OF_RUNS = ["test_error", "validation_error", "train_error", "density"]
 _OF_PAIRS = ["lmc", "cka"]
 DECIMALS = 12
-"""Of means and standard errors: so that equal errors are equal, and a search decides the same, whatever else was summed with them."""
+"""Of means and standard errors: so that equal errors are equal, and a search decides the same, whatever else was summed
+with them."""
 
 _MODEL = ["cell", "dense_seed"]
 """What siblings of one pruned model have in common."""

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sweeps.case_studies.error_surface import SHARED_IMAGES, error_noise, error_surface
+from sweeps.case_studies.error_surface import DENSE_SEEDS, ONE_MODEL, SHARED_IMAGES, error_noise, error_surface
 
 
 def surface(errors, noise, from_border=None, loads=None, places=None):
@@ -67,18 +67,26 @@ def test_a_standard_error_of_ones_own_is_taken_as_it_is():
     assert error_noise(rows, "validation_error").tolist() == [0.01, 0]
 
 
-def test_of_images_the_noise_is_binomial_and_shared():
+def test_of_images_the_noise_is_binomial_less_what_models_share():
     rows = [{"validation_error": 0.2, "validation_images": 100}, {"validation_error": 0.0, "validation_images": 100}]
-    expected = [math.sqrt(SHARED_IMAGES * 0.16 / 100), math.sqrt(SHARED_IMAGES * 0.005 * 0.995 / 100)]
+    share = SHARED_IMAGES + ONE_MODEL
+    expected = [math.sqrt(share * 0.16 / 100), math.sqrt(share * 0.005 * 0.995 / 100)]
     assert error_noise(rows, "validation_error") == pytest.approx(expected)
+    six = [row | {"n_runs": 6} for row in rows]
+    assert error_noise(six, "validation_error")[0] == pytest.approx(
+        math.sqrt((SHARED_IMAGES + ONE_MODEL / 6) * 0.16 / 100)
+    )
     assert error_noise([{"train_error": 0.2, "validation_images": 100}], "train_error").tolist() == [0]
 
 
-def test_the_spread_of_siblings_is_pooled_as_a_share_of_the_error():
+def test_the_scatter_of_siblings_is_pooled_as_a_share_of_the_error():
     rows = [
-        {"test_error": 0.1, "test_error_se": 0.01, "n_runs": 4, "validation_images": 100},
-        {"test_error": 0.2, "test_error_se": 0.00, "n_runs": 4, "validation_images": 100},
+        {"validation_error": 0.1, "validation_error_se": 0.01, "n_runs": 4, "validation_images": 100},
+        {"validation_error": 0.2, "validation_error_se": 0.00, "n_runs": 4, "validation_images": 100},
     ]
     pooled = (3 * (0.01 / 0.1) ** 2 * 4 + 0) / 6
-    expected = [math.sqrt(pooled / 4) * error for error in (0.1, 0.2)]
-    assert error_noise(rows, "test_error") == pytest.approx(expected)
+    expected = [
+        math.sqrt(DENSE_SEEDS * pooled / 4 * error**2 + SHARED_IMAGES * error * (1 - error) / 100)
+        for error in (0.1, 0.2)
+    ]
+    assert error_noise(rows, "validation_error") == pytest.approx(expected)
