@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
     options = read_options(TuneTemperature, arguments, past)
     spec = options.spec
     _check(options)
-    _check_used(options, typed(TuneTemperature, arguments))
+    _check_used(options, typed(TuneTemperature, arguments), past)
     if past is not None:
         table = past.table(spec.thresholds)
         check_recorded(spec, past, table)
@@ -153,7 +153,7 @@ def _check(options: TuneTemperature) -> None:
         check_distinct({"--replay": options.replay, "the data of --picture": data_beside(options.picture)})
 
 
-def _check_used(options: TuneTemperature, given: Container[str]) -> None:
+def _check_used(options: TuneTemperature, given: Container[str], past: Recorded | None) -> None:
     """Raise UsageError for an option that was given, and that another one leaves without effect."""
     if "select_by" in given and options.choose == "boundary":
         said = f"--choose {options.choose} asks for no errors; leave one of them out"
@@ -161,6 +161,9 @@ def _check_used(options: TuneTemperature, given: Container[str]) -> None:
     if "budget" in given and options.replay is not None:
         said = "with --replay nothing is trained; leave one of them out"
         raise UsageError(f"--budget {options.budget:g}: {said}.")
+    if "most_siblings" in given and past is not None and past.store is None:
+        said = f"{past.path} has a row for each cell, and no siblings to ask for; leave it out"
+        raise UsageError(f"--most-siblings {options.most_siblings}: {said}.")
 
 
 def _tuning(options: TuneTemperature, siblings: int) -> TemperatureTuning:

@@ -93,7 +93,7 @@ class PlanSearcher(Searcher):
         """Take progress, or a stage that its worker cannot carry out."""
         with self._ending():
             self._take(trial_id, result)
-            self._budget.spend(result.get("busy_seconds", 0.0))
+            self._spend(result)
 
     def _take(self, trial_id: str, result: dict[str, Any]) -> None:
         stage, outcome = self._stages.get(trial_id), result.get("outcome")
@@ -159,6 +159,15 @@ class PlanSearcher(Searcher):
                 self._progress.waits(stage)
                 what = result.get("node", ""), result.get("host", ""), result.get("message", NO_RESULT)
                 self._failed(stage, *what, own=outcome == "stage")
+            self._spend(result)
+
+    def _spend(self, result: Mapping[str, Any]) -> None:
+        """Take note of the time that a trial worked; a sweep that is done needs no more of it."""
+        try:
+            self._budget.spend(result.get("busy_seconds", 0.0))
+        except BudgetSpent:
+            if self._queue.plan.left:
+                raise
 
     def _succeeded(self, stage: Stage, result: Mapping[str, Any]) -> None:
         self._gauges.reported(stage, result)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from points import grid_plan, measurement
 
+from sweeps.running.budget import Budget, BudgetSpent
 from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher
 from sweeps.running.stage_queue import StageQueue
 from sweeps.running.tune_run import Interrupted, _stop_on_signal
@@ -76,10 +77,10 @@ def signals(monkeypatch):
 
 @pytest.fixture
 def searcher():
-    def make(plan, store=None, nodes=("node",), max_failures=2, slots=2, unable={}):  # noqa: B006
+    def make(plan, store=None, nodes=("node",), max_failures=2, slots=2, unable={}, seconds=math.inf):  # noqa: B006
         stop = []
         queue = StageQueue(plan, max_failures, lambda: nodes)
-        how = store or Silent(), Silent(), Silent(), stop, 1000, slots, lambda known: unable
+        how = store or Silent(), Silent(), Silent(), stop, 1000, slots, Budget(seconds), lambda known: unable
         return PlanSearcher(queue, *how), stop
 
     return make
@@ -192,6 +193,32 @@ def test_the_sweep_ends_when_no_node_is_left(searcher, signals):
         searching.on_trial_result(str(trial), fault("machine", "ab"[trial % 2], "no data"))
     assert signals == [signal.SIGUSR1]
     assert str(stop[0]) == "no node is left that can work (no data); mend that, and the same command continues."
+
+
+def test_a_budget_that_is_spent_ends_the_sweep_once_the_result_is_told(searcher, signals):
+    """Also by what a trial worked before its last result, of which Tune tells in another way."""
+    plan = grid_plan(GRID)
+    searching, stop = searcher(plan, seconds=10)
+    first, second = (searching.suggest(str(index))["stage"] for index in range(2))
+    progress = {"outcome": "running", "epochs": 3, "of": 20, "test_error": math.nan, "kept": []}
+    ok = {"outcome": "ok", "message": "", "node": "node"}
+    searching.on_trial_result("0", progress | {"busy_seconds": 4.0})
+    searching.on_trial_complete("0", ok | {"busy_seconds": 5.0})
+    assert stop == []
+    searching.on_trial_complete("1", ok | {"busy_seconds": 1.0})
+    assert [type(reason) for reason in stop] == [BudgetSpent]
+    assert signals == [signal.SIGUSR1]
+    assert searching.suggest("no more") == "FINISHED"
+    assert not {first, second} & {*plan.left}
+
+
+def test_a_sweep_that_is_done_when_its_budget_is_spent_was_not_stopped(searcher, signals):
+    searching, stop = searcher(grid_plan(GRID[:1]), seconds=3)
+    for name in ("dense", "point", "measurement"):
+        assert searching.suggest(name) != "FINISHED"
+        searching.on_trial_complete(name, {"outcome": "ok", "message": "", "node": "node", "busy_seconds": 1.0})
+    assert (stop, signals) == ([], [])
+    assert searching.suggest("end") == "FINISHED"
 
 
 def test_a_full_disk_ends_the_sweep(searcher, signals, capsys):

@@ -20,7 +20,16 @@ from support import TABLE, run_here
         (["--json", "."], "--json . is not a file on this machine; name one."),
         (["--json", "a.txt"], "--json a.txt: it is .json that is written; name such a file."),
         (["--json", "table.csv/a.json"], "table.csv is not a folder that can be written."),
-        (["--strategy", "guess"], "guess"),
+        (["--strategy", "bisect"], "--strategy bisect: it is one of border, step."),
+        (["--choose", "weigh"], "--choose weigh: it is one of weighed, boundary, best-visited."),
+        (
+            ["--choose", "boundary", "--select-by", "validation_error"],
+            "--select-by validation_error: --choose boundary asks for no errors; leave one of them out.",
+        ),
+        (["--budget", "0"], "--budget 0: it is a positive number of core hours."),
+        (["--budget", "-1"], "--budget -1: it is a positive number of core hours."),
+        (["--budget", "nan"], "--budget nan: it is a positive number of core hours."),
+        (["--budget", "x"], "--budget x: it is a number."),
         (["--replay"], "--replay needs a value."),
         (["--replay", "absent.csv"], "absent.csv is not there; name a results folder, or a .csv or .parquet file."),
         (["--replay", "."], "holds no results of a sweep"),
@@ -31,6 +40,17 @@ from support import TABLE, run_here
             ["--replay", "table.csv", "--select-by", "loss"],
             "--select-by loss: there is no such column",
         ),
+        (
+            ["--replay", "table.csv", "--budget", "1"],
+            "--budget 1: with --replay nothing is trained; leave one of them out.",
+        ),
+        (
+            ["--replay", "table.csv", "--most-siblings", "4"],
+            "--most-siblings 4: table.csv has a row for each cell, and no siblings to ask for; leave it out.",
+        ),
+        (["--replay", "se.csv"], "se.csv, row 1: validation_error_se is -0.1; a standard error is 0 or more."),
+        (["--replay", "images.csv"], "images.csv, row 1: validation_images is 0.0; a number of images is 1 or more."),
+        (["--replay", "words.csv"], "words.csv, row 1: validation_images is many; it has to be a number."),
         (["--replay", "table.csv", "--temperature", "heat"], "--temperature heat: the axes are epochs"),
         (["--replay", "table.csv", "--lr", "0.5"], "--lr 0.5: what is replayed has 0.1; leave it out."),
         (["--replay", "table.csv", "--lmc-threshold", "0"], "--lmc-threshold 0.0: it is a negative number"),
@@ -47,6 +67,9 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         ("text", "0.3", "good"),
         ("twice", "cka", "lmc"),
         ("gap", "2,0.1,-0.4", "1,0.2,-0.4"),
+        ("se", "cka\n1,0.1,-0.01,0.3,0.9", "validation_error_se\n1,0.1,-0.01,0.3,-0.1"),
+        ("images", "cka\n1,0.1,-0.01,0.3,0.9", "validation_images\n1,0.1,-0.01,0.3,0"),
+        ("words", "cka\n1,0.1,-0.01,0.3,0.9", "validation_images\n1,0.1,-0.01,0.3,many"),
     ):
         (tmp_path / f"{name}.csv").write_text(TABLE.replace(old, new, 1))
     preset = [] if "--replay" in arguments else ["--preset", "smoke"]

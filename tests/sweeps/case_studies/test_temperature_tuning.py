@@ -108,7 +108,7 @@ def test_a_standard_error_of_ones_own_decides_likewise():
 
 def test_where_connectivity_is_noise_errors_decide():
     """All of them are near the threshold: none is far from where the boundary may be."""
-    undecided = dict(lmcs=(-0.05, -0.049, -0.051, -0.05), lmc_se=0.05)
+    undecided = {"lmcs": (-0.05, -0.049, -0.051, -0.05), "lmc_se": 0.05}
     answer = weigh([0.21, 0.205, 0.12, 0.205], images=100, **undecided)
     assert answer.temperature in visited(answer)
     assert min(visited(answer), key=dict(zip(TEMPERATURES, [0.21, 0.205, 0.12, 0.205], strict=True)).get) == (
