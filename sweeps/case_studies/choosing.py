@@ -68,4 +68,6 @@ def witnesses(
         return f"the boundary; that {lowest:g} has a lower {select_by} may be noise"
     if chosen == lowest:
         return f"where {select_by} is lowest, which outweighs that {boundary:g} is the boundary"
-    return f"neither the boundary, {boundary:g}, nor where {select_by} is lowest, {lowest:g}, but the best of both"
+    border = "and" if boundary == lowest else f"and {boundary:g}"
+    others = f"{lowest:g} has the lowest {select_by}, {border} is the boundary"
+    return f"best by the errors of all cells together, though {others}"

@@ -23,8 +23,9 @@ LOAD_LENGTH = 3.0
 """The same of loads, in natural logarithms: densities that differ by a factor of twenty."""
 
 DENSE_SEEDS = 1.5
-"""Variance of a mean over dense seeds, over what the scatter of all siblings says as if these were independent: measured
-on digits, 1.3 to 1.7 at densities from 0.05 to 0.4 (``tests/benchmarks/validation_noise.py``), and assumed everywhere."""
+"""Variance of a mean over dense seeds, over what the scatter of all siblings says as if they were independent: measured
+on digits, 1.3 to 1.7 at densities from 0.05 to 0.4 (``tests/benchmarks/validation_noise.py``), and assumed
+everywhere."""
 
 SHARED_IMAGES = 0.02
 """Share of the binomial variance of a validation error that the choice of images adds to a difference between two
