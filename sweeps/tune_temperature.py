@@ -225,7 +225,8 @@ def _search(options: TuneTemperature, store: Store) -> int:
         code = report_failures(plan.evaluated, spec.measurement, store)
     except BudgetSpent:
         print(f"Stopped: the --budget of {options.budget:g} hours is spent; the same command continues.")
-    table = phase_table(plan.cells, store, tuning.thresholds, spec.measurement)
+    known = plan.with_all_stored(store.with_added_siblings(candidates))  # a grid's cells with all of their siblings
+    table = phase_table(known, store, tuning.thresholds, spec.measurement)
     answers = _report(options, tuning, table, File(store.folder, PICTURE), spec.title)
     return SOME_FAILED if any(answer.temperature is None for answer in answers) else code
 

@@ -154,6 +154,27 @@ def answers_of(file):
     return json.loads(Path(file).read_text())
 
 
+def search(out, file, *arguments, **options):
+    """Search with the real command; what it printed, its answers in the file."""
+    return run("tune_temperature", "--preset", "smoke", "--out", out, "--json", file, *arguments, **options)
+
+
+def start_search(out, *arguments):
+    words = ["--preset", "smoke", "--out", out, "--json", out.parent / "never.json", *arguments]
+    return subprocess.Popen(
+        command("tune_temperature", *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def kill(process):
+    """As if the machine had lost its power, the workers included."""
+    trials = workers(process)
+    process.kill()
+    process.communicate()
+    for trial in trials:
+        trial.wait(PATIENCE)
+
+
 def test_a_search_trains_what_it_wants_and_decides_as_a_replay_of_the_grid(tmp_path, without_ray_and_torch):
     """Live, killed in between, and again with nothing to do; the grid's table knows what should come out."""
     axis = ["--temperatures", "1", "2", "3", "6"]
@@ -163,19 +184,13 @@ def test_a_search_trains_what_it_wants_and_decides_as_a_replay_of_the_grid(tmp_p
     expected = run("tune_temperature", *replay, env=without_ray_and_torch)
     assert expected.returncode == 0, expected.stderr
     assert (tmp_path / "grid" / "temperature_tuning.html").stat().st_size > 1_000_000
-    search = ["--preset", "smoke", *axis, *how, "--out", tmp_path / "live", "--most-siblings", "0", "--json"]
-    process = subprocess.Popen(
-        command("tune_temperature", *search, tmp_path / "x.json"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    how += [*axis, "--most-siblings", "2"]
+    process = start_search(tmp_path / "live", *how)
     until(lambda: list((tmp_path / "live" / "runs").glob("*.parquet")), process)
-    process.kill()
-    process.communicate()
-    done = run("tune_temperature", *search, tmp_path / "live.json")
+    kill(process)
+    done = search(tmp_path / "live", tmp_path / "live.json", *how)
     assert done.returncode == 0, done.stdout + done.stderr
-    again = run("tune_temperature", *search, tmp_path / "again.json", env=without_ray_and_torch)
+    again = search(tmp_path / "live", tmp_path / "again.json", *how, env=without_ray_and_torch)
     assert again.returncode == 0, again.stdout + again.stderr
     live, replayed = answers_of(tmp_path / "live.json"), answers_of(tmp_path / "replay.json")
     assert live == answers_of(tmp_path / "again.json")
@@ -190,17 +205,87 @@ def test_a_search_trains_what_it_wants_and_decides_as_a_replay_of_the_grid(tmp_p
     assert_same(tmp_path / "live", tmp_path / "grid")
 
 
-def test_more_siblings_are_trained_where_one_pair_leaves_it_open(undisturbed, tmp_path):
+ADDING = ["--temperatures", "2", "3", "6", "--most-siblings", "4"]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Folder of a search that was not disturbed and added siblings, and its answers."""
+    out = tmp_path_factory.mktemp("searched") / "results"
+    done = search(out, out.parent / "answers.json", *ADDING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = answers_of(out.parent / "answers.json")
+    assert max(visit["siblings"] for answer in answers for visit in answer["visited"]) > 2
+    return out, answers
+
+
+def test_a_replay_of_a_search_that_added_siblings_gives_the_same_answers(searched, tmp_path, without_ray_and_torch):
+    """The replay asks for as many as the search did, and with fewer allowed for fewer."""
+    out, answers = searched
+    replay = ["--replay", out, "--most-siblings", "4", "--json", tmp_path / "replay.json"]
+    done = run("tune_temperature", *replay, env=without_ray_and_torch)
+    assert done.returncode == 0, done.stderr
+    assert answers_of(tmp_path / "replay.json") == answers
+    retrained = pd.read_parquet(out / "runs")
+    assert len(retrained) == sum(answer["retrainings"] for answer in answers)
+
+
+def test_a_search_that_was_killed_while_it_added_siblings_ends_with_the_same_answers(searched, tmp_path):
+    out = tmp_path / "results"
+    process = start_search(out, *ADDING)
+    until(lambda: list((out / "added_siblings").glob("*.json")), process)
+    kill(process)
+    assert not (tmp_path / "never.json").exists()
+    done = search(out, tmp_path / "answers.json", *ADDING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers_of(tmp_path / "answers.json") == searched[1]
+
+
+def test_a_search_whose_budget_is_spent_says_so_and_the_same_command_ends_as_one_that_was_not_stopped(
+    searched, tmp_path
+):
+    out = tmp_path / "results"
+    stopped = search(out, tmp_path / "stopped.json", *ADDING, "--budget", "0.0001")
+    assert "Stopped: the --budget of 0.0001 hours is spent; the same command continues." in stopped.stdout
+    assert (stopped.stdout + stopped.stderr).count("Traceback") == 0
+    so_far = answers_of(tmp_path / "stopped.json")
+    nothing = [answer for answer in so_far if answer["chosen_temperature"] is None]
+    assert stopped.returncode == bool(nothing), stopped.stderr
+    assert {answer["note"] for answer in nothing} <= {"nothing was evaluated"}
+    assert sum(answer["evaluations"] for answer in so_far) < sum(answer["evaluations"] for answer in searched[1])
+    done = search(out, tmp_path / "answers.json", *ADDING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers_of(tmp_path / "answers.json") == searched[1]
+
+
+def test_a_budget_that_suffices_stops_nothing(searched, tmp_path):
+    """Nor is any of it spent where all is there."""
+    out = tmp_path / "results"
+    shutil.copytree(searched[0], out)
+    done = search(out, tmp_path / "answers.json", *ADDING, "--budget", "1e-9")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Stopped" not in done.stdout
+    assert answers_of(tmp_path / "answers.json") == searched[1]
+
+
+def test_in_a_complete_grid_a_search_trains_added_siblings_alone(undisturbed, tmp_path, without_ray_and_torch):
     out = tmp_path / "results"
     shutil.copytree(undisturbed[0], out)
-    search = ["--preset", "smoke", "--density", "0.4", "--most-siblings", "3", "--out", out, "--json", out / "a.json"]
-    done = run("tune_temperature", *search)
+    before = pd.read_parquet(out / "runs")
+    done = search(out, tmp_path / "answers.json", "--most-siblings", "3")
     assert done.returncode == 0, done.stdout + done.stderr
-    (answer,) = answers_of(out / "a.json")
-    assert {visit["siblings"] for visit in answer["visited"]} == {3}
-    assert "with 2 siblings was undecided; " in answer["visited"][0]["reason"]
-    runs = pd.read_parquet(out / "runs")
-    assert sorted(runs[runs["load"] == 0.4]["retrain_seed"]) == [1, 1, 2, 2, 3, 3][: 4 + answer["evaluations"]]
+    answers = answers_of(tmp_path / "answers.json")
+    for visit in (visit for answer in answers for visit in answer["visited"]):
+        assert visit["siblings"] == 3  # of one dense model: a single pair says nothing about noise
+        assert "with 2 siblings was undecided; " in visit["reason"]
+    after = pd.read_parquet(out / "runs")
+    evaluations = sum(answer["evaluations"] for answer in answers)
+    assert sorted(after["retrain_seed"]) == sorted([*before["retrain_seed"], *[3] * evaluations])
+    assert len(pd.read_parquet(out / "dense")) == len(pd.read_parquet(undisturbed[0] / "dense"))
+    replay = ["--replay", out, "--most-siblings", "3", "--json", tmp_path / "replay.json"]
+    again = run("tune_temperature", *replay, env=without_ray_and_torch)
+    assert again.returncode == 0, again.stderr
+    assert answers_of(tmp_path / "replay.json") == answers
 
 
 def test_selecting_a_model_of_a_grid_and_of_ones_own(undisturbed, tmp_path, without_ray_and_torch):

@@ -62,6 +62,11 @@ class SearchPlan:
         wanted = {(request.temperature, request.load) for request in self._asked}
         return [stage for cell, stages in self._cells.items() if cell in wanted for stage in stages]
 
+    def with_all_stored(self, points: Sequence[PointStage]) -> list[PointStage]:
+        """All candidates, given with all siblings: as they are, where all of these are stored; else as in ``cells``."""
+        wanted = {stage.key: stage for stage in self.cells}
+        return [stage if self._is_stored(stage) else wanted[stage.key] for stage in points]
+
     def ask(self) -> Stage | None:
         """Give a stage that can run now."""
         return self._stages.ask()
@@ -118,8 +123,7 @@ class SearchPlan:
                 self._failed -= {stage.key, *(measured.key for measured in self._measurements(stage))}
             self._lose(self._stages.want(measurements(stages, self._settings)))
         stages = self._cells[cell]
-        wanted = {stage.key: self._measurements(stage) for stage in stages}
-        stored = [stage for stage in stages if all(map(self._stages.is_stored, wanted[stage.key]))]
+        stored = [stage for stage in stages if self._is_stored(stage)]
         complete = all(stage in stored or self._has_failed(stage) for stage in stages)
         if complete and request.siblings > self._first:
             self._added(stored)
@@ -128,6 +132,10 @@ class SearchPlan:
     def _lose(self, lost: Sequence[Lost]) -> None:
         self._lost += lost
         self._failed |= {other.stage.key for other in lost}
+
+    def _is_stored(self, point: PointStage) -> bool:
+        """Whether its siblings have results, and all that is measured of them."""
+        return all(map(self._stages.is_stored, self._measurements(point)))
 
     def _has_failed(self, point: PointStage) -> bool:
         """Whether it, or what is measured of it, failed or cannot run."""

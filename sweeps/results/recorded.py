@@ -50,12 +50,14 @@ class Recorded:
         """Phase table of a results folder with so many siblings of each dense model, the first ones.
 
         Returns:
-            Rows by temperature and load: of the cells that have so many, where all of these have results.
+            Rows by temperature and load: of the cells whose dense models all have so many, where all of these have
+            results.
         """
         assert self.store is not None
         points = self.store.with_added_siblings(self.spec.points())
-        enough = [replace(stage, seeds=tuple(sorted(stage.seeds)[:siblings])) for stage in points]
-        enough = [stage for stage in enough if len(stage.seeds) == siblings]
+        few = {(stage.label.temperature, stage.label.load) for stage in points if len(stage.seeds) < siblings}
+        first = [replace(stage, seeds=tuple(sorted(stage.seeds)[:siblings])) for stage in points]
+        enough = [stage for stage in first if (stage.label.temperature, stage.label.load) not in few]
         if not enough:
             return {}
         rows = rows_of(phase_table(enough, self.store, thresholds, self.spec.measurement))

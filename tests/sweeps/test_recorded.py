@@ -1,4 +1,6 @@
+import math
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -93,3 +95,63 @@ def test_numbers_are_matched_as_people_write_them(written):
 @pytest.mark.parametrize(("axis", "coldest"), [("epochs", 2), ("batch_size", 2), ("rho", 1.0), ("lr", 1.0)])
 def test_in_a_file_the_default_recipe_is_the_coldest(written, axis, coldest):
     assert getattr(open_recorded(written(GOOD), axis).spec, axis) == coldest
+
+
+@pytest.fixture
+def folder(store, made_up):
+    """Results of the smoke preset with three siblings instead of two, and a fourth added at one density."""
+    spec = replace(PRESETS["smoke"], dense_seeds=(1, 2), retrain_seeds=(1, 2, 3))
+    store.set_spec(spec)
+    added = []
+    for stage in spec.points():
+        own = replace(stage, seeds=(1, 2, 3, 4)) if stage.label.load == 0.4 else stage
+        rows = made_up(own)
+        for row in rows["pairs"]:
+            row["lmc"] = -0.01 * (row["first_seed"] + row["second_seed"])
+        for row in rows["runs"]:
+            row["validation_error"] = 0.1 * row["retrain_seed"]
+        record(store, own, rows)
+        added += [own] * (own is not stage)
+    store.add_siblings(added)
+    return open_recorded(str(store.folder), None)
+
+
+def test_of_so_many_siblings_the_first_count_and_of_cells_that_have_them(folder):
+    two, three, four, five = (folder.rows_with(count, THRESHOLDS) for count in (2, 3, 4, 5))
+    cells = {(temperature, load) for temperature in (2, 6) for load in (0.05, 0.4)}
+    assert set(two) == set(three) == cells
+    assert set(four) == {(2, 0.4), (6, 0.4)}
+    assert five == {}
+    for rows, runs, lmc, error in ((two, 4, -0.03, 0.15), (three, 6, -0.04, 0.2), (four, 8, -0.05, 0.25)):
+        for row in rows.values():
+            assert (row["n_runs"], row["n_dense_seeds"], row["status"]) == (runs, 2, "ok")
+            assert (row["lmc"], row["validation_error"]) == pytest.approx((lmc, error))
+    assert math.isnan(two[2, 0.05]["lmc_se"])
+    assert three[2, 0.05]["lmc_se"] > 0
+
+
+def test_a_cell_of_which_one_dense_model_has_fewer_siblings_does_not_have_so_many(folder):
+    """As where a search was killed while it noted the siblings that it had added."""
+    (point,) = (
+        stage
+        for stage in folder.spec.points()
+        if (stage.label.temperature, stage.label.load, stage.run.seed) == (2, 0.4, 2)
+    )
+    (Path(folder.path) / "added_siblings" / f"{point.point.key}.json").unlink()
+    assert set(folder.rows_with(4, THRESHOLDS)) == {(6, 0.4)}
+    assert folder.rows_with(3, THRESHOLDS)[2, 0.4]["n_runs"] == 6
+
+
+def test_cells_that_lack_results_of_these_siblings_are_left_out_and_those_that_diverged_are_not(folder, made_up):
+    lacking, diverged = (
+        next(stage for stage in folder.spec.points() if (stage.label.temperature, stage.label.load) == cell)
+        for cell in ((2, 0.05), (6, 0.05))
+    )
+    (Path(folder.path) / "runs" / f"{lacking.point.key}.parquet").unlink()
+    for table in ("runs", "pairs"):
+        for file in (Path(folder.path) / table).glob(f"{diverged.point.key}*.parquet"):
+            file.unlink()
+    record(folder.store, diverged, made_up(diverged, status="diverged"))
+    found = folder.rows_with(2, THRESHOLDS)
+    assert set(found) == {(2, 0.4), (6, 0.05), (6, 0.4)}
+    assert (found[6, 0.05]["status"], found[6, 0.05]["n_diverged"], found[6, 0.05]["n_runs"]) == ("diverged", 2, 2)

@@ -113,6 +113,24 @@ def test_a_grids_points_are_used(searching, store, made_up):
     assert chosen(tuning, plan, store) == {0.1: 4, 0.2: 10}
 
 
+def test_a_grids_cells_are_shown_with_all_of_their_siblings_and_others_with_those_that_the_search_wanted(
+    searching, train, store, made_up
+):
+    for stage in SPEC.points():
+        if stage.label.load == 0.1:
+            record(store, stage, made_up(stage, lmc=LMC[0.1][stage.label.temperature]))
+    _, plan = searching(strategy="step", first=2)
+    train(plan)
+    known = plan.with_all_stored(SPEC.points())
+    assert {(stage.label.load, stage.seeds) for stage in known} == {(0.1, (1, 2, 3)), (0.2, (1, 2))}
+    table = phase_table(known, store, SPEC.thresholds, SPEC.measurement)
+    there = table[table["n_runs"] > 0]
+    assert [*zip(there["temperature"], there["load"], there["n_runs"], there["status"], strict=True)] == [
+        *((2, 0.1, 6, "ok"), (4, 0.1, 6, "ok"), (7, 0.1, 6, "ok")),
+        *((10, 0.1, 6, "ok"), (10, 0.2, 4, "ok")),
+    ]
+
+
 def test_more_siblings_are_trained_for_the_undecided_cell_alone(searching, train, store):
     _, plan = searching(strategy="step", most_siblings=5)
     lmcs = {0.1: {10: -0.051, 7: 0.3}, 0.2: {10: 0.3}}
