@@ -49,7 +49,7 @@ def border_posterior(connected: Array, loads: Array) -> Array:
     return np.asarray(posterior / posterior.sum(axis=0))
 
 
-def connected_probabilities(posterior: Array) -> Array:
+def connected_by_border(posterior: Array) -> Array:
     """Probability that each cell is connected, of shape (temperatures, loads), from :func:`border_posterior`.
 
     It falls from hot to cold, and grows with the load.

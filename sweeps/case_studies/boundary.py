@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from metrics.border_posterior import border_posterior, connected_probabilities
+from metrics.border_posterior import border_posterior, connected_by_border
 from metrics.regimes import Thresholds
 from sweeps.results.phase import is_left_out
-from sweeps.results.probabilities import regime_probabilities
+from sweeps.results.probabilities import connected_probabilities
 
 Strategy = Literal["border", "step"]
 Row = Mapping[str, Any]
@@ -23,7 +23,7 @@ KNOWN = 0.8
 """Whether a cell is connected counts as known from this probability on, and as undecided below; a convention of ours.
 On recorded grids, from 0.8 to 0.9 makes no difference to the answers, and 0.9 costs a tenth more retrainings."""
 
-_DRAWN = ("load", "lmc", "lmc_se", "lmc_se_dense", "n_runs", "n_dense_seeds", "cka", "cka_se", "cka_se_dense")
+_TOLD_FROM = ("lmc", "lmc_se", "lmc_se_dense", "n_runs", "n_dense_seeds", "n_rows")
 """What probabilities are told from; a table of one's own may lack some."""
 
 Array = npt.NDArray[np.float64]
@@ -64,11 +64,11 @@ def connectivity(
     own = np.full((len(temperatures), len(loads)), np.nan)
     cells = sorted(cell for cell, row in rows.items() if counts(row))
     if cells:
-        table = pd.DataFrame({name: [rows[cell].get(name, math.nan) for cell in cells] for name in _DRAWN})
-        below = regime_probabilities(table, replace(thresholds, rule="fixed"))[0]
-        exact = table["lmc"].to_numpy(float) < thresholds.lmc
+        table = pd.DataFrame({name: [rows[cell].get(name, math.nan) for cell in cells] for name in _TOLD_FROM})
+        told = connected_probabilities(table, thresholds.lmc)
+        exact = table["lmc"].to_numpy(float) >= thresholds.lmc
         places = [[temperatures.index(cell[0]) for cell in cells], [loads.index(cell[1]) for cell in cells]]
-        own[tuple(places)] = 1 - np.where(np.isnan(below), exact, below)
+        own[tuple(places)] = np.where(np.isnan(told), exact, told)
     return _by_all_cells(own, np.array(loads))
 
 
@@ -83,7 +83,7 @@ def _by_all_cells(own: Array, loads: Array) -> Connectivity:
     posterior, count = border_posterior(own, loads), len(own)
     coldest = np.fmax(np.arange(count + 1) - 1, 0)
     distances = np.abs(np.arange(count)[:, None] - coldest) @ posterior / max(count - 1, 1)
-    return Connectivity(own, connected_probabilities(posterior), distances, loads)
+    return Connectivity(own, connected_by_border(posterior), distances, loads)
 
 
 def counts(row: Row) -> bool:

@@ -134,6 +134,27 @@ def regime_probabilities(table: pd.DataFrame, thresholds: Thresholds) -> Array:
     return probabilities
 
 
+def connected_probabilities(table: pd.DataFrame, threshold: float) -> Array:
+    """Probabilities that the mean LMC over many dense seeds and siblings is not below its threshold: 1 - p_regime_1.
+
+    Exact, where :func:`regime_probabilities` counts draws.
+
+    Args:
+        table: Columns ``lmc``, ``lmc_se``, ``lmc_se_dense``, ``n_runs`` and ``n_dense_seeds``.
+        threshold: In units of error.
+
+    Returns:
+        By cell; NaN where LMC or its noise is not known.
+    """
+    from scipy.special import ndtr, stdtr  # half a second
+
+    error, freedom = _noise(table, "lmc")
+    above = table["lmc"].to_numpy(float) - threshold
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = np.where((error == 0) & (above == 0), np.inf, above / error)
+        return np.where(np.isinf(freedom), ndtr(scores), stdtr(np.fmax(freedom, 1e-3), scores))
+
+
 def _noise(table: pd.DataFrame, column: str) -> tuple[Array, Array]:
     """Standard errors of cells' means, NaN if not known, and their degrees of freedom."""
     n_dense = table["n_dense_seeds"].to_numpy(float)

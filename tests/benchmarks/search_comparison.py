@@ -9,7 +9,8 @@ siblings of each dense model; they are compared where they cost on a grid as muc
 numbers of temperatures interpolated linearly). Differences come with 95 % intervals, of a bootstrap over the densities
 of all grids; several groups of dense seeds of one grid are averaged first.
 
-Writes ``search_comparison.csv`` into ``results``. ``--quick`` leaves out what takes an hour, the GP and BoTorch.
+Writes ``search_comparison.csv`` and ``.png`` into ``results``. ``--quick`` leaves out the GP and BoTorch, which take an
+hour.
 """
 
 import argparse
@@ -30,10 +31,8 @@ import torch
 from comparisons import said
 from ray.tune.schedulers import ASHAScheduler
 from search_grids import RUNGS, SearchGrid, open_grid
+from search_variants import VARIANTS, searches
 
-from metrics.regimes import Thresholds
-from sweeps.case_studies.answer import Answer
-from sweeps.case_studies.temperature_tuning import FIRST_SIBLINGS, TemperatureTuning, Tuning
 from sweeps.spec.axes import TEMPERATURES
 
 RESULTS = Path("results")
@@ -44,15 +43,6 @@ SEEDS = {"TPE": 20, "TPE, 1 random": 20, "GP": 2, "BoTorch": 1}
 
 MOST_TRIALS = 12
 """A sampler that suggests the same temperatures again and again is left then; those cost nothing."""
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    "search (default)": {},
-    "search, best-visited": {"choose": "best-visited"},
-    "search, boundary": {"choose": "boundary"},
-    "step, weighed": {"strategy": "step"},
-    "step, boundary (the paper's)": {"strategy": "step", "choose": "boundary"},
-    "search, automatic threshold": {"lmc": "auto"},
-}
 
 
 @dataclass(frozen=True)
@@ -208,43 +198,6 @@ def expected_cost(grid: SearchGrid, siblings: int, evaluated: int, start: int | 
     return alone - 2 * grid.dense[order[0]] / len(loads) + 2 * siblings * (evaluated - 1) + 2 * dense / len(loads)
 
 
-def searched(grid: SearchGrid, group: str, thresholds: Thresholds, options: Mapping[str, Any]) -> list[Answer]:
-    """Answers of the search on what a group of dense seeds knows."""
-    spec, rows = grid.spec, grid.rows[group]
-    axis, known = TEMPERATURES[spec.temperature], rows[max(rows)]
-    asks = FIRST_SIBLINGS in rows  # for siblings: of a table recorded with 3 of all cells it cannot
-    how = Tuning(most_siblings=max(rows) if asks else 0, **options)
-    costs = {temperature: axis.cost(temperature) for temperature in spec.temperatures}
-    tuning = TemperatureTuning(
-        spec.hot_to_cold, spec.loads, spec.default_temperature, thresholds, how, FIRST_SIBLINGS if asks else 0, costs
-    )
-    while tuning.wanted:
-        for request in tuning.wanted:
-            cells = rows[request.siblings] if asks else known
-            tuning.tell(request, cells[request.temperature, request.load])
-    table = pd.DataFrame([dict(row) for row in known.values()])
-    return tuning.answers(table.assign(regime=None))
-
-
-def searches(grid: SearchGrid) -> Iterator[dict[str, Any]]:
-    """Rows of the search in its variants."""
-    for name, how in VARIANTS.items():
-        options = dict(how)
-        thresholds = Thresholds(options.pop("lmc", grid.spec.lmc_threshold), grid.spec.cka_threshold)
-        for group, rows in grid.rows.items():
-            answers = searched(grid, group, thresholds, options)
-            siblings = {
-                (visit.row["temperature"], answer.load): visit.siblings or max(rows)
-                for answer in answers
-                for visit in answer.visits
-            }
-            for answer in answers:
-                assert answer.temperature is not None
-                place = {"grid": grid.name, "group": group, "density": answer.load, "method": name}
-                regret = grid.regret(answer.temperature, answer.load)
-                yield place | {"evaluated": len(answer.visits), "cost": grid.cost(siblings, True), "regret": regret}
-
-
 def matched(rows: pd.DataFrame, ours: str) -> pd.DataFrame:
     """The search at every density of every grid, and what others have where they cost as much on that grid."""
     means = rows.groupby(["grid", "method", "evaluated", "density"], as_index=False)[["cost", "regret"]].mean()
@@ -268,6 +221,36 @@ def matched(rows: pd.DataFrame, ours: str) -> pd.DataFrame:
     return found
 
 
+def draw(rows: pd.DataFrame, file: Path) -> None:
+    """Mean regret over all grids and densities against cost, as a share of the whole grid's."""
+    import matplotlib.pyplot as plt
+
+    means = rows.groupby(["grid", "method", "evaluated"], as_index=False)[["cost", "regret"]].mean()
+    whole = means[means["method"] == "random from default, 3 siblings"].groupby("grid")["cost"].max()
+    means["share"] = means["cost"] / means["grid"].map(whole)
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for method, style in {
+        "random from default, 3 siblings": "o-",
+        "TPE, 3 siblings": "s--",
+        "GP, 3 siblings": "^:",
+    }.items():
+        some = means[means["method"] == method]
+        if len(some):
+            curve = some[some["evaluated"] <= some.groupby("grid")["evaluated"].max().min()]
+            curve = curve.groupby("evaluated")[["share", "regret"]].mean()
+            axes.plot(curve["share"], curve["regret"], style, label=method)
+    own = rows[rows["method"].isin(VARIANTS)].groupby(["method", "grid", "density"])[["cost", "regret"]].mean()
+    own = own.groupby(["method", "grid"]).mean().reset_index()
+    own["share"] = own["cost"] / own["grid"].map(whole)
+    for name, mark in zip(VARIANTS, "*PXvD<", strict=True):
+        at = own[own["method"] == name][["share", "regret"]].mean()
+        axes.plot(at["share"], at["regret"], mark, markersize=11, linestyle="none", label=name)
+    axes.set(xlabel="cost, as a share of the whole grid's", ylabel="mean regret", xlim=(0, 1.05), ylim=(0, None))
+    axes.set_title(f"Mean over the densities of {rows['grid'].nunique()} grids")
+    axes.legend(fontsize=8)
+    figure.savefig(file, dpi=110)
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -282,6 +265,7 @@ def main() -> None:
     rows = pd.DataFrame([row for grid in grids for row in (*searches(grid), *curves(grid, options.quick))])
     RESULTS.mkdir(exist_ok=True)
     rows.to_csv(RESULTS / "search_comparison.csv", index=False)
+    draw(rows, RESULTS / "search_comparison.png")
     with pd.option_context("display.width", 250, "display.max_columns", 30):
         ours = rows[rows["method"].isin(VARIANTS)]
         means = ours.groupby(["method", "grid"], sort=False)[["evaluated", "cost", "regret"]].mean()

@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from metrics.border_posterior import EXCEPTION, SLOPE, border_posterior, connected_probabilities
+from metrics.border_posterior import EXCEPTION, SLOPE, border_posterior, connected_by_border
 
 NAN = math.nan
 
@@ -56,8 +56,8 @@ def test_one_temperature_and_load_that_were_not_measured_are_as_likely_as_not():
 def test_a_cell_that_is_connected_tells_of_hotter_ones_and_larger_loads():
     cells = np.full((4, 3), NAN)
     cells[2, 1] = 1.0
-    told = connected_probabilities(posterior(cells))
-    before = connected_probabilities(posterior(np.full((4, 3), NAN)))
+    told = connected_by_border(posterior(cells))
+    before = connected_by_border(posterior(np.full((4, 3), NAN)))
     assert (told[:3, 1:] > 0.9).all()
     assert told[2, 0] > before[2, 0]
     assert (np.diff(told, axis=0) <= 1e-12).all()
@@ -66,7 +66,7 @@ def test_a_cell_that_is_connected_tells_of_hotter_ones_and_larger_loads():
 
 def test_the_nearer_two_loads_are_the_more_one_tells_of_the_other():
     cells = np.array([[NAN, NAN], [0.0, NAN], [NAN, NAN]])
-    told = [connected_probabilities(border_posterior(cells, np.array([0.1, load])))[1, 1] for load in (0.11, 0.2, 0.9)]
+    told = [connected_by_border(border_posterior(cells, np.array([0.1, load])))[1, 1] for load in (0.11, 0.2, 0.9)]
     assert told == sorted(told)
     assert told[0] < 0.1
 

@@ -11,7 +11,7 @@ from scipy.special import stdtr
 from metrics.regimes import Thresholds
 from sweeps.results.pair_noise import PAIR_NOISE, standard_error
 from sweeps.results.phase import with_regimes
-from sweeps.results.probabilities import DENSE_NOISE, DRAWS, PRIOR_FREEDOM, noise
+from sweeps.results.probabilities import DENSE_NOISE, DRAWS, PRIOR_FREEDOM, connected_probabilities, noise
 from sweeps.results.schema import P_REGIMES
 
 FIXED = Thresholds(lmc=-0.05, cka=0.98)
@@ -140,3 +140,25 @@ def test_coverage_of_a_known_truth(dense_seeds, dense_noise):
         picks = random.integers(dense_seeds, size=(400, dense_seeds))
         plain = (means[:, picks].mean(axis=2) < 0).mean(axis=1)
         assert (np.maximum(plain, 1 - plain) > 0.95).mean() > 0.2
+
+
+def test_that_a_cell_is_connected_is_what_the_draws_say_but_exact():
+    cells = [
+        {"lmc": -0.05 + shift, "lmc_se": error, "lmc_se_dense": 2 * error, "n_runs": runs}
+        for shift in (-0.03, -0.001, 0.0, 0.02)
+        for error in (0.003, 0.02)
+        for runs in (4, 6, 12)
+    ]
+    counted = 1 - probabilities(*cells)[:, 0]
+    assert connected_probabilities(table_of(*cells), -0.05) == pytest.approx(counted, abs=2 / DRAWS)
+    assert connected_probabilities(table_of({"lmc": -0.05}), -0.05)[0] == 0.5
+
+
+def test_that_a_cell_is_connected_without_noise_or_without_knowing_it():
+    exact = {"lmc_se": 0.0, "lmc_se_dense": 0.0}
+    cells = table_of({"lmc": -0.05} | exact, {"lmc": -0.051} | exact, {"lmc": -0.04} | exact)
+    assert connected_probabilities(cells, -0.05).tolist() == [1, 0, 1]
+    unknown = table_of({"lmc_se": math.nan, "lmc_se_dense": math.nan})
+    assert math.isnan(connected_probabilities(unknown, -0.05)[0])
+    own = table_of({"lmc": -0.04, "lmc_se": 0.01, "n_dense_seeds": math.nan, "n_runs": math.nan})
+    assert connected_probabilities(own, -0.05)[0] == pytest.approx(0.8413, abs=1e-4)

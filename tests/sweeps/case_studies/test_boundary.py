@@ -43,9 +43,9 @@ def visited(answer):
 
 MONOTONE = [
     ([CONNECTED] * connected + [BARRIER] * (count - connected), start)
-    for count in (1, 2, 3, 4, 5, 8, 9, 16)
+    for count in (1, 2, 3, 5, 8, 16)
     for connected in range(count + 1)
-    for start in sorted({0, count // 3, count - 2, count - 1} & {*range(count)})
+    for start in sorted({0, count // 3, count - 1})
 ]
 
 
@@ -76,7 +76,7 @@ def test_sixteen_temperatures_need_five_and_step_sixteen():
 
 def test_without_order_the_answer_was_evaluated_and_is_the_coldest_that_counts_as_connected_or_the_hottest():
     for pattern in product([CONNECTED, BARRIER], repeat=5):
-        for start in range(5):
+        for start in (0, 2, 4):
             for strategy in ("step", "border"):
                 found = search(pattern, start, strategy)
                 here, way = found.boundary, visited(found)
@@ -89,7 +89,7 @@ def test_without_order_the_answer_was_evaluated_and_is_the_coldest_that_counts_a
 
 def test_the_bound_holds_where_barriers_are_clear_however_deep():
     random = Random(1)
-    for lmcs, start in MONOTONE[::3]:
+    for lmcs, start in MONOTONE[::4]:
         deep = [lmc if lmc == CONNECTED else -random.uniform(0.3, 0.9) for lmc in lmcs]
         found = search(deep, start, "border", [0.01] * len(lmcs))
         assert len(found.visits) <= math.ceil(math.log2(len(lmcs))) + 1
