@@ -97,7 +97,7 @@ class TuneTemperature(SweepOptions):
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     past = replayed(arguments)
-    options = read_options(TuneTemperature, arguments, past)
+    options = read_options(TuneTemperature, arguments, past, lmc_threshold=AUTO)
     spec = options.spec
     _check(options)
     _check_used(options, typed(TuneTemperature, arguments), past)

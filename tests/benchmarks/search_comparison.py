@@ -33,7 +33,11 @@ from ray.tune.schedulers import ASHAScheduler
 from search_grids import RUNGS, SearchGrid, open_grid
 from search_variants import VARIANTS, searches
 
+from metrics.regimes import AUTO
 from sweeps.spec.axes import TEMPERATURES
+
+FIXED = (-0.01, -0.02, -0.03, -0.04, -0.05, -0.06, -0.08, -0.1, -0.15)
+"""Thresholds of LMC that are tried."""
 
 RESULTS = Path("results")
 """Where its table goes: git ignores it."""
@@ -221,6 +225,22 @@ def matched(rows: pd.DataFrame, ours: str) -> pd.DataFrame:
     return found
 
 
+def thresholds(grids: Sequence[SearchGrid]) -> pd.DataFrame:
+    """Mean regret of the search with fixed thresholds, and how much less the automatic one has."""
+    units = ["grid", "density"]
+
+    def regrets(lmc: Any) -> "pd.Series[float]":
+        rows = pd.DataFrame([row for grid in grids for row in searches(grid, {"search": {"lmc": lmc}})])
+        return rows.groupby(units)["regret"].mean()
+
+    automatic = regrets(AUTO)
+    found = {f"{lmc:g}": regrets(lmc) for lmc in FIXED}
+    return pd.DataFrame(
+        {name: [regret.mean(), said(regret - automatic)] for name, regret in (*found.items(), ("auto", automatic))},
+        index=["mean regret", "automatic: less by"],
+    ).T
+
+
 def draw(rows: pd.DataFrame, file: Path) -> None:
     """Mean regret over all grids and densities against cost, as a share of the whole grid's."""
     import matplotlib.pyplot as plt
@@ -267,6 +287,7 @@ def main() -> None:
     rows.to_csv(RESULTS / "search_comparison.csv", index=False)
     draw(rows, RESULTS / "search_comparison.png")
     with pd.option_context("display.width", 250, "display.max_columns", 30):
+        print(f"Thresholds of LMC:\n{thresholds(grids).to_string()}\n")
         ours = rows[rows["method"].isin(VARIANTS)]
         means = ours.groupby(["method", "grid"], sort=False)[["evaluated", "cost", "regret"]].mean()
         print(f"The search:\n{means.unstack(0)['regret'].round(4).to_string()}\n")

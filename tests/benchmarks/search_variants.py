@@ -6,18 +6,18 @@ from typing import Any
 import pandas as pd
 from search_grids import SearchGrid
 
-from metrics.regimes import Thresholds
+from metrics.regimes import AUTO, Thresholds
 from sweeps.case_studies.answer import Answer
 from sweeps.case_studies.temperature_tuning import FIRST_SIBLINGS, TemperatureTuning, Tuning
 from sweeps.spec.axes import TEMPERATURES
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "search (default)": {},
+    "search, threshold -0.05": {"lmc": -0.05},
     "search, best-visited": {"choose": "best-visited"},
     "search, boundary": {"choose": "boundary"},
     "step, weighed": {"strategy": "step"},
-    "step, boundary (the paper's)": {"strategy": "step", "choose": "boundary"},
-    "search, automatic threshold": {"lmc": "auto"},
+    "step, boundary, threshold -0.05": {"strategy": "step", "choose": "boundary", "lmc": -0.05},
 }
 
 
@@ -39,11 +39,11 @@ def searched(grid: SearchGrid, group: str, thresholds: Thresholds, options: Mapp
     return tuning.answers(table.assign(regime=None))
 
 
-def searches(grid: SearchGrid) -> Iterator[dict[str, Any]]:
-    """Rows of the search in its variants."""
-    for name, how in VARIANTS.items():
+def searches(grid: SearchGrid, variants: Mapping[str, Mapping[str, Any]] = VARIANTS) -> Iterator[dict[str, Any]]:
+    """Rows of the search in its variants: what it answers, and costs, at each density and group of dense seeds."""
+    for name, how in variants.items():
         options = dict(how)
-        thresholds = Thresholds(options.pop("lmc", grid.spec.lmc_threshold), grid.spec.cka_threshold)
+        thresholds = Thresholds(options.pop("lmc", AUTO), grid.spec.cka_threshold)
         for group, rows in grid.rows.items():
             answers = searched(grid, group, thresholds, options)
             siblings = {
