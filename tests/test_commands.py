@@ -322,7 +322,8 @@ def test_a_table_is_drawn_searched_and_written_back(tmp_path, without_ray_and_to
     assert report.returncode == 0, report.stderr
     assert "Phase diagram: table.csv" in (tmp_path / "results/table_phase_diagram.html").read_text()
     back = pd.read_parquet(tmp_path / "regimes.parquet")
-    assert list(back.columns) == ["temperature", "density", "lmc", "test_error", "cka", "regime", *P_REGIMES]
+    own = ["temperature", "density", "lmc", "test_error", "cka"]
+    assert list(back.columns) == [*own, "regime", "lmc_threshold", *P_REGIMES]
     assert list(back["regime"]) == ["II-A", "I", "I"]
     search = run("tune_temperature", "--replay", "table.csv", "--json", "a.json", **here)
     assert search.returncode == 0, search.stderr
