@@ -112,8 +112,9 @@ def next_probe(
         start: Where to begin.
         strategy: ``step`` is Algorithm 1 as the paper describes it: in Regime I raise the temperature step by step
             until LMC is close to zero, in Regime II lower it as long as LMC stays there (Zhou et al. 2023). ``border``
-            evaluates what is least known of what is not decided, but nothing that could make it need more than
-            ceil(log2 n) + 1 evaluations of n temperatures. What other loads tell well enough it does not evaluate.
+            evaluates what is least known of what is undecided, but nothing that could make it need more than
+            ceil(log2 n) + 1 evaluations of n temperatures, even if other loads misled it. What these tell well enough
+            it does not evaluate.
 
     Returns:
         Place to evaluate next; if that is None, the other one is the boundary: the coldest connected temperature, or
@@ -123,16 +124,22 @@ def next_probe(
         return step([share >= 0.5 if place in evaluated else None for place, share in enumerate(together)], start)
     if not evaluated:
         return start, start
-    decided = [place in evaluated or not is_undecided(share) for place, share in enumerate(together)]
-    last = max((place for place, share in enumerate(together) if decided[place] and share >= 0.5), default=-1)
-    first = min((place for place, share in enumerate(together) if decided[place] and share < 0.5), default=len(decided))
+    marks = [share >= 0.5 if place in evaluated else None for place, share in enumerate(together)]
+    last = max((place for place, mark in enumerate(marks) if mark), default=-1)  # the coldest that is, here
+    first = min((place for place, mark in enumerate(marks) if mark is False), default=len(marks))
+    if first - last == 1:
+        return None, max(last, 0)
+    after = 2 ** max(math.ceil(math.log2(len(marks))) - len(evaluated), 0)  # outcomes that those left can tell apart
     between = range(last + 1, first)
-    if between:
-        after = 2 ** max(math.ceil(math.log2(len(decided))) - len(evaluated), 0)  # outcomes that those left tell apart
-        allowed = [place for place in between if max(place - last, first - place) <= after] or [(last + first) // 2]
-        return min(allowed, key=lambda place: (abs(together[place] - 0.5), abs(place - start))), 0
-    boundary = max(last, 0)
-    return (None if boundary in evaluated else boundary), boundary
+    allowed = [place for place in between if max(place - last, first - place) <= after] or [(last + first) // 2]
+    undecided = [place for place in between if is_undecided(together[place])]
+    if undecided:
+        among = [place for place in allowed if place in undecided] or allowed
+        return min(among, key=lambda place: (abs(together[place] - 0.5), abs(place - start))), 0
+    boundary = max((place for place, share in enumerate(together) if share >= 0.5), default=0)
+    if boundary in evaluated:
+        return None, boundary
+    return min(allowed, key=lambda place: abs(place - boundary)), boundary
 
 
 def step(connected: Sequence[bool | None], start: int) -> tuple[int | None, int]:
