@@ -27,7 +27,7 @@ def border_posterior(connected: Array, loads: Array) -> Array:
     Args:
         connected: Probability that each cell is connected, in [0, 1], of shape (temperatures from hot to cold, loads
             ascending); NaN where nothing is known. They are taken as independent.
-        loads: Of shape (loads,), positive and ascending.
+        loads: Of shape (loads,), positive and strictly ascending.
 
     Returns:
         Of shape (temperatures + 1, loads), columns with the sum 1: row j is that the j hottest are connected.
@@ -37,16 +37,17 @@ def border_posterior(connected: Array, loads: Array) -> Array:
     sure = np.clip(np.where(known, connected, 0.5), EXCEPTION, 1 - EXCEPTION)
     yes, no = (np.where(known, np.log(p), 0.0) for p in (sure, 1 - sure))
     none = np.zeros((1, len(loads)))
-    logs = np.vstack([none, np.cumsum(yes, axis=0)]) + np.vstack([np.cumsum(no[::-1], axis=0)[::-1], none])
-    likely = np.exp(logs - logs.max(axis=0))
+    likely = np.vstack([none, np.cumsum(yes, axis=0)]) + np.vstack([np.cumsum(no[::-1], axis=0)[::-1], none])
     rise = (np.arange(count + 1) - np.arange(count + 1)[:, None]) / count
-    moves = [np.where(rise >= 0, np.exp(-np.fmax(rise, 0) / (SLOPE * step)), 0.0) for step in np.diff(np.log(loads))]
-    before, after = np.ones((2, count + 1, len(loads)))
+    slopes = SLOPE * np.diff(np.log(loads))
+    moves = [np.where(rise >= 0, -np.fmax(rise, 0) / slope, -np.inf) for slope in slopes]
+    before, after = np.zeros((2, count + 1, len(loads)))  # in logarithms: cells that contradict each other add up
     for load in range(1, len(loads)):
-        before[:, load] = _scaled((likely[:, load - 1] * before[:, load - 1]) @ moves[load - 1])
-        after[:, -load - 1] = _scaled(moves[-load] @ (likely[:, -load] * after[:, -load]))
-    posterior = before * likely * after
-    return np.asarray(posterior / posterior.sum(axis=0))
+        before[:, load] = _log_sum((likely[:, load - 1] + before[:, load - 1])[:, None] + moves[load - 1], axis=0)
+        after[:, -load - 1] = _log_sum(moves[-load] + (likely[:, -load] + after[:, -load]), axis=1)
+    posterior = before + likely + after
+    weights = np.exp(posterior - posterior.max(axis=0))
+    return np.asarray(weights / weights.sum(axis=0))
 
 
 def connected_by_border(posterior: Array) -> Array:
@@ -57,5 +58,6 @@ def connected_by_border(posterior: Array) -> Array:
     return np.asarray(np.cumsum(posterior[::-1], axis=0)[-2::-1])
 
 
-def _scaled(values: Array) -> Array:
-    return np.asarray(values / values.sum())
+def _log_sum(logs: Array, axis: int) -> Array:
+    """Logarithm of the sum of exponentials."""
+    return np.asarray(np.logaddexp.reduce(logs, axis=axis))

@@ -58,7 +58,7 @@ class TuneTemperature(SweepOptions):
     Looks for the coldest temperature at which retrained siblings are still connected (LMC not below --lmc-threshold),
     for all densities at once, and weighs that against the errors on held-out images. What --out holds already is not
     computed again, of a grid as well; the same command again continues after whatever stopped it.
-    Exit codes: 0 done, 1 some points failed, 2 bad usage, 130 interrupted.
+    Exit codes: 0 done, 1 some points failed or a density has no answer, 2 bad usage, 130 interrupted.
     """
 
     replay: str | None = None
@@ -290,7 +290,7 @@ def _cost(answers: Sequence[Answer], tuning: TemperatureTuning, spec: SweepSpec)
     models = list(tuning.dense_models.values())
     dense = max(models, default=0) if TEMPERATURES[spec.temperature].is_one_training else sum(models)
     cells = sum(len(answer.visits) for answer in answers)
-    return f"Evaluated: {cells} cells{retrainings}" + f", {dense} dense trainings" * (dense > 0) + "."
+    return f"Evaluated: {cells} cells{retrainings}" + f", {dense} dense training{'s' * (dense > 1)}" * (dense > 0) + "."
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import pandas as pd
-
-from sweeps.case_studies.boundary import Row
-from sweeps.results.phase import diverged_of, is_left_out, none_if_nan, rows_of
+from sweeps.case_studies.boundary import Row, is_undecided, noise_is_known
+from sweeps.results.phase import diverged_of, is_left_out, none_if_nan
 
 Decision = Literal["hotter", "colder", "stop"]
+
+SMALL = 0.005
+"""LMC nearer to 0 is told with two digits."""
 
 NOTABLE = 0.05
 """What other cells say is told from this difference of probabilities on."""
@@ -46,7 +47,8 @@ class Visit:
     def told(self, row: Row, siblings: int) -> None:
         """Take what was measured, perhaps again with more siblings."""
         if self.siblings:
-            self.before.append(f"{_lmc(self.row)} with {self.siblings} siblings was undecided")
+            what = "was undecided" if noise_is_known(self.row) else "does not tell its noise"
+            self.before.append(f"{_lmc(self.row)} with {self.siblings} siblings {what}")
         self.row, self.siblings = row, siblings
 
     @property
@@ -57,7 +59,7 @@ class Visit:
             status = self.row.get("status", "no value")
             return "it failed" if status == "failed" else f"LMC is undefined ({status}): left out"
         said = f"{_lmc(self.row)}: connected with probability {self.p_connected:.2f}"
-        if abs(self.p_together - self.p_connected) >= NOTABLE:
+        if is_undecided(self.p_connected) and abs(self.p_together - self.p_connected) >= NOTABLE:
             said += f", with what other cells say {self.p_together:.2f}"
         return said
 
@@ -156,18 +158,15 @@ class Answer:
         }
 
 
-def compared_with_best(
-    table: pd.DataFrame, load: float, temperatures: Sequence[float], chosen: float | None
-) -> dict[str, Any]:
+def compared_with_best(rows: Sequence[Row], temperatures: Sequence[float], chosen: float | None) -> dict[str, Any]:
     """Fields of an answer that need all temperatures of its load, as far as they are known, and regimes by temperature.
 
     Args:
-        table: In columns of the phase table.
-        load: The answer's.
+        rows: Of the answer's load, in columns of the phase table.
         temperatures: All.
         chosen: The answer.
     """
-    cells = {row["temperature"]: row for row in rows_of(table) if row["load"] == load}
+    cells = {row["temperature"]: row for row in rows}
     errors = {temperature: row["test_error"] for temperature, row in cells.items()}
     allowed = [each for each in temperatures if each not in cells or not is_left_out(cells[each])]
     complete = not any(math.isnan(errors.get(temperature, math.nan)) for temperature in allowed)
@@ -181,5 +180,6 @@ def compared_with_best(
 
 
 def _lmc(row: Row) -> str:
-    error = row.get("lmc_se", math.nan)
-    return f"LMC {row['lmc']:.3f}" if math.isnan(error) else f"LMC {row['lmc']:.3f} ± {error:.3f}"
+    lmc, error = row["lmc"], row.get("lmc_se", math.nan)
+    form = ".3f" if abs(lmc) >= SMALL or lmc == 0 else ".2g"
+    return f"LMC {lmc:{form}}" if math.isnan(error) else f"LMC {lmc:{form}} ± {error:{form}}"

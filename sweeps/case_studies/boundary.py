@@ -108,7 +108,7 @@ def next_probe(
 
     Args:
         evaluated: Temperatures that were, as places in the list, which goes from hot to cold.
-        together: Probability of each temperature that it is connected; with ``border`` it falls along the list.
+        together: Probability of each temperature that it is connected; what was evaluated is so from 0.5 on.
         start: Where to begin.
         strategy: ``step`` is Algorithm 1 as the paper describes it: in Regime I raise the temperature step by step
             until LMC is close to zero, in Regime II lower it as long as LMC stays there (Zhou et al. 2023). ``border``
@@ -124,19 +124,17 @@ def next_probe(
         return step([share >= 0.5 if place in evaluated else None for place, share in enumerate(together)], start)
     if not evaluated:
         return start, start
-    marks = [share >= 0.5 if place in evaluated else None for place, share in enumerate(together)]
-    last = max((place for place, mark in enumerate(marks) if mark), default=-1)  # the coldest that is, here
-    first = min((place for place, mark in enumerate(marks) if mark is False), default=len(marks))
-    if first - last == 1:
-        return None, max(last, 0)
-    after = 2 ** max(math.ceil(math.log2(len(marks))) - len(evaluated), 0)  # outcomes that those left can tell apart
-    between = range(last + 1, first)
+    connected = [place for place in evaluated if together[place] >= 0.5]
+    last = max(connected, default=-1)  # the coldest that is; a hotter one that is not is an exception
+    first = min((place for place in evaluated if place > last), default=len(together))
+    after = 2 ** max(math.ceil(math.log2(len(together))) - len(evaluated), 0)  # outcomes that those left can tell apart
+    between = range(last + 1, first)  # none of these was evaluated
     allowed = [place for place in between if max(place - last, first - place) <= after] or [(last + first) // 2]
     undecided = [place for place in between if is_undecided(together[place])]
     if undecided:
         among = [place for place in allowed if place in undecided] or allowed
         return min(among, key=lambda place: (abs(together[place] - 0.5), abs(place - start))), 0
-    boundary = max((place for place, share in enumerate(together) if share >= 0.5), default=0)
+    boundary = max((place for place in between if together[place] >= 0.5), default=max(last, 0))
     if boundary in evaluated:
         return None, boundary
     return min(allowed, key=lambda place: abs(place - boundary)), boundary

@@ -141,15 +141,12 @@ class BoundarySearch:
         known = self.connectivity()
         requests, unknown = list[Request](), list[float]()
         for load in self.loads:
-            self._note(load, known)
             if self.has_failed(load):
                 continue
             if more := self._siblings_of(load, known):
                 requests += more
                 continue
-            probe, boundary = self._probe(load, known)
-            if self.visits[load]:
-                self._explain(load, probe, boundary, known)
+            probe, _ = self._probe(load, known)
             if probe is None:
                 continue
             if self._strategy == "border" and self.visits[load] and self._is_undecided(probe, load, known):
@@ -158,6 +155,7 @@ class BoundarySearch:
                 requests.append(Request(probe, load, self.siblings))
         requests += self._least_known(unknown, known)
         self._requests = {(request.temperature, request.load): request for request in requests}
+        self._explain(known)
 
     def _least_known(self, loads: list[float], known: Connectivity) -> list[Request]:
         """Of loads whose next temperature is undecided, those that stay so if the others come out as expected."""
@@ -191,7 +189,7 @@ class BoundarySearch:
         return (order[at], None) if at is not None else (None, order[end])
 
     def _siblings_of(self, load: float, known: Connectivity) -> list[Request]:
-        """Ask for another sibling of each dense model where it is undecided whether a temperature is connected."""
+        """Ask for another sibling of each dense model where that may decide whether a temperature is connected."""
         return [
             Request(temperature, load, visit.siblings + 1)
             for temperature, visit in self.visits[load].items()
@@ -200,33 +198,66 @@ class BoundarySearch:
             and (self._is_undecided(temperature, load, known) or not noise_is_known(visit.row))
         ]
 
+    def _explain(self, known: Connectivity) -> None:
+        """Note how probably temperatures are connected, and where the search goes from those that came last."""
+        wanted = {request.load: request for request in self.wanted}
+        for load, visits in self.visits.items():
+            self._note(load, known)
+            if not visits or self.has_failed(load):
+                continue
+            here, visit = list(visits.items())[-1]
+            visit.decision, visit.because = "stop", self._end_words(load, known)
+            request = wanted.get(load)
+            if request is not None and request.temperature not in visits:
+                is_hotter = self.temperatures.index(request.temperature) < self.temperatures.index(here)
+                visit.decision = "hotter" if is_hotter else "colder"
+                visit.because = f"{visit.decision}, to {request.temperature:g}"
+
     def _note(self, load: float, known: Connectivity) -> None:
         """Note how probably the temperatures that were evaluated at a load are connected."""
-        shares = self._shares(load, known)
         for temperature, visit in self.visits[load].items():
             if counts(visit.row):
-                visit.p_connected = float(known.own[self.temperatures.index(temperature), self.loads.index(load)])
-                visit.p_together = shares[temperature]
+                cell = self.temperatures.index(temperature), self.loads.index(load)
+                visit.p_connected = float(known.own[cell])
+                visit.p_together = float(known.own[cell] if self._strategy == "step" else known.together[cell])
 
-    def _explain(self, load: float, probe: float | None, boundary: float | None, known: Connectivity) -> None:
-        """Note what was found at the temperature evaluated last, and where the search goes from there."""
-        here, visit = list(self.visits[load].items())[-1]
-        rank = self.temperatures.index
-        if probe is not None:
-            visit.decision = "hotter" if rank(probe) < rank(here) else "colder"
-            because = f"{visit.decision}, to {probe:g}"
-        elif boundary is None:
-            because = "no temperature is left"
-        elif self._shares(load, known)[boundary] < 0.5:
-            because = "none is connected: the hottest is the boundary"
-        else:
-            because = f"{boundary:g} is the coldest that is connected"
-        visit.because = because
+    def _end_words(self, load: float, known: Connectivity) -> str:
+        """What is known of a load's boundary if nothing more is evaluated."""
+        boundary = self.boundary(load, known)
+        if boundary is None:
+            return "no temperature is left"
+        if not self.is_connected(load, known):
+            return "none is connected: the hottest is the boundary"
+        own = known.own[self.temperatures.index(boundary), self.loads.index(load)]
+        by = "" if own >= 0.5 else ", by what other cells say"
+        return f"{boundary:g} is the coldest that is connected{by}"
+
+    def note(self) -> None:
+        """Bring what is noted of all visits up to date, also within a round."""
+        known = self.connectivity()
+        for load in self.loads:
+            self._note(load, known)
+
+    def is_connected(self, load: float, known: Connectivity) -> bool:
+        """Whether the boundary of a load is a connected temperature; False if there is no boundary."""
+        boundary = self.boundary(load, known)
+        return boundary is not None and self._shares(load, known)[boundary] >= 0.5
+
+    def is_at_its_end(self, load: float, known: Connectivity) -> bool:
+        """Whether by what is known nothing more would be evaluated at a load."""
+        return self.has_failed(load) or not (self._siblings_of(load, known) or self._probe(load, known)[0] is not None)
 
     def _is_undecided(self, temperature: float, load: float, known: Connectivity) -> bool:
         return is_undecided(self._shares(load, known)[temperature])
 
     def _shares(self, load: float, known: Connectivity) -> dict[float, float]:
-        """Probability of each temperature that it is connected, as the strategy takes it."""
-        by = known.together if self._strategy == "border" else known.own
-        return dict(zip(self.temperatures, by[:, self.loads.index(load)].tolist(), strict=True))
+        """Probability of each temperature that it is connected, as the strategy takes it.
+
+        With ``border`` what all cells say, unless a temperature's own LMC decides that already.
+        """
+        column = self.loads.index(load)
+        own, together = known.own[:, column].tolist(), known.together[:, column].tolist()
+        if self._strategy == "step":
+            return dict(zip(self.temperatures, own, strict=True))
+        shares = (all_say if math.isnan(p) or is_undecided(p) else p for p, all_say in zip(own, together, strict=True))
+        return dict(zip(self.temperatures, shares, strict=True))

@@ -58,10 +58,12 @@ def witnesses(
         select_by: Their column.
         dearer: Temperatures as good, that cost more.
     """
-    if dearer:
-        return f"as good as {' and '.join(f'{each:g}' for each in dearer)}, and cheaper to train"
+    if len(errors) == 1:
+        return "the boundary; no other temperature was evaluated"
     least = min(errors.values())
     lowest = chosen if errors.get(chosen) == least else min(errors, key=errors.__getitem__)
+    if dearer and chosen != boundary:
+        return f"as good as {' and '.join(f'{each:g}' for each in dearer)}, and cheaper to train"
     if chosen == boundary == lowest:
         return f"the boundary, and has the lowest {select_by}"
     if chosen == boundary:

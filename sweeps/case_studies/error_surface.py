@@ -48,10 +48,12 @@ class ErrorSurface:
     Attributes:
         mean: Of each cell, as a share of its load's mean error, shape (cells,).
         covariance: Of the same, shape (cells, cells).
+        scale: That mean error, of each cell, shape (cells,); 1 where it is not positive.
     """
 
     mean: Array
     covariance: Array
+    scale: Array
 
     def deviation(self, own: int, other: int) -> float:
         """Standard deviation of the difference of two cells' errors, in the same shares."""
@@ -87,36 +89,40 @@ def error_surface(places: Array, loads: Array, errors: Array, noise: Array, from
     mean[exact] = errors[exact] / scale[exact]
     covariance = prior - weights @ prior
     covariance[exact] = covariance[:, exact] = 0.0
-    return ErrorSurface(mean, covariance)
+    return ErrorSurface(mean, covariance, scale)
 
 
 def error_noise(rows: Sequence[Row], column: str) -> Array:
     """Standard errors of cells' mean errors, as far as they count where temperatures are compared.
 
-    - Of what this project measured: the scatter of siblings, pooled over these cells as a share of the error, since a
-      few siblings tell it badly; times :data:`DENSE_SEEDS`. For validation errors, :data:`SHARED_IMAGES` on top.
-    - In a table of one's own: the column ``..._se`` as it is. Without it, for a validation error whose images are
-      counted, :data:`ONE_MODEL` over the number of models; else errors count as exact.
+    - Of what this project measured (its dense seeds are counted): the scatter of siblings, pooled over these cells as a
+      share of the error, since a few siblings tell it badly; times :data:`DENSE_SEEDS`. For validation errors,
+      :data:`SHARED_IMAGES` on top. Without any scatter, as in the next but one.
+    - In a table of one's own, the column ``..._se`` as it is.
+    - Without it, for a validation error whose images are counted, :data:`ONE_MODEL` over the number of models.
+    - Else errors count as exact.
 
     Args:
-        rows: In columns of the phase table, of which ``n_runs``, ``validation_images`` and the error's are looked at.
+        rows: In columns of the phase table, of which ``n_runs``, ``n_dense_seeds``, ``validation_images`` and the
+            error's are looked at.
         column: Name of the error.
 
     Returns:
         Of shape (cells,), in the unit of the error.
     """
-    errors, own, runs, images = (
+    errors, own, runs, dense, images = (
         np.array([row.get(name, np.nan) for row in rows], dtype=float)
-        for name in (column, f"{column}_se", "n_runs", "validation_images")
+        for name in (column, f"{column}_se", "n_runs", "n_dense_seeds", "validation_images")
     )
     runs = np.fmax(np.nan_to_num(runs, nan=1.0), 1)
     likely = np.clip(errors, 0.5 / images, 1 - 0.5 / images)  # none wrong of some images is not none of all
     binomial = np.nan_to_num(likely * (1 - likely) / images) if column == "validation_error" else np.zeros(len(rows))
-    known = np.isfinite(own)
-    pooled = known & (runs > 1) & (errors > 0) & np.isfinite(images)
-    if not pooled.any():
-        return np.asarray(np.sqrt(np.where(known, own**2, (SHARED_IMAGES + ONE_MODEL / runs) * binomial)))
-    freedom = np.where(pooled, runs - 1, 0)
-    relative = np.divide(own**2 * runs, errors**2, out=np.zeros(len(rows)), where=pooled)
-    scatter = (freedom @ relative) / freedom.sum() * errors**2 / runs
-    return np.asarray(np.sqrt(DENSE_SEEDS * scatter + SHARED_IMAGES * binomial))
+    known, ours = np.isfinite(own), np.isfinite(dense)
+    variance = np.where(known & ~ours, np.nan_to_num(own) ** 2, (SHARED_IMAGES + ONE_MODEL / runs) * binomial)
+    pooled = known & ours & (runs > 1) & (errors > 0)
+    if pooled.any():
+        freedom = np.where(pooled, runs - 1, 0)
+        relative = np.divide(own**2 * runs, errors**2, out=np.zeros(len(rows)), where=pooled)
+        scatter = (freedom @ relative) / freedom.sum() * np.fmax(errors, np.nan_to_num(0.5 / images)) ** 2 / runs
+        variance = np.where(ours, DENSE_SEEDS * scatter + SHARED_IMAGES * binomial, variance)
+    return np.asarray(np.sqrt(variance))

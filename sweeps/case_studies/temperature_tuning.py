@@ -13,6 +13,7 @@ from sweeps.case_studies.boundary import Cell, Connectivity, Row, Strategy, coun
 from sweeps.case_studies.boundary_search import BoundarySearch, Request
 from sweeps.case_studies.choosing import Choice, best_visited, weighed, witnesses
 from sweeps.case_studies.error_surface import ErrorSurface, error_noise, error_surface
+from sweeps.results.phase import rows_of
 
 FIRST_SIBLINGS = 2
 """Siblings of each dense model that a search begins with: the fewest that have an LMC."""
@@ -84,7 +85,7 @@ class TemperatureTuning:
         found: dict[float, int] = {}
         for (temperature, _), row in self._search.rows().items():
             count = row.get("n_dense_seeds", math.nan)
-            found[temperature] = max(found.get(temperature, 0), 0 if math.isnan(count) else int(count))
+            found[temperature] = max(found.get(temperature, 0), int(count) if math.isfinite(count) else 0)
         return found
 
     def tell(self, request: Request, row: Row) -> None:
@@ -101,27 +102,32 @@ class TemperatureTuning:
         Args:
             table: All that is known, in columns of the phase table, the visited cells among it.
         """
+        self._search.note()
         known = self._search.connectivity()
         cells, surface = self._surface(known)
         regimes = table.set_index(["temperature", "load"])["regime"].to_dict()
-        unfinished = {request.load for request in self.wanted}
+        rows = {load: rows_of(some) for load, some in table.groupby("load")}
         answers = []
         for load in self.loads:
             visits = list(self._search.visits[load].values())
-            boundary, reason, note = self._search.boundary(load, known), "", ""
+            boundary, reason, notes = self._search.boundary(load, known), "", list[str]()
             chosen, means = boundary, dict[float, float]()
             if boundary is None:
                 note = "nothing was evaluated" if not visits else "no temperature could be evaluated"
-                note = "a point failed" if self._search.has_failed(load) else note
+                notes.append("a point failed" if self._search.has_failed(load) else note)
             elif self._tuning.choose == "boundary":
                 reason = "the boundary"
             else:
                 chosen, reason, means = self._chosen(load, boundary, cells, surface)
                 if reason.startswith("no "):
-                    reason, note = "the boundary", reason
-            if load in unfinished and boundary is not None:
-                note = "the search is not at its end, and this is the best so far"
-            found = compared_with_best(table, load, self.temperatures, chosen)
+                    notes.append(reason)
+                    reason = "the boundary"
+            if boundary is not None and self.wanted and not self._search.is_at_its_end(load, known):
+                notes.append("the search is not at its end, and this is the best so far")
+            elif boundary is not None and not self._search.is_connected(load, known):
+                notes.append("no temperature is connected, so that the hottest is the boundary")
+            note = "; ".join(notes)
+            found = compared_with_best(rows.get(load, []), self.temperatures, chosen)
             own = [regimes[visit.row["temperature"], load] for visit in visits]
             answers.append(
                 Answer(
@@ -149,14 +155,13 @@ class TemperatureTuning:
             return *best_visited(rows, by, boundary), {}
         chosen, dearer = weighed(surface, places, self._costs)
         errors = {row["temperature"]: row[by] for row in rows if row["temperature"] in places}
-        level = sum(errors.values()) / len(errors)
-        means = {temperature: float(surface.mean[at]) * level for temperature, at in places.items()}
+        means = {temperature: float(surface.mean[at] * surface.scale[at]) for temperature, at in places.items()}
         return chosen, witnesses(chosen, boundary, errors, by, dearer), means
 
     def _surface(self, known: Connectivity) -> tuple[list[Cell], ErrorSurface | None]:
         """Errors of the cells that count, without noise; None if none is known."""
         by, rows = self._tuning.select_by, self._search.rows()
-        cells = sorted(cell for cell, row in rows.items() if counts(row) and not math.isnan(row.get(by, math.nan)))
+        cells = sorted(cell for cell, row in rows.items() if counts(row) and math.isfinite(row.get(by, math.nan)))
         if not cells:
             return [], None
         ranks = np.array([self.temperatures.index(temperature) for temperature, _ in cells])

@@ -195,6 +195,7 @@ PHASE = pa.schema(
         column("validation_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         column("validation_images", pa.float64(), "", "held-out images that it was counted on; NaN without any"),
         column("train_error", pa.float64(), _FRACTION, "mean, as test_error"),
+        column("train_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
         column("lmc", pa.float64(), "error, in [-1, 1]", "mean over the pairs with status ok; NaN without any"),
         column("lmc_se", pa.float64(), "error", _SE_PAIRS.format(PAIR_NOISE["lmc"])),
         column("lmc_se_dense", pa.float64(), "error", _SE_DENSE),

@@ -48,7 +48,10 @@ RANGES = {
 }
 
 
-_MAY_LACK = ("lmc_se", "cka_se", "validation_error_se", "validation_images")
+_MAY_LACK = (
+    *("lmc_se", "cka_se", "validation_error", "validation_error_se", "validation_images"),
+    *("train_error", "dense_validation_error", "dense_test_error"),
+)
 """Columns that need not have a number in each row."""
 
 

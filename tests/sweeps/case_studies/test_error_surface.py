@@ -65,6 +65,18 @@ def test_without_anything_known_errors_are_exact():
 def test_a_standard_error_of_ones_own_is_taken_as_it_is():
     rows = [{"validation_error": 0.1, "validation_error_se": 0.01, "n_runs": 6}, {"validation_error": 0.2}]
     assert error_noise(rows, "validation_error").tolist() == [0.01, 0]
+    with_images = [row | {"validation_images": 100} for row in rows]
+    assert error_noise(with_images, "validation_error")[0] == 0.01
+
+
+def test_that_no_image_is_wrong_is_not_known_for_sure():
+    rows = [{"validation_error": 0.0, "validation_error_se": 0.0, "n_runs": 4, "n_dense_seeds": 2}] * 2
+    assert (error_noise([row | {"validation_images": 100} for row in rows], "validation_error") > 0).all()
+
+
+def test_training_errors_have_the_scatter_of_their_siblings_too():
+    row = {"train_error": 0.1, "train_error_se": 0.01, "n_runs": 6, "n_dense_seeds": 2}
+    assert error_noise([row] * 2, "train_error") == pytest.approx([math.sqrt(DENSE_SEEDS) * 0.01] * 2)
 
 
 def test_of_images_the_noise_is_binomial_less_what_models_share():
@@ -81,9 +93,10 @@ def test_of_images_the_noise_is_binomial_less_what_models_share():
 
 def test_the_scatter_of_siblings_is_pooled_as_a_share_of_the_error():
     rows = [
-        {"validation_error": 0.1, "validation_error_se": 0.01, "n_runs": 4, "validation_images": 100},
-        {"validation_error": 0.2, "validation_error_se": 0.00, "n_runs": 4, "validation_images": 100},
+        {"validation_error": 0.1, "validation_error_se": 0.01, "n_runs": 4},
+        {"validation_error": 0.2, "validation_error_se": 0.00, "n_runs": 4},
     ]
+    rows = [row | {"validation_images": 100, "n_dense_seeds": 2} for row in rows]
     pooled = (3 * (0.01 / 0.1) ** 2 * 4 + 0) / 6
     expected = [
         math.sqrt(DENSE_SEEDS * pooled / 4 * error**2 + SHARED_IMAGES * error * (1 - error) / 100)

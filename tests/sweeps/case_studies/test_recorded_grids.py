@@ -11,6 +11,7 @@ import pytest
 from comparisons import complete_grid, interval
 from model_selection import regrets
 
+from sweeps.case_studies.boundary import is_undecided
 from sweeps.case_studies.model_selection import select
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.plans.replay import replay
@@ -82,9 +83,12 @@ def test_a_search_of_all_densities_ends_at_a_connected_temperature_that_it_evalu
     spec, _ = recorded(grid)
     for start in spec.temperatures:
         for answer in answers(grid, start, strategy="border").values():
-            together = {visit.row["temperature"]: visit.p_together for visit in answer.visits}
-            connected = [each for each in spec.hot_to_cold if together.get(each, 0) >= 0.5]
-            hottest = min(together, key=spec.hot_to_cold.index)
+            shares = {
+                visit.row["temperature"]: visit.p_together if is_undecided(visit.p_connected) else visit.p_connected
+                for visit in answer.visits
+            }
+            connected = [each for each in spec.hot_to_cold if shares.get(each, 0) >= 0.5]
+            hottest = min(shares, key=spec.hot_to_cold.index)
             assert answer.temperature == (connected[-1] if connected else hottest)
 
 
