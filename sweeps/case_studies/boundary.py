@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from metrics.border_posterior import border_posterior, connected_by_border
 from metrics.regimes import Thresholds
@@ -64,9 +63,8 @@ def connectivity(
     own = np.full((len(temperatures), len(loads)), np.nan)
     cells = sorted(cell for cell, row in rows.items() if counts(row))
     if cells:
-        table = pd.DataFrame({name: [rows[cell].get(name, math.nan) for cell in cells] for name in _TOLD_FROM})
-        told = connected_probabilities(table, thresholds.lmc)
-        exact = table["lmc"].to_numpy(float) >= thresholds.lmc
+        table = {name: np.array([rows[cell].get(name, math.nan) for cell in cells], float) for name in _TOLD_FROM}
+        told, exact = connected_probabilities(table, thresholds.lmc), table["lmc"] >= thresholds.lmc
         places = [[temperatures.index(cell[0]) for cell in cells], [loads.index(cell[1]) for cell in cells]]
         own[tuple(places)] = np.where(np.isnan(told), exact, told)
     return _by_all_cells(own, np.array(loads))

@@ -6,7 +6,7 @@ three dense seeds would be far too sure: it knows only as many values, and has h
 All of this is our interpretation; ``tests/benchmarks/regime_calibration.py`` says whether it holds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ BLOCK = 100
 _LIMITS: dict[str, tuple[float, float]] = {"lmc": (-1.0, 1.0), "cka": (0.0, 1.0)}
 
 Array = npt.NDArray[np.float64]
+Columns = pd.DataFrame | Mapping[str, Array]
 
 
 def noise(table: pd.DataFrame, column: str) -> Array:
@@ -134,13 +135,14 @@ def regime_probabilities(table: pd.DataFrame, thresholds: Thresholds) -> Array:
     return probabilities
 
 
-def connected_probabilities(table: pd.DataFrame, threshold: float) -> Array:
+def connected_probabilities(table: Columns, threshold: float) -> Array:
     """Probabilities that the mean LMC over many dense seeds and siblings is not below its threshold: 1 - p_regime_1.
 
     Exact, where :func:`regime_probabilities` counts draws.
 
     Args:
-        table: Columns ``lmc``, ``lmc_se``, ``lmc_se_dense``, ``n_runs`` and ``n_dense_seeds``.
+        table: Columns ``lmc``, ``lmc_se``, ``lmc_se_dense``, ``n_runs`` and ``n_dense_seeds``, and, of a user's table,
+            ``n_rows``; a table, or arrays by name.
         threshold: In units of error.
 
     Returns:
@@ -149,23 +151,23 @@ def connected_probabilities(table: pd.DataFrame, threshold: float) -> Array:
     from scipy.special import ndtr, stdtr  # half a second
 
     error, freedom = _noise(table, "lmc")
-    above = table["lmc"].to_numpy(float) - threshold
+    above = np.asarray(table["lmc"], dtype=float) - threshold
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = np.where((error == 0) & (above == 0), np.inf, above / error)
         return np.where(np.isinf(freedom), ndtr(scores), stdtr(np.fmax(freedom, 1e-3), scores))
 
 
-def _noise(table: pd.DataFrame, column: str) -> tuple[Array, Array]:
+def _noise(table: Columns, column: str) -> tuple[Array, Array]:
     """Standard errors of cells' means, NaN if not known, and their degrees of freedom."""
-    n_dense = table["n_dense_seeds"].to_numpy(float)
-    siblings, dense = (table[f"{column}_{name}"].to_numpy(float) ** 2 for name in ("se", "se_dense"))
+    n_dense, n_runs = (np.asarray(table[name], dtype=float) for name in ("n_dense_seeds", "n_runs"))
+    siblings, dense = (np.asarray(table[f"{column}_{name}"], dtype=float) ** 2 for name in ("se", "se_dense"))
+    rows = np.asarray(table["n_rows"], dtype=float) if "n_rows" in table else np.ones(len(n_dense))
     between = np.where(np.isnan(dense), 0, np.fmax(n_dense - 1, 0))
-    within = table["n_runs"].to_numpy(float) - n_dense
+    within = n_runs - n_dense
     within = np.where(np.isnan(siblings) | ~(within > 0), 0, 1 / (1 / np.fmax(within, 1) + 1 / PRIOR_FREEDOM))
     sums = between * np.nan_to_num(dense) + within * DENSE_NOISE[column] * np.nan_to_num(siblings)
     total = between + within
-    variance = np.divide(sums, total, out=np.full(len(table), np.nan), where=total > 0)
-    rows = table.get("n_rows", pd.Series(1, table.index)).to_numpy(float)
+    variance = np.divide(sums, total, out=np.full(len(n_dense), np.nan), where=total > 0)
     own = np.isnan(n_dense) | (rows > 1)
     error = np.sqrt(np.where(own, siblings, variance))
     error[np.isinf(error)] = np.nan
