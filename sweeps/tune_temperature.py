@@ -225,6 +225,7 @@ def _search(options: TuneTemperature, store: Store) -> int:
         code = report_failures(plan.evaluated, spec.measurement, store)
     except BudgetSpent:
         print(f"Stopped: the --budget of {options.budget:g} hours is spent; the same command continues.")
+        code = report_failures(plan.failed, spec.measurement, store)
     known = plan.with_all_stored(store.with_added_siblings(candidates))  # a grid's cells with all of their siblings
     table = phase_table(known, store, tuning.thresholds, spec.measurement)
     answers = _report(options, tuning, table, File(store.folder, PICTURE), spec.title)

@@ -67,6 +67,11 @@ class SearchPlan:
         wanted = {stage.key: stage for stage in self.cells}
         return [stage if self._is_stored(stage) else wanted[stage.key] for stage in points]
 
+    @property
+    def failed(self) -> list[PointStage]:
+        """Those of them that failed, or that cannot run since something else did."""
+        return [stage for stage in self.evaluated if self._has_failed(stage)]
+
     def ask(self) -> Stage | None:
         """Give a stage that can run now."""
         return self._stages.ask()
