@@ -69,7 +69,7 @@ class SearchPlan:
 
     @property
     def failed(self) -> list[PointStage]:
-        """Those of them that failed, or that cannot run since something else did."""
+        """Of those wanted, the ones that failed, or that cannot run since something else did."""
         return [stage for stage in self.evaluated if self._has_failed(stage)]
 
     def ask(self) -> Stage | None:
