@@ -277,7 +277,7 @@ def test_in_a_complete_grid_a_search_trains_added_siblings_alone(undisturbed, tm
     answers = answers_of(tmp_path / "answers.json")
     for visit in (visit for answer in answers for visit in answer["visited"]):
         assert visit["siblings"] == 3  # of one dense model: a single pair says nothing about noise
-        assert "with 2 siblings was undecided; " in visit["reason"]
+        assert "with 2 siblings does not tell its noise; " in visit["reason"]
     after = pd.read_parquet(out / "runs")
     evaluations = sum(answer["evaluations"] for answer in answers)
     assert sorted(after["retrain_seed"]) == sorted([*before["retrain_seed"], *[3] * evaluations])
