@@ -45,6 +45,7 @@ def is_clearly_monotone(spec, table, load):
     return connected == sorted(connected, reverse=True) and not cells["p_regime_1"].between(0.45, 0.55).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS)
 def test_border_and_step_agree_where_connectivity_is_clearly_monotone_from_every_start(grid):
     spec, table = recorded(grid)
@@ -70,6 +71,7 @@ def test_step_ends_on_the_boundary_that_the_grid_draws(grid):
             assert here == len(order) - 1 or regimes[order[here + 1], load] == "I"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS)
 def test_border_keeps_its_bound_at_one_density_also_where_connectivity_is_not_monotone(grid):
     spec, _ = recorded(grid)
@@ -78,6 +80,7 @@ def test_border_keeps_its_bound_at_one_density_also_where_connectivity_is_not_mo
         assert len(answer.visits) <= math.ceil(math.log2(len(spec.temperatures))) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS)
 def test_a_search_of_all_densities_ends_at_a_connected_temperature_that_it_evaluated_or_at_the_hottest_of_these(grid):
     spec, _ = recorded(grid)
