@@ -19,8 +19,7 @@ Cell = tuple[float, float]
 """Temperature and load."""
 
 KNOWN = 0.8
-"""Whether a cell is connected counts as known from this probability on, and as undecided below; a convention of ours.
-On recorded grids, from 0.8 to 0.9 makes no difference to the answers, and 0.9 costs a tenth more retrainings."""
+"""Whether a cell is connected counts as known from this probability on, else as undecided; a convention of ours."""
 
 _TOLD_FROM = ("lmc", "lmc_se", "lmc_se_dense", "n_runs", "n_dense_seeds", "n_rows")
 """What probabilities are told from; a table of one's own may lack some."""
