@@ -216,7 +216,6 @@ def _search(options: TuneTemperature, store: Store) -> int:
     store.check_writable()
     print(f"Searching among {len(tuning.temperatures)} temperatures; results in {store.folder}", flush=True)
     shown = replace(spec, retrain_seeds=tuple(sorted(spec.retrain_seeds)[:FIRST_SIBLINGS]))
-    code = OK
     try:
         if not plan.left:
             store.show(shown)

@@ -200,9 +200,9 @@ class BoundarySearch:
 
     def _explain(self, known: Connectivity) -> None:
         """Note how probably temperatures are connected, and where the search goes from those that came last."""
+        self.note(known)
         wanted = {request.load: request for request in self.wanted}
         for load, visits in self.visits.items():
-            self._note(load, known)
             if not visits or self.has_failed(load):
                 continue
             here, visit = list(visits.items())[-1]
@@ -213,13 +213,14 @@ class BoundarySearch:
                 visit.decision = "hotter" if is_hotter else "colder"
                 visit.because = f"{visit.decision}, to {request.temperature:g}"
 
-    def _note(self, load: float, known: Connectivity) -> None:
-        """Note how probably the temperatures that were evaluated at a load are connected."""
-        for temperature, visit in self.visits[load].items():
-            if counts(visit.row):
-                cell = self.temperatures.index(temperature), self.loads.index(load)
-                visit.p_connected = float(known.own[cell])
-                visit.p_together = float(known.own[cell] if self._strategy == "step" else known.together[cell])
+    def note(self, known: Connectivity) -> None:
+        """Note how probably all temperatures that were evaluated are connected, also within a round."""
+        for load, visits in self.visits.items():
+            for temperature, visit in visits.items():
+                if counts(visit.row):
+                    cell = self.temperatures.index(temperature), self.loads.index(load)
+                    visit.p_connected = float(known.own[cell])
+                    visit.p_together = float(known.own[cell] if self._strategy == "step" else known.together[cell])
 
     def _end_words(self, load: float, known: Connectivity) -> str:
         """What is known of a load's boundary if nothing more is evaluated."""
@@ -231,12 +232,6 @@ class BoundarySearch:
         own = known.own[self.temperatures.index(boundary), self.loads.index(load)]
         by = "" if own >= 0.5 else ", by what other cells say"
         return f"{boundary:g} is the coldest that is connected{by}"
-
-    def note(self) -> None:
-        """Bring what is noted of all visits up to date, also within a round."""
-        known = self.connectivity()
-        for load in self.loads:
-            self._note(load, known)
 
     def is_connected(self, load: float, known: Connectivity) -> bool:
         """Whether the boundary of a load is a connected temperature; False if there is no boundary."""

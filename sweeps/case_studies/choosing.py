@@ -14,12 +14,10 @@ TIE = 0.1
 two, one is the better one with less than 0.54. Ours."""
 
 
-def best_visited(rows: Sequence[Row], select_by: str, boundary: float) -> tuple[float, str]:
-    """The lowest error, and why; of equals the one visited last, which is nearer to the boundary."""
+def best_visited(rows: Sequence[Row], select_by: str) -> float | None:
+    """The lowest error; of equals the one visited last, which is nearer to the boundary. None if none is known."""
     known = [row for row in reversed(rows) if not math.isnan(row.get(select_by, math.nan))]
-    if not known:
-        return boundary, f"no {select_by} is known, so this is the boundary"
-    return min(known, key=lambda row: row[select_by])["temperature"], f"where {select_by} is lowest"
+    return min(known, key=lambda row: row[select_by])["temperature"] if known else None
 
 
 def weighed(

@@ -102,8 +102,8 @@ class TemperatureTuning:
         Args:
             table: All that is known, in columns of the phase table, the visited cells among it.
         """
-        self._search.note()
         known = self._search.connectivity()
+        self._search.note(known)
         cells, surface = self._surface(known)
         regimes = table.set_index(["temperature", "load"])["regime"].to_dict()
         rows = {load: rows_of(some) for load, some in table.groupby("load")}
@@ -117,17 +117,17 @@ class TemperatureTuning:
                 notes.append("a point failed" if self._search.has_failed(load) else note)
             elif self._tuning.choose == "boundary":
                 reason = "the boundary"
+            elif (found := self._chosen(load, boundary, cells, surface)) is None:
+                reason = "the boundary"
+                notes.append(f"no {self._tuning.select_by} is known, so this is the boundary")
             else:
-                chosen, reason, means = self._chosen(load, boundary, cells, surface)
-                if reason.startswith("no "):
-                    notes.append(reason)
-                    reason = "the boundary"
+                chosen, reason, means = found
             if boundary is not None and self.wanted and not self._search.is_at_its_end(load, known):
                 notes.append("the search is not at its end, and this is the best so far")
             elif boundary is not None and not self._search.is_connected(load, known):
                 notes.append("no temperature is connected, so that the hottest is the boundary")
             note = "; ".join(notes)
-            found = compared_with_best(rows.get(load, []), self.temperatures, chosen)
+            compared = compared_with_best(rows.get(load, []), self.temperatures, chosen)
             own = [regimes[visit.row["temperature"], load] for visit in visits]
             answers.append(
                 Answer(
@@ -139,20 +139,21 @@ class TemperatureTuning:
                     note=note,
                     visits=visits,
                     regimes=own,
-                    **found,
+                    **compared,
                 )
             )
         return answers
 
     def _chosen(
         self, load: float, boundary: float, cells: Sequence[Cell], surface: ErrorSurface | None
-    ) -> tuple[float, str, dict[float, float]]:
-        """The answer by errors, why, and the errors without noise."""
+    ) -> tuple[float, str, dict[float, float]] | None:
+        """The answer by errors, why, and the errors without noise; None if no error is known."""
         rows = [visit.row for visit in self._search.visits[load].values() if counts(visit.row)]
         by = self._tuning.select_by
         places = {temperature: at for at, (temperature, own) in enumerate(cells) if own == load}
         if self._tuning.choose == "best-visited" or surface is None or not places:
-            return *best_visited(rows, by, boundary), {}
+            best = best_visited(rows, by)
+            return None if best is None else (best, f"where {by} is lowest", {})
         chosen, dearer = weighed(surface, places, self._costs)
         errors = {row["temperature"]: row[by] for row in rows if row["temperature"] in places}
         means = {temperature: float(surface.mean[at] * surface.scale[at]) for temperature, at in places.items()}
