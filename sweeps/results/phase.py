@@ -213,7 +213,7 @@ def _read(
 ) -> pd.DataFrame:
     """Rows of these files of a table whose point and seeds are among the siblings, with the number of the cell."""
     columns = ["point", "dense_seed", "status", "seconds", *seeds, *values]
-    table = store.table(name, columns, files).to_pandas()
+    table = store.table(name, columns, files).to_pandas(use_threads=False)
     for seed in seeds:
         table = table.merge(siblings.rename(columns={"seed": seed}))
     return table
@@ -251,7 +251,7 @@ def _dense_errors(points: Sequence[PointStage], stages: pd.DataFrame, store: Sto
     """Mean errors of the dense models of each cell that did not diverge; NaN unless known of all of these."""
     names = {dense_part(stage.point.dense, stage.point.epoch) for stage in points}
     errors = ["validation_error", "test_error"]
-    dense = store.table("dense", ["dense", "epoch", "status", *errors], sorted(names)).to_pandas()
+    dense = store.table("dense", ["dense", "epoch", "status", *errors], sorted(names)).to_pandas(use_threads=False)
     models = stages[["cell", "dense", "epoch"]].merge(dense, how="left")
     cells = models[models["status"] != "diverged"].groupby("cell")[errors]
     return cells.mean().where(cells.count().eq(cells.size(), axis=0)).add_prefix("dense_")

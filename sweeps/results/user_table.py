@@ -190,7 +190,7 @@ def _read(path: Path) -> pd.DataFrame:
         if twice:
             raise UsageError(f"{path} has two columns {', '.join(twice)}; rename or remove one.")
         if table_kind(str(path)) == "parquet":
-            return pq.read_table(path).to_pandas(ignore_metadata=True)
+            return pq.ParquetFile(path).read(use_threads=False).to_pandas(ignore_metadata=True, use_threads=False)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, pa.ArrowException) as error:

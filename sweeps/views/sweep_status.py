@@ -111,9 +111,9 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     points = store.with_added_siblings(spec.points())
     keys = {stage.key for stage in points}
     columns = ["point", "status", "message", "created_at"]
-    runs = store.table("runs", columns).to_pandas()
+    runs = store.table("runs", columns).to_pandas(use_threads=False)
     tables = [name for name in MeasurementStage.tables() if "point" in identity_columns(name)]
-    measured = pd.concat([store.table(name, [*columns, "measurement"]).to_pandas() for name in tables])
+    measured = pd.concat([store.table(name, [*columns, "measurement"]).to_pandas(use_threads=False) for name in tables])
     measured = measured[measured["measurement"] == settings_key(spec.measurement)]
     runs, measured = (rows[rows["point"].isin(keys)] for rows in (runs, measured))
     rows = pd.concat([runs, measured])
