@@ -18,6 +18,7 @@ ROOMS = {
         "functions",
         "storage",
         "data",
+        "kernels",
         "models",
         "stacks",
         "tasks",

@@ -50,8 +50,8 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
         states = [{name: tensor.clone() for name, tensor in state.items()} for state in training.stack.states()]
         validation = statistics.fmean(task.errors(training.stack, "validation"))
         ckas = similarities(training.stack, pairs, task, MeasurementSettings())
-        for (first, second), cka in zip(pairs, ckas, strict=True):
-            curve = path_errors(path, states[first], states[second], task, MeasurementSettings())
+        curves = path_errors(path, states, pairs, task, MeasurementSettings())
+        for cka, curve in zip(ckas, curves, strict=True):
             rows.append(
                 {
                     "point": point.key,

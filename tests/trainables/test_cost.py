@@ -41,8 +41,8 @@ def test_disk_is_what_the_files_take(keep, optimizer, tmp_path):
 
 def test_a_stage_costs_what_its_parts_do():
     costs = StageCosts(torch.device("cpu"))
-    costs._step = lambda run, recipe, models: 100.0 * models
-    costs.evaluation = lambda run, models: 0.0
+    costs._step = lambda run, recipe, models, density: 100.0 * models
+    costs.evaluation = lambda run, models, density=1.0: 0.0
     three, one = replace(POINT, seeds=(1, 2, 3)), replace(POINT, seeds=(3,))
     assert one.seconds(costs) == pytest.approx(three.seconds(costs) / 3)
     assert 3 * one.kept_bytes("siblings") > three.kept_bytes("siblings") > 2 * one.kept_bytes("siblings")
@@ -51,7 +51,7 @@ def test_a_stage_costs_what_its_parts_do():
 
 def test_measuring_costs_two_passes_at_every_position_and_the_sample_of_cka():
     costs = StageCosts(torch.device("cpu"))
-    costs.evaluation = lambda run, models: 1.0 * models  # a second for each image and model
+    costs.evaluation = lambda run, models, density=1.0: 1.0 * models  # a second for each image and model
     train = costs.sizes(DENSE).train
     assert STAGES[2].seconds(costs) == pytest.approx(2 * train * 3 + 2 * train)
     only_cka = STAGES[2].with_parts([("cka", 1, 2)])

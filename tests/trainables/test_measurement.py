@@ -51,6 +51,11 @@ def grouped(model):
     return PathStacks(lambda models: GroupedStack(model, models), 11)
 
 
+def along(stacks, start, end, task, settings):
+    """Errors along one line."""
+    return path_errors(stacks, [start, end], [(0, 1)], task, settings)[0]
+
+
 @pytest.fixture
 def signs():
     return Given(torch.tensor([1.0, 2.0, -1.0, -2.0]).view(4, 1, 1, 1), torch.tensor([0, 0, 1, 1]))
@@ -58,14 +63,14 @@ def signs():
 
 def test_swapped_hidden_units_make_a_barrier_of_one_half(signs):
     """Both ends are the same function without error; half way the hidden units vanish and all images look alike."""
-    curve = path_errors(grouped(Signs(1)), Signs(1).state_dict(), Signs(-1).state_dict(), signs, MeasurementSettings())
+    curve = along(grouped(Signs(1)), Signs(1).state_dict(), Signs(-1).state_dict(), signs, MeasurementSettings())
     assert curve == [0, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]
     assert linear_mode_connectivity(curve) == -0.5
 
 
 def test_a_model_is_connected_with_itself(signs):
     state = Signs(1).state_dict()
-    assert path_errors(grouped(Signs(1)), state, state, signs, MeasurementSettings()) == [0] * 11
+    assert along(grouped(Signs(1)), state, state, signs, MeasurementSettings()) == [0] * 11
 
 
 def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
@@ -85,7 +90,7 @@ def test_batch_norm_is_reestimated_at_every_position_the_ends_included():
     stack.load([spoilt])
     assert errors(stack, data)[0] > 0.2
     how = MeasurementSettings(path_points=3, batch_norm_batch_size=40)
-    curve = path_errors(grouped(model), spoilt, spoilt, data, how)
+    curve = along(grouped(model), spoilt, spoilt, data, how)
     assert curve == pytest.approx([curve[0]] * 3, abs=0.03)
     assert max(curve) < 0.1
 
@@ -96,7 +101,7 @@ def test_a_model_with_dropout_is_measured_the_same_each_time():
     start, end = ({name: torch.rand_like(t.float()) for name, t in model.state_dict().items()} for _ in range(2))
     data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
     curves = [
-        path_errors(
+        along(
             PathStacks(lambda models: SerialStack(model, models), 5),
             start,
             end,
@@ -165,13 +170,13 @@ def test_what_does_not_fit_is_measured_in_smaller_parts_with_the_same_result(ful
     start, end = build("preresnet8-w0.5", 1, 3).state_dict(), build("preresnet8-w0.5", 1, 3).state_dict()
     data = Given(torch.randn(200, 1, 8, 8), torch.arange(200) % 3)
     how = MeasurementSettings(path_points=11, batch_norm_batch_size=40)
-    expected = path_errors(grouped(model), start, end, data, how)
+    expected = along(grouped(model), start, end, data, how)
     stack, tried = cramped(model, 130, full)
     stacks = PathStacks(stack, 11)
-    assert path_errors(stacks, start, end, data, how) == pytest.approx(expected, abs=1 / 200)
+    assert along(stacks, start, end, data, how) == pytest.approx(expected, abs=1 / 200)
     assert stacks.at_once == 3
     tried.clear()
-    path_errors(stacks, start, end, data, how)  # of the next pair: that is known now
+    along(stacks, start, end, data, how)  # of the next pair: that is known now
     assert max(count for count, _ in tried) == 3
     stack, tried = cramped(model, 3 * 64)
     three = stack(3)
@@ -190,7 +195,7 @@ def test_what_does_not_fit_at_all_is_said(cramped):
         errors(stack(2), data)
     state = Signs(1).state_dict()
     with pytest.raises(torch.OutOfMemoryError):
-        path_errors(PathStacks(stack, 11), state, state, data, MeasurementSettings())
+        along(PathStacks(stack, 11), state, state, data, MeasurementSettings())
 
 
 def test_other_mistakes_are_not_tried_again(cramped):

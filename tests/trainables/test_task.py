@@ -237,7 +237,9 @@ def test_siblings_are_pruned_retrained_and_compared(task):
         assert int(each["hidden.weight"].count_nonzero()) == 24 * 32 // 4
     how = MeasurementSettings(path_points=5, cka_images=50)
     at_once = task.models_at_once(str(CLASSES), how.path_points, how.batch_norm_batch_size)
-    curve = path_errors(PathStacks(lambda models: task.stack(str(CLASSES), models), at_once), *states, task, how)
+    [curve] = path_errors(
+        PathStacks(lambda models: task.stack(str(CLASSES), models), at_once), states, [(0, 1)], task, how
+    )
     errors = task.errors(siblings.stack, "train")
     assert [curve[0], curve[-1]] == errors
     assert 0 < max(errors) < 1 - 1 / CLASSES

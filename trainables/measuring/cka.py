@@ -18,9 +18,9 @@ class OutputSimilarity(Metric):
         self, models: Models, places: Sequence[tuple[int, ...]], settings: MeasurementSettings
     ) -> Iterator[dict[str, Any]]:
         """The outputs of all models first, then pair by pair."""
-        from trainables.measuring.comparison import similarities
+        from trainables.measuring.comparison import kept_weights, similarities
 
-        stack = models.task.stack(models.name, len(models.states))
+        stack = models.task.stack(models.name, len(models.states), kept_weights(models.states))
         stack.load(models.states)
         pairs = [(first, second) for first, second in places]
         for value in similarities(stack, pairs, models.task, settings):

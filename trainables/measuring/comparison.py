@@ -43,41 +43,58 @@ class PathStacks:
         self.at_once = -(-self.at_once // 2)
 
 
-def path_errors(stacks: PathStacks, start: State, end: State, task: Task, settings: MeasurementSettings) -> list[float]:
-    """Training error along the line between two models, ends included; batch-norm is re-estimated at every position.
+def path_errors(
+    stacks: PathStacks,
+    states: Sequence[State],
+    pairs: Sequence[tuple[int, int]],
+    task: Task,
+    settings: MeasurementSettings,
+) -> list[list[float]]:
+    """Training errors along the lines between these pairs of models, ends included.
+
+    Batch-norm is re-estimated at every position. Positions of all pairs are measured together, an end that several of
+    them share once.
 
     Args:
         stacks: In which the positions are measured.
-        start: State dictionary of the plain model at position 0.
-        end: State dictionary of the plain model at position 1.
+        states: State dictionaries of plain models.
+        pairs: Indices of the models at positions 0 and 1.
         task: Whose training samples the statistics and the errors are of.
         settings: Number of positions and size of the batches of the re-estimation.
     """
-    positions = path_positions(settings.path_points)
-    found: list[float] = []
-    while len(found) < len(positions):
+    lines = [[_place(*pair, t) for t in path_positions(settings.path_points)] for pair in pairs]
+    places = list(dict.fromkeys(place for line in lines for place in line))
+    found: dict[tuple[int, int, float], float] = {}
+    while left := places[len(found) :][: stacks.at_once]:
         try:
-            found += _errors_at(stacks, positions[len(found) :][: stacks.at_once], start, end, task, settings)
+            models = [interpolate(states[first], states[second], t) for first, second, t in left]
+            found |= zip(left, _errors_of(stacks.of(len(left)), models, task, settings), strict=True)
             continue
         except Exception as problem:
             if stacks.at_once == 1 or not is_out_of_memory(problem):
                 raise
         stacks.halve()
         free_cached_memory(task.device)
-    return found
+    return [[found[place] for place in line] for line in lines]
 
 
-def _errors_at(
-    stacks: PathStacks,
-    positions: Sequence[float],
-    start: State,
-    end: State,
-    task: Task,
-    settings: MeasurementSettings,
-) -> list[float]:
-    """Errors at these positions of the line."""
-    stack = stacks.of(len(positions))
-    stack.load([interpolate(start, end, position) for position in positions])
+def kept_weights(states: Sequence[State]) -> dict[str, Tensor]:
+    """Weights that are not zero in all of these models, as masks by name: what pruning left of them."""
+    names = [name for name, tensor in states[0].items() if tensor.dim() > 1]
+    return {name: torch.stack([state[name] != 0 for state in states]).any(0) for name in names}
+
+
+def _place(first: int, second: int, position: float) -> tuple[int, int, float]:
+    """A place on the line between two models; each end has one name, whatever line it is of."""
+    if position in (0, 1):
+        end = second if position else first
+        return end, end, 0.0
+    return first, second, position
+
+
+def _errors_of(stack: Stack, states: Sequence[State], task: Task, settings: MeasurementSettings) -> list[float]:
+    """Training errors of these models, once their batch-norm statistics are re-estimated."""
+    stack.load(states)
     with torch.no_grad(), in_float32(), random_numbers(0, task.device):  # for dropout, in models that have it
         reestimate_batch_norm(stack, task.statistics_inputs(stack.models, settings.batch_norm_batch_size))
     return task.errors(stack, "train")

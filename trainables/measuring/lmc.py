@@ -21,20 +21,22 @@ class LinearModeConnectivity(Metric):
     def measure(
         self, models: Models, places: Sequence[tuple[int, ...]], settings: MeasurementSettings
     ) -> Iterator[dict[str, Any]]:
-        """Pair by pair."""
+        """All pairs together."""
         from metrics.connectivity import linear_mode_connectivity
-        from trainables.measuring.comparison import PathStacks, path_errors
+        from trainables.measuring.comparison import PathStacks, kept_weights, path_errors
 
         task, name = models.task, models.name
-        at_once = task.models_at_once(name, settings.path_points, settings.batch_norm_batch_size)
-        stacks = PathStacks(lambda count: task.stack(name, count), at_once)
-        for first, second in places:
-            errors = path_errors(stacks, models.states[first], models.states[second], task, settings)
+        pairs = [(first, second) for first, second in places]
+        positions = len({model for pair in pairs for model in pair}) + len(pairs) * (settings.path_points - 2)
+        at_once = task.models_at_once(name, positions, settings.batch_norm_batch_size)
+        masks = kept_weights(models.states)
+        stacks = PathStacks(lambda count: task.stack(name, count, masks), at_once)
+        for errors in path_errors(stacks, models.states, pairs, task, settings):
             if any(map(math.isnan, errors)):
                 yield {"lmc": math.nan, "path_errors": errors, MESSAGE: "outputs not finite on the path"}
             else:
                 yield {"lmc": linear_mode_connectivity(errors), "path_errors": errors}
 
     def samples(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
-        """All training samples at every position, for the statistics and for the errors."""
-        return 2.0 * train * places * settings.path_points
+        """All training samples at every position, for the statistics and for the errors; ends are shared."""
+        return 2.0 * train * (min(models, 2 * places) + places * (settings.path_points - 2))

@@ -1,9 +1,8 @@
 """DenseNet for small images, basic layers and no compression (Huang et al. 2017, arXiv 1608.06993, table 2)."""
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainables.models.layers import Concatenate, conv, global_average
+from trainables.models.layers import BatchNormReLU, Concatenate, conv, global_average
 
 
 class Layer(nn.Module):
@@ -11,13 +10,13 @@ class Layer(nn.Module):
 
     def __init__(self, channels_in: int, growth: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels_in)
+        self.norm = BatchNormReLU(channels_in)
         self.conv = conv(channels_in, growth, 3)
         self.concatenate = Concatenate()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels_in, h, w) to (batch, channels_in + growth, h, w)."""
-        return self.concatenate(x, self.conv(F.relu(self.norm(x))))
+        return self.concatenate(x, self.conv(self.norm(x)))
 
 
 class DenseNet(nn.Module):

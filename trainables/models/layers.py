@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from trainables.kernels.layout import is_batch_innermost
+
 
 def conv(
     channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = False
@@ -37,8 +39,18 @@ def residual_stages(block: Callable[[int, int, int], nn.Module], depth: int, wid
     return blocks
 
 
+class BatchNormReLU(nn.BatchNorm2d):
+    """Batch-norm and ReLU: one layer, so that both can be one pass over the images."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, h, w) to the same."""
+        return F.relu(super().forward(x))
+
+
 def global_average(x: Tensor) -> Tensor:
     """Mean over all pixels: (batch, channels, h, w) to (batch, channels)."""
+    if is_batch_innermost(x):
+        return x.mean((2, 3))
     # Not x.mean((2, 3)): its gradient is a broadcast view, on which the backward of ReLU ran 35 times slower.
     return F.avg_pool2d(x, x.shape[2:]).flatten(1)
 
@@ -52,7 +64,10 @@ class Concatenate(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map (batch, c, h, w) and (batch, d, h, w) to (batch, c + d, h, w)."""
+        if is_batch_innermost(first) and is_batch_innermost(second):  # torch.cat keeps no such order by itself
+            parts = [x.permute(1, 2, 3, 0).unflatten(0, (self.models, -1)) for x in (first, second)]
+            return torch.cat(parts, 1).flatten(0, 1).permute(3, 0, 1, 2)
         if self.models == 1:
             return torch.cat((first, second), 1)
-        parts = (x.unflatten(1, (self.models, -1)) for x in (first, second))
-        return torch.cat(tuple(parts), 2).flatten(1, 2)
+        parts = [x.unflatten(1, (self.models, -1)) for x in (first, second)]
+        return torch.cat(parts, 2).flatten(1, 2)

@@ -1,9 +1,8 @@
 """Pre-activation residual network for small images (He et al. 2016, arXiv 1603.05027)."""
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainables.models.layers import conv, global_average, residual_stages
+from trainables.models.layers import BatchNormReLU, conv, global_average, residual_stages
 
 
 class Block(nn.Module):
@@ -14,17 +13,17 @@ class Block(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm2d(channels_in)
+        self.norm1 = BatchNormReLU(channels_in)
         self.conv1 = conv(channels_in, channels_out, 3, stride)
-        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.norm2 = BatchNormReLU(channels_out)
         self.conv2 = conv(channels_out, channels_out, 3)
         same = stride == 1 and channels_in == channels_out
         self.shortcut = nn.Identity() if same else conv(channels_in, channels_out, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels_in, h, w) to (batch, channels_out, h / stride, w / stride)."""
-        y = self.conv1(F.relu(self.norm1(x)))
-        y = self.conv2(F.relu(self.norm2(y)))
+        y = self.conv1(self.norm1(x))
+        y = self.conv2(self.norm2(y))
         return y + self.shortcut(x)
 
 
@@ -44,9 +43,9 @@ class PreResNet(nn.Module):
         super().__init__()
         self.conv = conv(channels, width, 3)
         self.blocks = nn.Sequential(*residual_stages(Block, depth, width))
-        self.norm = nn.BatchNorm2d(4 * width)
+        self.norm = BatchNormReLU(4 * width)
         self.linear = nn.Linear(4 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes) of images (batch, channels, h, w)."""
-        return self.linear(global_average(F.relu(self.norm(self.blocks(self.conv(x))))))
+        return self.linear(global_average(self.norm(self.blocks(self.conv(x)))))

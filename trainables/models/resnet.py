@@ -3,7 +3,7 @@
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainables.models.layers import conv, global_average, residual_stages
+from trainables.models.layers import BatchNormReLU, conv, global_average, residual_stages
 
 
 class Block(nn.Module):
@@ -15,7 +15,7 @@ class Block(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
         self.conv1 = conv(channels_in, channels_out, 3, stride)
-        self.norm1 = nn.BatchNorm2d(channels_out)
+        self.norm1 = BatchNormReLU(channels_out)
         self.conv2 = conv(channels_out, channels_out, 3)
         self.norm2 = nn.BatchNorm2d(channels_out)
         same = stride == 1 and channels_in == channels_out
@@ -24,7 +24,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels_in, h, w) to (batch, channels_out, h / stride, w / stride)."""
-        y = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
+        y = self.norm2(self.conv2(self.norm1(self.conv1(x))))
         return F.relu(y + self.shortcut(x))
 
 

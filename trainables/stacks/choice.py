@@ -13,9 +13,9 @@ from trainables.stacks.inputs import Example
 from trainables.stacks.memory import free_cached_memory, is_out_of_memory
 from trainables.stacks.stack import GroupedStack, SerialStack, Stack
 
-LARGEST_GROUPED_ON_CPU = 2000
-"""Channels of the narrowest convolution times pixels of an image. On a CPU larger models are faster one after the
-other, smaller ones grouped: ``tests/benchmarks/stack_step.py`` measures it."""
+NARROW = 2000
+"""Channels of the narrowest convolution times pixels of an image, of narrow models at most. On a CPU these are faster
+grouped, and with kernels of our own; others one after the other: ``tests/benchmarks/stack_step.py`` measures it."""
 
 TIMED_MODELS, TIMED_SAMPLES, TIMED_TURNS = 3, 64, 5
 """On a GPU both kinds are timed: as many siblings and samples as is usual, and the fastest of so many turns counts."""
@@ -75,7 +75,7 @@ def stack_kind(model: nn.Module, example: Example, device: torch.device, layout:
         device: Where the stack is to be.
         layout: Of weights and inputs in memory.
     """
-    if _busy_alone(model, example, device) or not can_be_grouped(model, example):
+    if (device.type == "cpu" and not is_narrow(model, example)) or not can_be_grouped(model, example):
         return SerialStack
     if device.type != "cuda":
         return GroupedStack
@@ -115,12 +115,12 @@ def step_seconds(stack: Stack, example: Example, device: torch.device) -> float:
     return min(turns[1:])
 
 
-def _busy_alone(model: nn.Module, example: Example, device: torch.device) -> bool:
-    """Whether the convolutions of a single model are large enough to keep the device busy."""
+def is_narrow(model: nn.Module, example: Example) -> bool:
+    """Whether the convolutions of a single model are too small to keep a core busy."""
     images = _images(example, 1)
     pixels = 0 if images is None else images.shape[2] * images.shape[3]
     channels = [module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
-    return device.type == "cpu" and min(channels, default=0) * pixels > LARGEST_GROUPED_ON_CPU
+    return min(channels, default=0) * pixels <= NARROW
 
 
 def _random_numbers_kept(device: torch.device) -> AbstractContextManager[None]:

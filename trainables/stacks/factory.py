@@ -1,10 +1,13 @@
 """Making stacks of an architecture as suits the device."""
 
+from collections.abc import Mapping
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.stacks import memory
-from trainables.stacks.choice import layout_of, stack_kind
+from trainables.stacks.choice import is_narrow, layout_of, stack_kind
+from trainables.stacks.direct import have_kernels, kernels_pay
 from trainables.stacks.inputs import Example
 from trainables.stacks.stack import GroupedStack, Stack
 
@@ -23,12 +26,16 @@ class StackFactory:
         self._device, self._room = device, room
         self._layout = layout_of(model, example, device)
         self._kind = stack_kind(model, example, device, self._layout)
+        self._has_kernels = have_kernels(model, example, device)
+        self._is_narrow = is_narrow(model, example)
         self._weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         self._activation = memory.activation_bytes(model, example)
 
-    def stack(self, model: nn.Module, models: int) -> Stack:
-        """Make a stack of so many copies of a model of the architecture."""
+    def stack(self, model: nn.Module, models: int, masks: Mapping[str, Tensor] | None = None) -> Stack:
+        """Make a stack of so many copies of a model of the architecture; for masks see :meth:`Task.stack`."""
         stack = self._kind(model, models, self._layout).to(self._device)
+        if masks is not None and self._has_kernels and kernels_pay(model, masks, self._is_narrow):
+            stack.use_kernels(masks)
         stack.samples_at_once = memory.samples_at_once(self._room, self._activation * self._together(models))
         return stack
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from trainables.models.layers import Concatenate
+from trainables.models.layers import BatchNormReLU, Concatenate
+from trainables.stacks.direct import with_kernels
 from trainables.stacks.inputs import Inputs, Outputs, arguments
 from trainables.stacks.memory import LARGEST_BATCH
 
@@ -34,7 +35,17 @@ class Stack(nn.Module, ABC):
     def __init__(self, module: nn.Module, models: int, layout: torch.memory_format) -> None:
         super().__init__()
         self.module, self.models, self._layout = module, models, layout
+        self._has_kernels, self._side_by_side = False, 1
         module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's types
+
+    def use_kernels(self, masks: Mapping[str, Tensor]) -> None:
+        """Compute with kernels of our own from now on, on the CPU, leaving out what these masks prune.
+
+        Args:
+            masks: Of a plain model, by parameter name: nonzero where weights are kept; all of those without a mask are.
+        """
+        self._has_kernels = True
+        with_kernels(self.module, self.stack_states([masks] * self.models), self._side_by_side)
 
     @abstractmethod
     def forward(self, inputs: Inputs) -> Outputs:
@@ -80,6 +91,7 @@ class GroupedStack(Stack):
 
     def __init__(self, model: nn.Module, models: int, layout: torch.memory_format = torch.channels_last) -> None:
         super().__init__(_grouped(copy.deepcopy(model), models), models, layout)
+        self._side_by_side = models
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits of every model.
@@ -92,8 +104,11 @@ class GroupedStack(Stack):
             Shape (models, batch, classes).
         """
         assert isinstance(inputs, Tensor)
-        side_by_side = inputs.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
-        images = side_by_side.contiguous(memory_format=self._layout)
+        if self._has_kernels:
+            images = inputs.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(3, 0, 1, 2)
+        else:
+            side_by_side = inputs.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
+            images = side_by_side.contiguous(memory_format=self._layout)
         return self.module(images).unflatten(1, (self.models, -1)).transpose(0, 1)
 
     def stack_states(self, states: Sequence[State]) -> dict[str, Tensor]:
@@ -178,7 +193,8 @@ def _grouped(module: nn.Module, models: int) -> nn.Module:
         )
     elif isinstance(module, nn.BatchNorm2d):
         features, kind = module.num_features * models, (module.affine, module.track_running_stats)
-        grouped = nn.BatchNorm2d(features, module.eps, module.momentum, *kind)
+        norm = BatchNormReLU if isinstance(module, BatchNormReLU) else nn.BatchNorm2d
+        grouped = norm(features, module.eps, module.momentum, *kind)
     elif isinstance(module, nn.Linear):
         return GroupedLinear(module, models)
     elif isinstance(module, Concatenate):

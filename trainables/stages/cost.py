@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
+from torch import Tensor, nn
 
 from trainables.data import outline, training_images
 from trainables.pruning.prunable import prunable_weights
@@ -39,9 +40,9 @@ class StageCosts:
         self._device = device
         self._steps: dict[tuple[object, ...], float] = {}
 
-    def training(self, run: DenseRun, recipe: Recipe, epochs: int, models: int) -> float:
-        """Seconds of training a stack of so many models for so many epochs."""
-        return _steps(recipe, epochs, self.sizes(run).train) * self._step(run, recipe, models)
+    def training(self, run: DenseRun, recipe: Recipe, epochs: int, models: int, density: float = 1.0) -> float:
+        """Seconds of training a stack of so many models, pruned to a density, for so many epochs."""
+        return _steps(recipe, epochs, self.sizes(run).train) * self._step(run, recipe, models, density)
 
     def sizes(self, run: DenseRun) -> Sizes:
         """Images of each split of a training."""
@@ -49,24 +50,26 @@ class StageCosts:
         train = training_images(run.data, run.validation_fraction)
         return Sizes(train, like.train - train, like.test)
 
-    def _step(self, run: DenseRun, recipe: Recipe, models: int) -> float:
+    def _step(self, run: DenseRun, recipe: Recipe, models: int, density: float) -> float:
         """Seconds of a training step of a stack."""
         kind = recipe.batch_size, recipe.optimizer, bool(recipe.rho), bool(recipe.gradient_clipping), recipe.precision
         own = run.augmentation, run.loss
-        key = ("step", run.model, run.data, models, *kind, *own)
+        key = ("step", run.model, run.data, models, density, *kind, *own)
         if key not in self._steps:
             task = lookalike_task(run.data, self._device, STEPS * recipe.batch_size, *own)
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
-            training = Training(task.stack(run.model, models), plain, task, [("cost", 0)] * models)
+            masks = _made_up_masks(task.model(run.model), density)
+            stack = task.stack(run.model, models, masks if recipe.precision == "float32" else None)
+            training = Training(stack, plain, task, [("cost", 0)] * models, masks)
             self._steps[key] = self._fastest(training.run_epoch) / STEPS
         return self._steps[key]
 
-    def evaluation(self, run: DenseRun, models: int) -> float:
-        """Seconds that a stack needs for a sample without training."""
-        key = ("evaluation", run.model, run.data, models)
+    def evaluation(self, run: DenseRun, models: int, density: float = 1.0) -> float:
+        """Seconds that a stack, pruned to a density, needs for a sample without training."""
+        key = ("evaluation", run.model, run.data, models, density)
         if key not in self._steps:
             task = lookalike_task(run.data, self._device, LARGEST_BATCH)
-            stack = task.stack(run.model, models)
+            stack = task.stack(run.model, models, _made_up_masks(task.model(run.model), density))
             self._steps[key] = self._fastest(lambda: task.errors(stack, "train")) / LARGEST_BATCH
         return self._steps[key]
 
@@ -97,6 +100,12 @@ def model_bytes(name: str, data: str) -> ModelBytes:
         model = lookalike_task(data, torch.device("cpu")).model(name)
     tensors = model.state_dict().values(), model.parameters(), prunable_weights(model).values()
     return ModelBytes(*(sum(each.numel() * each.element_size() for each in group) for group in tensors))
+
+
+@torch.random.fork_rng(devices=[])
+def _made_up_masks(model: nn.Module, density: float) -> dict[str, Tensor]:
+    """Masks of a density that keep weights at random."""
+    return {name: torch.rand_like(weight) < density for name, weight in prunable_weights(model).items()}
 
 
 def _steps(recipe: Recipe, epochs: int, images: int) -> int:

@@ -110,7 +110,7 @@ class DenseStage(Stage):
         task = task_of(run, machine)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
-            stack = task.stack(run.model, 1)
+            stack = task.stack(run.model, 1, {} if run.recipe.precision == "float32" else None)
         if run.checkpoint is not None:
             stack.load([artifacts.needed(machine.folder, checkpoint_file(run.checkpoint), str(self))])
         training = Training(stack, run.recipe, task, [("dense", run.seed)])

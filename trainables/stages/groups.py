@@ -56,6 +56,11 @@ class Siblings:
         return self.stage.seeds
 
     @property
+    def density(self) -> float:
+        """That of the point."""
+        return self.stage.point.density
+
+    @property
     def label(self) -> Label | None:
         """Where the point lies."""
         return self.stage.label
@@ -106,6 +111,7 @@ class DenseModels:
     """What metrics of one and of two of them are of."""
 
     label: Label | None = None
+    density: float = 1.0
 
     def __str__(self) -> str:
         return f"dense {self.run.model} after epoch {self.epoch}"

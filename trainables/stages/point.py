@@ -200,8 +200,9 @@ class PointStage(Stage):
         """Retraining, and the errors of the siblings."""
         run, sizes, siblings = self.run, costs.sizes(self.run), len(self.seeds)
         evaluated = TEST_EPOCHS * (sizes.validation + sizes.test) + sizes.train
-        retrain = self.point.retrain
-        return costs.training(run, retrain, retrain.epochs, siblings) + evaluated * costs.evaluation(run, siblings)
+        retrain, density = self.point.retrain, self.point.density
+        training = costs.training(run, retrain, retrain.epochs, siblings, density)
+        return training + evaluated * costs.evaluation(run, siblings, density)
 
     def kept_bytes(self, keep: Keep) -> int:
         """What is left of the siblings."""
@@ -238,7 +239,7 @@ def retraining(
     context = DenseModelContext(point.dense, point.epoch, point.density, machine, state_at)
     pruned = prune(point.pruner, context)
     task = task_of(point.dense, machine)
-    stack = task.stack(point.dense.model, len(seeds))
+    stack = task.stack(point.dense.model, len(seeds), pruned.masks if point.retrain.precision == "float32" else None)
     stack.load([pruned.state] * len(seeds))
     seeded = [("retrain", seed) for seed in seeds]
     return Training(stack, point.retrain, task, seeded, pruned.masks), pruned.masks

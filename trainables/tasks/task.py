@@ -1,7 +1,7 @@
 """What models are trained for: the one interface between a kind of data and training, pruning and measuring."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -129,10 +129,17 @@ class Task(ABC):
             Inputs of a batch, and its number of samples.
         """
 
-    def stack(self, name: str, models: int) -> Stack:
-        """Make a stack of so many copies of a new model."""
+    def stack(self, name: str, models: int, masks: Mapping[str, Tensor] | None = None) -> Stack:
+        """Make a stack of so many copies of a new model.
+
+        Args:
+            name: Of the architecture.
+            models: How many.
+            masks: Weights that will not be zero, by parameter name, where float32 is wanted: kernels of our own may
+                compute without the others. None for torch's layers alone.
+        """
         model = self.model(name)
-        return self._maker(name, model).stack(model, models)
+        return self._maker(name, model).stack(model, models, masks)
 
     def models_at_once(self, name: str, models: int, batch_size: int) -> int:
         """How many of so many models are to be in a stack that is measured in batches of so many samples."""

@@ -1,0 +1,89 @@
+"""The C code of this folder, compiled for the machine that runs it: once, and kept in the user's cache folder."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from trainables.data import CACHE
+
+SOURCE = Path(__file__).with_name("direct.c")
+
+COMPILERS = ("cc", "gcc", "clang")
+"""Looked for in this order, after what the environment variable CC names."""
+
+FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
+
+COMPILE_SECONDS = 60
+"""A compiler that takes longer counts as none; this takes half a second."""
+
+_POINTER, _SIZE, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_float
+_ARGUMENTS = {
+    "convolve": [_POINTER] * 4 + [_SIZE],
+    "weight_gradients": [_POINTER] * 4 + [_SIZE],
+    "pad": [_POINTER] * 2 + [_SIZE] * 5,
+    "scale_and_shift": [_POINTER] * 4 + [_SIZE] * 2 + [_INT],
+    "normalise": [_POINTER] * 7 + [_FLOAT] * 2 + [_SIZE] * 2 + [_INT],
+    "normalisation_gradients": [_POINTER] * 6 + [_SIZE] * 2 + [_INT],
+}
+
+
+def code() -> ctypes.CDLL:
+    """The same, where it was there before."""
+    found = library()
+    assert found is not None, "kernels are used only where they can be compiled"
+    return found
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled code; None where it cannot be had, because there is no compiler or it fails."""
+    for folder in (Path(CACHE).expanduser() / "compiled", Path(tempfile.gettempdir()) / f"compiled-{os.getuid()}"):
+        with suppress(OSError, subprocess.SubprocessError):
+            return _loaded(_compiled(folder))
+    return None
+
+
+def _compiled(folder: Path) -> Path:
+    """Path of the compiled code for this processor; it is compiled if it is not there."""
+    what = [SOURCE.read_text(), *FLAGS, platform.machine(), _processor()]
+    path = folder / f"direct-{hashlib.blake2b(repr(what).encode(), digest_size=10).hexdigest()}.so"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=folder) as own:  # several workers may compile it at the same time
+            made = Path(own) / path.name
+            command = [*_compiler(), *FLAGS, "-o", str(made), str(SOURCE), "-lm"]
+            subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
+            made.replace(path)
+    return path
+
+
+def _compiler() -> list[str]:
+    named = shlex.split(os.environ.get("CC", ""))
+    found = named or [name for name in COMPILERS if shutil.which(name)][:1]
+    if not found:
+        raise FileNotFoundError("no C compiler")
+    return found
+
+
+def _processor() -> str:
+    """What tells kinds of processors apart: compiled code is for one of them."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    return platform.processor()
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    code = ctypes.CDLL(str(path))
+    for name, arguments in _ARGUMENTS.items():
+        function = getattr(code, name)
+        function.argtypes, function.restype = arguments, None
+    return code

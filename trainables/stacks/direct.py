@@ -1,0 +1,79 @@
+"""Having the layers of a stack compute with kernels of our own (:mod:`trainables.kernels`)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from trainables.kernels.convolution import DirectConvolution
+from trainables.kernels.library import library
+from trainables.kernels.normalisation import DirectBatchNorm
+from trainables.models.layers import BatchNormReLU
+from trainables.stacks.inputs import Example
+
+LARGEST_DENSITY = 0.25
+"""Share of a model's products in convolutions that pruning leaves, up to which kernels of our own are used for models
+that are not narrow: ``tests/benchmarks/kernels.py`` measures it."""
+
+
+def have_kernels(model: nn.Module, example: Example, device: torch.device) -> bool:
+    """Whether a model can compute with kernels of our own here: on one core of a CPU, where they can be compiled.
+
+    Args:
+        model: The architecture, on the CPU.
+        example: Of its inputs.
+        device: Where it is to be.
+    """
+    if device.type != "cpu" or torch.get_num_threads() > 1 or not isinstance(example(1), Tensor):
+        return False
+    convolutions = [each for each in model.modules() if isinstance(each, _ConvNd)]
+    return bool(convolutions) and all(map(_has_kernel, convolutions)) and library() is not None
+
+
+def kernels_pay(model: nn.Module, masks: Mapping[str, Tensor], narrow: bool) -> bool:
+    """Whether a model is faster with kernels: if it is narrow, or much of it is pruned.
+
+    Args:
+        model: The architecture.
+        masks: Weights that are kept, by parameter name.
+        narrow: Whether it is.
+    """
+    weights = {f"{name}.weight": each.weight for name, each in model.named_modules() if isinstance(each, nn.Conv2d)}
+    kept = sum(int(masks[name].count_nonzero()) if name in masks else own.numel() for name, own in weights.items())
+    return narrow or kept <= LARGEST_DENSITY * sum(own.numel() for own in weights.values())
+
+
+def with_kernels(module: nn.Module, masks: Mapping[str, Tensor], models: int, name: str = "") -> nn.Module:
+    """A model whose convolutions and batch-norms compute with kernels; parameters, statistics and names are the same.
+
+    Args:
+        module: The model; it is changed.
+        masks: Weights that are not pruned, by parameter name; all of those without a mask are kept.
+        models: How many models' channels lie side by side.
+        name: Under which the parameters of this part are known.
+    """
+    if type(module) is nn.Conv2d:
+        return DirectConvolution(module, masks.get(f"{name}weight"), models)
+    if type(module) in (nn.BatchNorm2d, BatchNormReLU):
+        return DirectBatchNorm(module, relu=isinstance(module, BatchNormReLU))  # type: ignore[arg-type]
+    children = dict(module.named_children())
+    for own, child in children.items():
+        setattr(module, own, with_kernels(child, masks, models, f"{name}{own}."))
+    if isinstance(module, nn.Sequential):
+        _join_relus(module)
+    return module
+
+
+def _join_relus(sequence: nn.Sequential) -> None:
+    """Have batch-norms compute the ReLU that follows them."""
+    for index in range(len(sequence) - 1):
+        norm, after = sequence[index], sequence[index + 1]
+        if isinstance(norm, DirectBatchNorm) and type(after) is nn.ReLU:
+            sequence[index], sequence[index + 1] = DirectBatchNorm(norm, relu=True), nn.Identity()
+
+
+def _has_kernel(layer: nn.Module) -> bool:
+    if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return False
+    return len({*layer.stride}) == len({*layer.padding}) == 1 and {*layer.dilation} == {1}
