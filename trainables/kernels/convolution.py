@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from trainables.kernels.layout import batch_innermost
+from trainables.kernels.layout import batch_innermost, empty
 from trainables.kernels.library import code
 
 
@@ -122,7 +122,7 @@ class _Convolve(torch.autograd.Function):
         size = x.shape[2], x.shape[3]
         plan, batch = layer.plan(*size), len(x)
         padded = _padded(x, layer.padding)
-        y = _empty(batch, layer.channels_out, *plan.size)
+        y = empty(batch, layer.channels_out, *plan.size)
         code().convolve(plan.forward.address, padded.data_ptr(), y.data_ptr(), weight.data_ptr(), batch)
         ctx.layer, ctx.size = layer, size
         ctx.save_for_backward(padded, weight)
@@ -136,7 +136,7 @@ class _Convolve(torch.autograd.Function):
         plan = layer.plan(*ctx.size)
         x_gradient = weight_gradient = None
         if ctx.needs_input_grad[0]:
-            x_gradient, around = _empty(batch, layer.channels_in, *ctx.size), _padded(own, plan.border)
+            x_gradient, around = empty(batch, layer.channels_in, *ctx.size), _padded(own, plan.border)
             addresses = around.data_ptr(), x_gradient.data_ptr(), weight.data_ptr()
             for each in plan.backward:
                 code().convolve(each.address, *addresses, batch)
@@ -147,15 +147,11 @@ class _Convolve(torch.autograd.Function):
         return x_gradient, weight_gradient, None
 
 
-def _empty(batch: int, channels: int, height: int, width: int) -> Tensor:
-    return torch.empty(channels, height, width, batch).permute(3, 0, 1, 2)
-
-
 def _padded(x: Tensor, border: int) -> Tensor:
     """Images, batch innermost, with so many zeros on all sides."""
     if not border:
         return x
     batch, channels, height, width = x.shape
-    y = _empty(batch, channels, height + 2 * border, width + 2 * border)
+    y = empty(batch, channels, height + 2 * border, width + 2 * border)
     code().pad(x.data_ptr(), y.data_ptr(), channels, height, width * batch, border, border * batch)
     return y

@@ -50,10 +50,10 @@ class Training:
         self.losses = [0.0] * stack.models
         self.diverged = [0] * stack.models
         self._parameters = dict(stack.module.named_parameters())
-        self._masked = [
-            (self._parameters[name], mask.to(self._parameters[name]))
-            for name, mask in stack.stack_states([masks or {}] * stack.models).items()
-        ]
+        own = stack.stack_states([masks or {}] * stack.models)
+        self._masked = [self._parameters[name] for name in own]
+        # In memory as the weights are, which the multiplication of all at once needs.
+        self._masks = [torch.empty_like(self._parameters[name]).copy_(mask) for name, mask in own.items()]
         self._apply_masks()
         if recipe.rho and stack.models > 1:
             raise ValueError(f"SAM perturbs one model at a time, not a stack of {stack.models}")
@@ -136,12 +136,12 @@ class Training:
     def _clip_gradients(self) -> None:
         if self.recipe.gradient_clipping:
             gradients = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
-            for parameter, mask in self._masked:
+            for parameter, mask in zip(self._masked, self._masks, strict=True):
                 if parameter.grad is not None:
                     parameter.grad.mul_(mask)  # or the gradients of weights that stay zero would decide
             clip_gradients(self.stack, gradients, self.recipe.gradient_clipping)
 
     @torch.no_grad()
     def _apply_masks(self) -> None:
-        for parameter, mask in self._masked:
-            parameter.mul_(mask)
+        if self._masked:
+            torch._foreach_mul_(self._masked, self._masks)
