@@ -1,14 +1,20 @@
 """A convolution that computes with the weights that are not pruned, and leaves out the others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from trainables.kernels.layout import batch_innermost, empty
 from trainables.kernels.library import code
+
+Integers = npt.NDArray[np.integer[Any]]
 
 
 class DirectConvolution(nn.Module):
@@ -26,10 +32,11 @@ class DirectConvolution(nn.Module):
         self.stride, self.padding, self.models = int(layer.stride[0]), int(layer.padding[0]), models
         weight = layer.weight.detach()
         self.channels_in, self.channels_out = weight.shape[1] * layer.groups, weight.shape[0]
-        kept = (torch.ones_like(weight) if mask is None else mask.to(weight)).nonzero().int()
-        self._out, within, self._row, self._column = kept.unbind(1)
-        self._in = within + self._out // (self.channels_out // layer.groups) * weight.shape[1]
-        self._place = (kept * torch.tensor(weight.stride(), dtype=torch.int32)).sum(1, dtype=torch.int32)
+        kept = (torch.ones_like(weight) if mask is None else mask.to(weight)).nonzero().numpy()
+        out, within, row, column = kept.T
+        each_in = within + out // (self.channels_out // layer.groups) * weight.shape[1]
+        place = kept @ np.array(weight.stride())
+        self._weights = np.stack([out, each_in, row, column, place])
         self._plans: dict[tuple[int, int], _Plan] = {}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,57 +47,138 @@ class DirectConvolution(nn.Module):
     def plan(self, height: int, width: int) -> "_Plan":
         """How images of this size are convolved."""
         if (height, width) not in self._plans:
-            self._plans[height, width] = self._planned(height, width)
+            self._plans[height, width] = self._planned((height, width))
         return self._plans[height, width]
 
-    def _planned(self, height: int, width: int) -> "_Plan":
+    def _planned(self, size: tuple[int, int]) -> "_Plan":
         stride, padding, kernel = self.stride, self.padding, self.weight.shape[2:]
-        high, wide = ((n + 2 * padding - k) // stride + 1 for n, k in zip((height, width), kernel, strict=True))
-        row = width + 2 * padding
-        offset = (self._in * (height + 2 * padding) + self._row) * row + self._column
-        everything = torch.arange(len(offset))
-        forward = _Pass(
-            *self._taps(self._out, self.channels_out, offset, everything), self.channels_out // self.models,
-            0, high, *_segments(wide, stride), stride * row, stride, high * wide, wide, 1,
-        )  # fmt: skip
-        # An input pixel at stride * a + part was read by the output at a + (part + padding - tap) / stride. So much
-        # further than the outputs' own border that may lie:
-        most = (stride - 1 + padding) // stride
-        beyond = (-(-n // stride) - m + most for n, m in zip((height, width), (high, wide), strict=True))
-        border = max(0, -((padding - max(kernel) + 1) // stride), *beyond)
-        backward = []
-        for top in range(min(stride, height)):
-            for left in range(min(stride, width)):
-                down, right = top + padding - self._row, left + padding - self._column
-                which = ((down % stride == 0) & (right % stride == 0)).nonzero().flatten()
-                down, right = (n[which].div(stride, rounding_mode="floor") + border for n in (down, right))
-                row = wide + 2 * border
-                offset = (self._out[which] * (high + 2 * border) + down) * row + right
-                rows, columns = -(-(height - top) // stride), -(-(width - left) // stride)
-                each = _Pass(
-                    *self._taps(self._in[which], self.channels_in, offset, which), self.channels_in // self.models,
-                    top * width + left, rows, *_segments(columns, stride), row, 1,
-                    height * width, stride * width, stride,
-                )  # fmt: skip
-                backward.append(each)
-        return _Plan((high, wide), forward, tuple(backward), border)
+        outputs = high, wide = tuple((n + 2 * padding - k) // stride + 1 for n, k in zip(size, kernel, strict=True))
+        sides = list(zip(size, kernel, outputs, strict=True))
+        out, each_in, row, column, place = self._weights
+        forward = [
+            _part(
+                (out, self.channels_out, self.models),
+                place,
+                (each_in, row, column),
+                size,
+                rows,
+                columns,
+                stride,
+                1,
+                outputs,
+            )
+            for rows in _reads(*sides[0], stride, padding)
+            for columns in _reads(*sides[1], stride, padding)
+        ]
+        order = each_in.argsort(kind="stable")
+        out, each_in, row, column, place = self._weights[:, order]
+        backward = [
+            _part(
+                (each_in, self.channels_in, self.models),
+                place,
+                (out, row, column),
+                outputs,
+                rows,
+                columns,
+                1,
+                stride,
+                size,
+            )
+            for rows in _read_by(*sides[0], stride, padding)
+            for columns in _read_by(*sides[1], stride, padding)
+        ]
+        return _Plan((high, wide), _Parts(forward), _Parts(backward))
 
-    def _taps(self, channel: Tensor, channels: int, offset: Tensor, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Taps of these channels in their order: where those of each begin, what they read, and the weights' places."""
-        order = channel.argsort(stable=True)
-        start = torch.zeros(channels + 1, dtype=torch.int32)
-        start[1:] = channel.bincount(minlength=channels).cumsum(0)
-        return start, offset.int()[order].contiguous(), self._place[which][order].contiguous()
+
+@dataclass(frozen=True)
+class _Range:
+    """Places along one side of an image for which the same taps lie inside what is read.
+
+    Attributes:
+        first: Of the places; the next one is ``step`` further.
+        count: Of the places.
+        read: For every tap along this side, what the first place reads with it; -1 if that lies outside.
+    """
+
+    first: int
+    count: int
+    read: tuple[int, ...]
 
 
-class _Pass:
-    """What ``Pass`` is in the C code."""
+def _reads(inputs: int, kernel: int, outputs: int, stride: int, padding: int) -> list[_Range]:
+    """Outputs along one side, and the inputs that they read."""
+    reads = [[stride * place - padding + tap for tap in range(kernel)] for place in range(outputs)]
+    return _ranges(range(outputs), [tuple(n if 0 <= n < inputs else -1 for n in read) for read in reads])
 
-    def __init__(self, start: Tensor, offset: Tensor, place: Tensor, *numbers: int) -> None:
-        self._kept = start, offset, place
-        addresses = [tensor.data_ptr() for tensor in self._kept]
-        self._struct = torch.tensor([*addresses, len(start) - 1, *numbers], dtype=torch.int64)
-        self.address = self._struct.data_ptr()
+
+def _read_by(inputs: int, kernel: int, outputs: int, stride: int, padding: int) -> list[_Range]:
+    """Inputs along one side, a stride apart, and the outputs that read them."""
+    found = []
+    for begin in range(min(stride, inputs)):
+        places = range(begin, inputs, stride)
+        reads = [[divmod(place + padding - tap, stride) for tap in range(kernel)] for place in places]
+        found += _ranges(
+            places, [tuple(n if not rest and 0 <= n < outputs else -1 for n, rest in read) for read in reads]
+        )
+    return found
+
+
+def _ranges(places: Sequence[int], reads: Sequence[tuple[int, ...]]) -> list[_Range]:
+    """Join neighbours that read with the same taps."""
+    found = []
+    for _, group in groupby(range(len(places)), lambda index: tuple(n < 0 for n in reads[index])):
+        indices = list(group)
+        found.append(_Range(places[indices[0]], len(indices), reads[indices[0]]))
+    return found
+
+
+def _part(
+    computed: tuple[Integers, int, int],
+    place: Integers,
+    read: tuple[Integers, Integers, Integers],
+    x_size: tuple[int, ...],
+    rows: _Range,
+    columns: _Range,
+    x_step: int,
+    y_step: int,
+    y_size: tuple[int, ...],
+) -> tuple[list[int], tuple[Integers, Integers, Integers]]:
+    """A ``Part`` of the C code, and the arrays that it points to.
+
+    Args:
+        computed: Channel that each weight contributes to, ascending; number of these channels, and of models.
+        place: Of each weight in memory.
+        read: Channel that each weight is multiplied with, and its row and column in the kernel.
+        x_size: Height and width of what is read.
+        rows: That are computed.
+        columns: Likewise.
+        x_step: Pixels between what neighbours read.
+        y_step: Pixels between neighbours.
+        y_size: Height and width of what is computed.
+    """
+    (channel, channels, models), (x_channel, row, column) = computed, read
+    high, wide = np.array(rows.read)[row], np.array(columns.read)[column]
+    inside = (high >= 0) & (wide >= 0)
+    offset = (x_channel * x_size[0] + high) * x_size[1] + wide
+    start = np.zeros(channels + 1, dtype=np.int32)
+    start[1:] = np.bincount(channel[inside], minlength=channels).cumsum()
+    arrays = start, offset[inside].astype(np.int32), place[inside].astype(np.int32)
+    # Columns that follow each other in what is read are one segment.
+    segments = (1, columns.count) if x_step == y_step == 1 else (columns.count, 1)
+    numbers = [
+        channels, channels // models, rows.first * y_size[1] + columns.first, rows.count, *segments,
+        x_step * x_size[1], x_step, y_size[0] * y_size[1], y_step * y_size[1], y_step,
+    ]  # fmt: skip
+    return [each.ctypes.data for each in arrays] + numbers, arrays
+
+
+class _Parts:
+    """Several ``Part`` in memory: their address, and how many."""
+
+    def __init__(self, parts: Sequence[tuple[list[int], tuple[Integers, ...]]]) -> None:
+        structs, self._kept = zip(*parts, strict=True)
+        self._structs = np.array(structs, dtype=np.int64)
+        self.address, self.count = self._structs.ctypes.data, len(parts)
 
 
 @dataclass(frozen=True)
@@ -99,59 +187,39 @@ class _Plan:
 
     Attributes:
         size: Height and width of the outputs.
-        forward: Computes them.
-        backward: Compute the gradient of the inputs: one for each place within a stride.
-        border: Pixels of zeros that these need around the outputs' gradient.
+        forward: Compute them, all together.
+        backward: Compute the gradient of the inputs.
     """
 
     size: tuple[int, int]
-    forward: _Pass
-    backward: tuple[_Pass, ...]
-    border: int
-
-
-def _segments(columns: int, stride: int) -> tuple[int, int]:
-    """Segments of a row and their length: columns that follow each other in what is read are one."""
-    return (1, columns) if stride == 1 else (columns, 1)
+    forward: _Parts
+    backward: _Parts
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, layer: DirectConvolution) -> Tensor:
         x = batch_innermost(x)
-        size = x.shape[2], x.shape[3]
-        plan, batch = layer.plan(*size), len(x)
-        padded = _padded(x, layer.padding)
+        batch, plan = len(x), layer.plan(x.shape[2], x.shape[3])
         y = empty(batch, layer.channels_out, *plan.size)
-        code().convolve(plan.forward.address, padded.data_ptr(), y.data_ptr(), weight.data_ptr(), batch)
-        ctx.layer, ctx.size = layer, size
-        ctx.save_for_backward(padded, weight)
+        addresses = x.data_ptr(), y.data_ptr(), weight.data_ptr()
+        code().convolve(plan.forward.address, plan.forward.count, *addresses, batch)
+        ctx.layer, ctx.plan = layer, plan
+        ctx.save_for_backward(x, weight)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        padded, weight = ctx.saved_tensors
-        layer, batch, own = ctx.layer, len(padded), batch_innermost(y_gradient)
-        plan = layer.plan(*ctx.size)
+        x, weight = ctx.saved_tensors
+        batch, plan, own = len(x), ctx.plan, batch_innermost(y_gradient)
         x_gradient = weight_gradient = None
         if ctx.needs_input_grad[0]:
-            x_gradient, around = empty(batch, layer.channels_in, *ctx.size), _padded(own, plan.border)
-            addresses = around.data_ptr(), x_gradient.data_ptr(), weight.data_ptr()
-            for each in plan.backward:
-                code().convolve(each.address, *addresses, batch)
+            x_gradient = empty(*x.shape)
+            addresses = own.data_ptr(), x_gradient.data_ptr(), weight.data_ptr()
+            code().convolve(plan.backward.address, plan.backward.count, *addresses, batch)
         if ctx.needs_input_grad[1]:
             weight_gradient = torch.zeros_like(weight)
-            addresses = padded.data_ptr(), own.data_ptr(), weight_gradient.data_ptr()
-            code().weight_gradients(plan.forward.address, *addresses, batch)
+            addresses = x.data_ptr(), own.data_ptr(), weight_gradient.data_ptr()
+            code().weight_gradients(plan.forward.address, plan.forward.count, *addresses, batch)
         return x_gradient, weight_gradient, None
-
-
-def _padded(x: Tensor, border: int) -> Tensor:
-    """Images, batch innermost, with so many zeros on all sides."""
-    if not border:
-        return x
-    batch, channels, height, width = x.shape
-    y = empty(batch, channels, height + 2 * border, width + 2 * border)
-    code().pad(x.data_ptr(), y.data_ptr(), channels, height, width * batch, border, border * batch)
-    return y

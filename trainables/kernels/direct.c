@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #if defined(__AVX512F__)
 #define LANES 16
@@ -30,23 +29,24 @@ static inline float total(vector of) {
     return sum;
 }
 
-/* How something is convolved: trainables/kernels/convolution.py makes it, in this order, of 64 bits each.
+/* A part of the outputs of a convolution, or of the gradients of its inputs, in which the same taps lie inside the
+   image: trainables/kernels/convolution.py makes it, in this order, of 64 bits each.
 
-   The taps of channel c are numbers start[c] to start[c + 1]: each reads what is `offset` pixels after the output's own
-   place, and multiplies it with the weight at `place`. Rows consist of segments that are contiguous in what is read;
-   all sizes are in pixels, each of which is a whole batch. */
+   The taps of channel c are numbers start[c] to start[c + 1]. Each reads the pixel `offset` for the first output of the
+   part, and multiplies it with the weight at `place`. Rows consist of segments that are contiguous in what is read; all
+   sizes are in pixels, each of which is a whole batch. */
 typedef struct {
     const int32_t *start, *offset, *place;
     size channels, of_model, at, rows, segments, length, x_row, x_segment, y_channel, y_row, y_segment;
-} Pass;
+} Part;
 
 #define SUMS(COUNT)                                                                                        \
-    static inline void sums_##COUNT(const Pass *pass, size channel, const float *x, float *y, const float *weights,      \
+    static inline void sums_##COUNT(const Part *part, size channel, const float *x, float *y, const float *weights,      \
                                     size batch) {                                                          \
         vector sum[COUNT];                                                                                 \
         for (int k = 0; k < COUNT; k++) sum[k] = (vector){0};                                              \
-        for (int32_t tap = pass->start[channel]; tap < pass->start[channel + 1]; tap++) {                  \
-            const float *own = x + pass->offset[tap] * batch, weight = weights[pass->place[tap]];          \
+        for (int32_t tap = part->start[channel]; tap < part->start[channel + 1]; tap++) {                  \
+            const float *own = x + part->offset[tap] * batch, weight = weights[part->place[tap]];          \
             for (int k = 0; k < COUNT; k++) sum[k] += weight * load(own + k * LANES);                      \
         }                                                                                                  \
         for (int k = 0; k < COUNT; k++) *(vector *)(y + k * LANES) = sum[k];                               \
@@ -56,58 +56,64 @@ SUMS(4)
 SUMS(2)
 SUMS(1)
 
-static inline void sum_scalars(const Pass *pass, size channel, const float *x, float *y, const float *weights,
+static inline void sum_scalars(const Part *part, size channel, const float *x, float *y, const float *weights,
                                size batch, size count) {
     for (size k = 0; k < count; k++) {
         float sum = 0;
-        for (int32_t tap = pass->start[channel]; tap < pass->start[channel + 1]; tap++)
-            sum += weights[pass->place[tap]] * x[pass->offset[tap] * batch + k];
+        for (int32_t tap = part->start[channel]; tap < part->start[channel + 1]; tap++)
+            sum += weights[part->place[tap]] * x[part->offset[tap] * batch + k];
         y[k] = sum;
     }
 }
 
-/* Every output: the sum over its channel's taps. */
-void convolve(const Pass *pass, const float *x, float *y, const float *weights, size batch) {
-    const size length = pass->length * batch, channels = pass->channels, of_model = pass->of_model;
+static void convolve_part(const Part *part, const float *x, float *y, const float *weights, size batch) {
+    const size length = part->length * batch, channels = part->channels, of_model = part->of_model;
     for (size model = 0; model < channels; model += of_model)
-        for (size row = 0; row < pass->rows; row++)
-            for (size segment = 0; segment < pass->segments; segment++)
+        for (size row = 0; row < part->rows; row++)
+            for (size segment = 0; segment < part->segments; segment++)
                 for (size at = 0, step; at < length; at += step) {
                     const size left = length - at;
-                    const float *own = x + (row * pass->x_row + segment * pass->x_segment) * batch + at;
-                    float *out = y + (pass->at + row * pass->y_row + segment * pass->y_segment) * batch + at;
+                    const float *own = x + (row * part->x_row + segment * part->x_segment) * batch + at;
+                    float *out = y + (part->at + row * part->y_row + segment * part->y_segment) * batch + at;
                     step = LANES * WIDEST;
                     while (step > left && step > LANES) step /= 2;
                     if (step > left) step = left;
                     for (size channel = model; channel < model + of_model; channel++) {
-                        float *here = out + channel * pass->y_channel * batch;
-                        if (step == 8 * LANES) sums_8(pass, channel, own, here, weights, batch);
-                        else if (step == 4 * LANES) sums_4(pass, channel, own, here, weights, batch);
-                        else if (step == 2 * LANES) sums_2(pass, channel, own, here, weights, batch);
-                        else if (step == LANES) sums_1(pass, channel, own, here, weights, batch);
-                        else sum_scalars(pass, channel, own, here, weights, batch, step);
+                        float *here = out + channel * part->y_channel * batch;
+                        if (step == 8 * LANES) sums_8(part, channel, own, here, weights, batch);
+                        else if (step == 4 * LANES) sums_4(part, channel, own, here, weights, batch);
+                        else if (step == 2 * LANES) sums_2(part, channel, own, here, weights, batch);
+                        else if (step == LANES) sums_1(part, channel, own, here, weights, batch);
+                        else sum_scalars(part, channel, own, here, weights, batch, step);
                     }
                 }
 }
 
-/* Adds to the gradient of every weight that is a tap: the sum of the output's gradient times what the tap read.
-   Four taps at a time, over some rows at a time, so that the gradient is read once and stays near. */
-void weight_gradients(const Pass *pass, const float *x, const float *y_gradient, float *gradient, size batch) {
-    const size length = pass->length * batch, y_row = pass->segments * length, rows = pass->rows;
-    const size at_once = y_row < NEAR ? NEAR / y_row : 1;
+/* Every output: the sum over its channel's taps. */
+void convolve(const Part *parts, size count, const float *x, float *y, const float *weights, size batch) {
+    for (size each = 0; each < count; each++) convolve_part(parts + each, x, y, weights, batch);
+}
+
+/* Four taps at a time, over some rows at a time, so that the gradient is read once and stays near. */
+static void weight_gradients_of_part(const Part *part, const float *x, const float *y_gradient, float *gradient,
+                                     size batch) {
+    const size length = part->length * batch, row_floats = part->segments * length, rows = part->rows;
+    const size at_once = row_floats < NEAR ? NEAR / row_floats : 1;
     for (size from = 0; from < rows; from += at_once) {
         const size to = from + at_once < rows ? from + at_once : rows;
-        for (size channel = 0; channel < pass->channels; channel++)
-            for (int32_t tap = pass->start[channel], last = pass->start[channel + 1]; tap < last; tap += 4) {
+        for (size channel = 0; channel < part->channels; channel++)
+            for (int32_t tap = part->start[channel], last = part->start[channel + 1]; tap < last; tap += 4) {
                 const int count = last - tap < 4 ? last - tap : 4;
                 const float *read[4];
-                for (int k = 0; k < 4; k++) read[k] = x + pass->offset[tap + (k < count ? k : 0)] * batch;
+                for (int k = 0; k < 4; k++) read[k] = x + part->offset[tap + (k < count ? k : 0)] * batch;
                 vector sum[4] = {{0}, {0}, {0}, {0}};
                 float rest[4] = {0, 0, 0, 0};
                 for (size row = from; row < to; row++)
-                    for (size segment = 0; segment < pass->segments; segment++) {
-                        const float *own = y_gradient + (channel * rows + row) * y_row + segment * length;
-                        const size at = (row * pass->x_row + segment * pass->x_segment) * batch;
+                    for (size segment = 0; segment < part->segments; segment++) {
+                        const size place = channel * part->y_channel + part->at;
+                        const float *own =
+                            y_gradient + (place + row * part->y_row + segment * part->y_segment) * batch;
+                        const size at = (row * part->x_row + segment * part->x_segment) * batch;
                         size k = 0;
                         for (; k + LANES <= length; k += LANES) {
                             const vector here = load(own + k);
@@ -116,25 +122,15 @@ void weight_gradients(const Pass *pass, const float *x, const float *y_gradient,
                         for (; k < length; k++)
                             for (int which = 0; which < 4; which++) rest[which] += own[k] * read[which][at + k];
                     }
-                for (int k = 0; k < count; k++) gradient[pass->place[tap + k]] += total(sum[k]) + rest[k];
+                for (int k = 0; k < count; k++) gradient[part->place[tap + k]] += total(sum[k]) + rest[k];
             }
     }
 }
 
-/* Copies rows of `row` floats into zeros, with `left` floats on both of their sides and `top` rows on theirs. */
-void pad(const float *x, float *y, size channels, size rows, size row, size top, size left) {
-    const size wide = row + 2 * left;
-    for (size channel = 0; channel < channels; channel++) {
-        memset(y, 0, sizeof(float) * wide * top);
-        y += wide * top;
-        for (size each = 0; each < rows; each++, y += wide, x += row) {
-            memset(y, 0, sizeof(float) * left);
-            memcpy(y + left, x, sizeof(float) * row);
-            memset(y + left + row, 0, sizeof(float) * left);
-        }
-        memset(y, 0, sizeof(float) * wide * top);
-        y += wide * top;
-    }
+/* Adds to the gradient of every weight that is a tap: the sum of the output's gradient times what the tap read. */
+void weight_gradients(const Part *parts, size count, const float *x, const float *y_gradient, float *gradient,
+                      size batch) {
+    for (size each = 0; each < count; each++) weight_gradients_of_part(parts + each, x, y_gradient, gradient, batch);
 }
 
 /* y = x * scale + shift for every channel of `count` floats, then ReLU if asked for. */
@@ -154,7 +150,7 @@ static inline float sum_of(const float *x, size count) {
     float rest = 0;
     size k = 0;
     for (; k + 4 * LANES <= count; k += 4 * LANES)
-        for (int part = 0; part < 4; part++) sum[part] += load(x + k + part * LANES);
+        for (int which = 0; which < 4; which++) sum[which] += load(x + k + which * LANES);
     for (; k < count; k++) rest += x[k];
     return total((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
 }
@@ -164,9 +160,9 @@ static inline float squares_around(const float *x, size count, float middle) {
     float rest = 0;
     size k = 0;
     for (; k + 4 * LANES <= count; k += 4 * LANES)
-        for (int part = 0; part < 4; part++) {
-            const vector from = load(x + k + part * LANES) - middle;
-            sum[part] += from * from;
+        for (int which = 0; which < 4; which++) {
+            const vector from = load(x + k + which * LANES) - middle;
+            sum[which] += from * from;
         }
     for (; k < count; k++) rest += (x[k] - middle) * (x[k] - middle);
     return total((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;

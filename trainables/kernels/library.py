@@ -26,9 +26,8 @@ COMPILE_SECONDS = 60
 
 _POINTER, _SIZE, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_float
 _ARGUMENTS = {
-    "convolve": [_POINTER] * 4 + [_SIZE],
-    "weight_gradients": [_POINTER] * 4 + [_SIZE],
-    "pad": [_POINTER] * 2 + [_SIZE] * 5,
+    "convolve": [_POINTER, _SIZE, *[_POINTER] * 3, _SIZE],
+    "weight_gradients": [_POINTER, _SIZE, *[_POINTER] * 3, _SIZE],
     "scale_and_shift": [_POINTER] * 4 + [_SIZE] * 2 + [_INT],
     "normalise": [_POINTER] * 7 + [_FLOAT] * 2 + [_SIZE] * 2 + [_INT],
     "normalisation_gradients": [_POINTER] * 6 + [_SIZE] * 2 + [_INT],

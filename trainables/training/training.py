@@ -144,4 +144,4 @@ class Training:
     @torch.no_grad()
     def _apply_masks(self) -> None:
         if self._masked:
-            torch._foreach_mul_(self._masked, self._masks)
+            torch._foreach_mul_(self._masked, self._masks)  # type: ignore[arg-type]  # torch types them too narrowly
