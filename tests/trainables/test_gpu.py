@@ -22,6 +22,7 @@ from trainables.stacks import memory
 from trainables.stacks.choice import step_seconds
 from trainables.stacks.stack import GroupedStack, SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
+from trainables.stages.cost import StageCosts
 from trainables.stages.dense import dense_file
 from trainables.stages.machine import Machine
 from trainables.stages.siblings import kept_siblings
@@ -226,3 +227,9 @@ def test_bfloat16_trains_in_about_the_same_way(other):
         training.run_epoch()
     assert {parameter.dtype for parameter in there.stack.parameters()} == {torch.float32}
     assert there.losses == pytest.approx(here.losses, rel=0.05)
+
+
+def test_what_work_costs_can_be_measured(other):
+    costs = StageCosts(other)
+    assert costs.training(DENSE, RECIPE, 1, 2) > 0
+    assert costs.evaluation(DENSE, 2) > 0
