@@ -16,7 +16,7 @@ Pieces, in the order in which they are worth their time:
 - ``paper``: as much of ``paper-epochs`` on CIFAR-10 as there is time for, in several processes.
 
 Data: ``--data FILE.npz``, as of ``sweeps/grid.py``. CIFAR-10 is 185 MB so; what may carry less takes it in parts:
-``gpu.py pack --data cifar10.npz --out FOLDER --parts 2`` writes it as lossless WebP, 50 MB a part, and ``--data
+``gpu.py pack --data cifar10.npz --out FOLDER --parts 2`` writes it as lossless WebP, 50 MB a part of two, and ``--data
 FOLDER`` reads all parts that were brought to one folder. Without data, images are made up.
 """
 

@@ -65,7 +65,7 @@ def _together(session: Session, precision: str, processes: int) -> dict[str, obj
                 time.sleep(0.05)
             ready_after = time.monotonic() - started
             (Path(folder) / "go").touch()
-            said = [process.communicate(timeout=2 * SECONDS + START_SECONDS)[0] for process in running]
+            said = [process.communicate(timeout=max(session.left, 1))[0] for process in running]
         except subprocess.TimeoutExpired:
             return {"problem": "a process did not end"}
         finally:
