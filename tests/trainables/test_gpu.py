@@ -19,7 +19,7 @@ from trainables.models import build
 from trainables.pruning.magnitude import per_layer
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks import memory
-from trainables.stacks.choice import step_seconds
+from trainables.stacks.choice import layout_of, step_seconds
 from trainables.stacks.stack import GroupedStack, SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
 from trainables.stages.cost import StageCosts
@@ -198,11 +198,11 @@ def test_trying_leaves_the_random_numbers_of_a_device_alone(other):
     def numbers():
         return torch.cuda.get_rng_state() if other.type == "cuda" else torch.get_rng_state()
 
-    task, before = ImageClassification(load("digits", 0.8), other), numbers()
-    task._maker(MODEL, task.model(MODEL))
-    assert step_seconds(GroupedStack(build(MODEL, 1, 10), 2), task.example_inputs, other) > 0
-    if other.type == "cuda":  # a new model draws on the CPU
-        assert torch.equal(numbers(), before)
+    plain, task = build(MODEL, 1, 10), ImageClassification(load("digits", 0.8), other)
+    stack, before = GroupedStack(plain, 2), numbers()
+    layout_of(plain, task.example_inputs, other)
+    assert step_seconds(stack, task.example_inputs, other) > 0
+    assert torch.equal(numbers(), before)
 
 
 def test_evaluation_does_without_tensorfloat_and_training_with_it(other):
