@@ -19,6 +19,10 @@ from trainables.training.training import Training
 STEPS, TURNS = 2, 3
 """A training step is timed over so many steps, and the fastest of so many turns counts, after one to warm up."""
 
+STEPS_ON_GPU = 50
+"""There a step is short, and what an epoch begins and ends with, such as looking for weights that are not finite, would
+count for a large part of two of them; of the hundreds of an epoch it is none."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -38,6 +42,7 @@ class StageCosts:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._timed = STEPS_ON_GPU if device.type == "cuda" else STEPS
         self._steps: dict[tuple[object, ...], float] = {}
 
     def training(self, run: DenseRun, recipe: Recipe, epochs: int, models: int, density: float = 1.0) -> float:
@@ -56,12 +61,12 @@ class StageCosts:
         own = run.augmentation, run.loss
         key = ("step", run.model, run.data, models, density, *kind, *own)
         if key not in self._steps:
-            task = lookalike_task(run.data, self._device, STEPS * recipe.batch_size, *own)
+            task = lookalike_task(run.data, self._device, self._timed * recipe.batch_size, *own)
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
             masks = _made_up_masks(task.model(run.model), density)
             stack = task.stack(run.model, models, masks if recipe.precision == "float32" else None)
             training = Training(stack, plain, task, [("cost", 0)] * models, masks)
-            self._steps[key] = self._fastest(training.run_epoch) / STEPS
+            self._steps[key] = self._fastest(training.run_epoch) / self._timed
         return self._steps[key]
 
     def evaluation(self, run: DenseRun, models: int, density: float = 1.0) -> float:

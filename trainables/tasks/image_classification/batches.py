@@ -79,7 +79,11 @@ class TrainingBatches:
             Images of shape (models, batch, channels, h, w) and labels of shape (models, batch).
         """
         device = self._labels.device
-        orders, rows, columns = (torch.stack(plan).to(device) for plan in zip(*map(self._plan, streams), strict=True))
+        plans = zip(*map(self._plan, streams), strict=True)
+        orders, top, left, mirrored = (torch.stack(plan).to(device) for plan in plans)
+        # Of every image its rows and columns, written out on the device: a twentieth is copied to it.
+        rows, columns = (torch.arange(size, device=device) for size in (self._height, self._width))
+        rows, columns = top + rows, left + torch.where(mirrored, columns.flip(0), columns)
         end = len(self) - len(self) % batch_size if drop_last else len(self)
         for first in range(0, end, batch_size):
             batch = slice(first, first + batch_size)
@@ -94,15 +98,14 @@ class TrainingBatches:
                 pixels = _changed(self._own, pixels, streams)
             yield self._normalised(pixels).permute(3, 0, 4, 1, 2), self._labels[order]
 
-    def _plan(self, stream: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Order of the images, and for each in turn the rows and columns that are cropped."""
+    def _plan(self, stream: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Order of the images, and for each in turn the first row and column of its crop and whether it is mirrored."""
         order = torch.randperm(len(self), generator=stream)
         top, left = torch.randint(self._shifts, (2, len(self), 1), generator=stream)
-        columns = torch.arange(self._width).expand(len(self), -1)
+        mirrored = torch.zeros(len(self), 1, dtype=torch.bool)
         if self._flip:
             mirrored = torch.rand(len(self), 1, generator=stream) < 0.5
-            columns = torch.where(mirrored, columns.flip(1), columns)
-        return order, top + torch.arange(self._height), left + columns
+        return order, top, left, mirrored
 
 
 def _changed(own: OwnAugmentation, pixels: Tensor, streams: Sequence[torch.Generator]) -> Tensor:
