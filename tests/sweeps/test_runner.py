@@ -5,9 +5,11 @@ import os
 import signal
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from points import grid_plan, measurement
+from ray.tune.execution.tune_controller import TuneController
 
 from sweeps.running.budget import Budget, BudgetSpent
 from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher
@@ -50,8 +52,15 @@ def test_without_a_signal_nothing_happens():
     assert stop == []
 
 
+def test_tune_keeps_nothing_of_trials_to_go_on_with():
+    assert "_mark_trial_to_checkpoint" in TuneController.add_trial.__code__.co_names, "another Ray does it elsewhere"
+    controller = SimpleNamespace(_trials_to_cache=set())
+    TuneController._mark_trial_to_checkpoint(controller, "trial")
+    assert not controller._trials_to_cache
+
+
 class Plan:
-    left = ()
+    is_done = True
 
     def ask(self):
         return "stage"
