@@ -1,8 +1,8 @@
 """What a store and a plan of many points take: ``python tests/benchmarks/large_plans.py [POINTS MORE PROJECTED]``.
 
 Prints, asserts nothing. For two numbers of points in a folder of this machine: seconds of the processor and megabytes
-to make a plan; to make it again with all points but a hundred stored, where nothing is merged yet, and where all is; and
-to look for what is to be merged then. The straight line through both says what is to be expected of PROJECTED points.
+to make a plan; to make it again with all points but a hundred stored, where nothing is merged yet, and where all is; to
+look for what is to be merged then. The straight line through both says what is to be expected of PROJECTED points.
 """
 
 import sys
