@@ -92,15 +92,23 @@ def simulated(seconds: float, stores: bool) -> type[NoOp]:
 
 
 class Marks:
-    """Points that ended, with the clocks at that time: points, seconds, and CPU seconds of thread and process."""
+    """Points that ended, with the clocks at that time: points, seconds, and CPU seconds of thread and process.
 
-    def __init__(self) -> None:
+    Attributes:
+        all: All of them.
+        memory: Megabytes of this process at the last point.
+    """
+
+    def __init__(self, points: int) -> None:
         self.all: list[tuple[int, float, float, float]] = []
+        self.memory = math.nan
         ended = SweepProgress.ended
 
         def marked(progress: SweepProgress, *what: Any) -> None:
             ended(progress, *what)
             self.add(progress.done)
+            if progress.done == points:
+                self.memory = megabytes(psutil.Process())
 
         SweepProgress.ended = marked  # type: ignore[method-assign]
 
@@ -116,7 +124,7 @@ def turn(workers: int, points: int, seconds: float, stores: bool) -> dict[str, A
     ray.init("local", num_cpus=workers, object_store_memory=cluster.OBJECT_STORE_BYTES, _system_config=more, **quiet)
     simulate([Host.remote() for _ in range(HOSTS)])
     runner.StageTrainable = simulated(seconds, stores)  # type: ignore[misc]
-    spent, marks, driver = SpentTime(), Marks(), psutil.Process()
+    spent, marks, driver = SpentTime(), Marks(points), psutil.Process()
     for subject, where, names in SUBJECTS:
         spent.watch(subject, where, [name for name in names if name in where.__dict__])
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +141,6 @@ def turn(workers: int, points: int, seconds: float, stores: bool) -> dict[str, A
             marks.add(0)
             runner.run(plan, store, RunOptions(), progress, heartbeat, {}, Budget())
             marks.add(progress.done)
-        after = megabytes(driver)
     ray.shutdown()
     assert progress.done == points, f"{progress.failed} points failed"
     begun = next(mark for mark in marks.all if mark[0] >= min(workers, points // 2))
@@ -150,7 +157,7 @@ def turn(workers: int, points: int, seconds: float, stores: bool) -> dict[str, A
         "s from the last point to the end": end[1] - last[1],
         "events a point": spent.calls["Tune: results: _on_training_result"] / points,
         "MB of the driver before": before,
-        "KB more for each point": 1000 * (after - before) / points,
+        "KB more for each point at its end": 1000 * (marks.memory - before) / points,
         "whole run, main thread, ms a point": main,
         **{f"of these {name}": taken for name, taken in subjects.items()},
         "of these Tune: the rest": main - told,
