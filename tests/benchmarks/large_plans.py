@@ -75,7 +75,7 @@ def measured(points: int) -> dict[str, float]:
 
 def main() -> None:
     """Run the benchmark."""
-    few, more, many = map(int, sys.argv[1:4] if len(sys.argv) > 3 else ("5000", "10000", "100000"))
+    few, more, many = map(int, sys.argv[1:4] if len(sys.argv) > 3 else ("4000", "8000", "100000"))
     small, large = measured(few), measured(more)
     print(f"{'':52}{few:>10}{more:>10}{many:>10} (projected)")
     for name, value in large.items():
