@@ -37,6 +37,10 @@ class Plan(Protocol):
     def left(self) -> list[Stage]:
         """Stages whose outcome is not known yet, as far as the plan can tell."""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether none are left; unlike a list of hundreds of thousands this can be asked at every event."""
+
 
 class StagePlan:
     """Stages that are wanted and not stored, and what they need; more can be wanted on the way.
@@ -124,6 +128,11 @@ class StagePlan:
     def left(self) -> list[Stage]:
         """Stages that were not told of."""
         return list(self._open.values())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there are none."""
+        return not self._open
 
     def _add(self, stages: Sequence[Stage]) -> list[Lost]:
         """Begin these stages, or have them wait for others, which are added, too: those first that nothing is before.

@@ -102,6 +102,11 @@ class SearchPlan:
         """Stages that were not told of; there may come more."""
         return self._stages.left
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there are none, and none come any more."""
+        return self._stages.is_done
+
     def _go_on(self) -> None:
         """Tell the search of every cell that is complete, and begin what it wants."""
         while True:

@@ -58,8 +58,9 @@ class PartFiles:
         self._folder.write(self._file(name), content.getvalue())
 
     def delete(self, name: str) -> None:
-        """Remove a part, if it is there."""
-        self._folder.delete(self._file(name))
+        """Remove a part, if it is there; that is asked first, as a local folder lists all files to delete one."""
+        if self._folder.read(self._file(name)) is not None:
+            self._folder.delete(self._file(name))
 
     def rows(self, name: str) -> list[Row]:
         """Rows of a part; none if there is no such part."""

@@ -12,6 +12,9 @@ from sweeps.results.store import Store
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.errors import UsageError
 
+MERGE_SHARE = 0.02
+"""Of the points that are done, so many have to be new before they are merged: each time all files are listed."""
+
 
 class Heartbeat:
     """While it is entered: notes the progress in the store for other machines to see, and merges what is stored.
@@ -57,7 +60,7 @@ class Heartbeat:
                 return
             self.show(self._progress, time.monotonic() - last)
             last = time.monotonic()
-            if self._progress.ends - self._merged >= MERGE_AT:
+            if self._progress.ends - self._merged >= max(MERGE_AT, MERGE_SHARE * self._progress.done):
                 self._merged = self._progress.ends
                 with suppress(OSError, UsageError):  # who reads the tables will be told
                     self._store.merge()

@@ -78,7 +78,7 @@ class PlanSearcher(Searcher):
             return Searcher.FINISHED
         stage = self._queue.ask()
         if stage is None:
-            return None if self._queue.plan.left else Searcher.FINISHED
+            return Searcher.FINISHED if self._queue.plan.is_done else None
         self._stages_to_give -= 1
         self._stages[trial_id] = stage
         self._follow_ups[trial_id] = self._queue.plan.follow_up(stage)
@@ -144,7 +144,7 @@ class PlanSearcher(Searcher):
 
     def is_over(self) -> bool:
         """Whether nothing runs any more but workers that wait for the end."""
-        return not self._stages and bool(self._stop or not self._stages_to_give or not self._queue.plan.left)
+        return not self._stages and bool(self._stop or not self._stages_to_give or self._queue.plan.is_done)
 
     def _ended(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take a result, once."""
@@ -166,7 +166,7 @@ class PlanSearcher(Searcher):
         try:
             self._budget.spend(result.get("busy_seconds", 0.0))
         except BudgetSpent:
-            if self._queue.plan.left:
+            if not self._queue.plan.is_done:
                 raise
 
     def _succeeded(self, stage: Stage, result: Mapping[str, Any]) -> None:

@@ -33,13 +33,16 @@ class TrialEvents(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Note where a worker is."""
+        """Note where a worker is, and let go of the copy of the settings that it sent back."""
+        result.pop("config", None)
         if result.get("node"):
             self._places[self._workers.get(trial.trial_id)] = result["node"], result["host"]
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Forget a trial."""
+        """Forget a trial; Tune, which keeps it, is left without its statistics of each number that it ever told."""
         self._workers.pop(trial.trial_id, None)
+        for statistics in trial.metric_analysis, trial.metric_n_steps:
+            statistics.clear()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell the searcher which node a worker died on, if it ever said where it was."""

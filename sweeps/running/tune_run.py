@@ -38,6 +38,12 @@ with suppress(ImportError, AttributeError):  # another Ray may not do it
 
     ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
 
+# Tune would keep what a later run could go on with of every trial, and write it at the end, while all workers wait.
+with suppress(ImportError):
+    from ray.tune.execution.tune_controller import TuneController
+
+    TuneController._mark_trial_to_checkpoint = lambda controller, trial: None  # type: ignore[method-assign, assignment]
+
 NODES_SECONDS = 3.0
 """Which nodes there are is asked so often at most."""
 
@@ -78,7 +84,7 @@ def run(
     with progress, _stop_on_signal() as stop, own as tunes_own_state:
         how = {"store": store, "options": _worker_options(options), "sources": _sources(plan)}
         trainable = tune.with_parameters(StageTrainable, **how)
-        while plan.left and not stop:
+        while not plan.is_done and not stop:
             # Tune keeps all trials of a run in memory, and looks through them again and again. Between two runs trials
             # wait for the slowest one; in so many stages that is little.
             slots = _slots(resources)

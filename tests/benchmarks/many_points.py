@@ -26,6 +26,7 @@ from sweeps.results.part_files import MERGE_AT
 from sweeps.results.store import Store
 from sweeps.running import cluster
 from sweeps.running import tune_run as runner
+from sweeps.running.budget import Budget
 from sweeps.running.heartbeat import Heartbeat
 from sweeps.running.options import RunOptions
 from sweeps.running.progress import SweepProgress
@@ -146,7 +147,7 @@ def through_the_whole_path(points: int, kind: str) -> None:
             watcher = threading.Thread(target=watch, daemon=True)
             watcher.start()
             started = time.perf_counter()
-            runner.run(plan, store, RunOptions(), progress, heartbeat, {})
+            runner.run(plan, store, RunOptions(), progress, heartbeat, {}, Budget())
             taken = time.perf_counter() - started
             over.set()
             watcher.join()

@@ -1,3 +1,4 @@
+import math
 import threading
 
 from sweeps.results.part_files import MERGE_AT
@@ -6,7 +7,7 @@ from sweeps.running.heartbeat import Heartbeat
 
 
 class Progress:
-    ends = 0
+    ends = done = 0
 
     def as_json(self):
         return {}
@@ -26,3 +27,17 @@ def test_a_merge_that_outlasts_the_sweep_does_not_take_back_that_it_ended(store,
     beat._thread.join(10)
     assert not beat._thread.is_alive()
     assert store.progress() == {"state": "ended"}
+
+
+def test_merges_are_rarer_the_more_is_stored(store, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
+    merged = threading.Event()
+    monkeypatch.setattr(store, "merge", merged.set)
+    progress = Progress()
+    progress.done = 100 * MERGE_AT
+    enough = math.ceil(heartbeat.MERGE_SHARE * progress.done)
+    with Heartbeat(progress, store):
+        progress.ends = enough - 1
+        assert not merged.wait(0.2)
+        progress.ends = enough
+        assert merged.wait(10)

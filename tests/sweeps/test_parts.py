@@ -140,3 +140,14 @@ def test_a_reader_that_may_not_write_reads_all_the_same(tmp_path, made_up, monke
 
     monkeypatch.setattr(type(store.folder), "write", refuse)
     assert len(store.rows("runs")) == 24
+
+
+def test_what_is_not_there_is_not_deleted(store, made_up, monkeypatch):
+    deleted, real = [], type(store.folder).delete
+    monkeypatch.setattr(type(store.folder), "delete", lambda folder, name: deleted.append(name) or real(folder, name))
+    store._tables["runs"].delete("not-there")
+    assert deleted == []
+    record(store, STAGES[0], made_up(STAGES[0]))
+    store._tables["runs"].delete(STAGES[0].key)
+    assert deleted[-1] == f"runs/{STAGES[0].key}.parquet"
+    assert store.rows("runs") == []

@@ -40,6 +40,14 @@ def test_dense_models_come_before_their_points_and_these_before_what_is_measured
     assert len(drain(plan)) == 4
 
 
+def test_a_plan_is_done_when_nothing_is_left():
+    plan = grid_plan(POINTS)
+    while not plan.is_done:
+        assert plan.left
+        plan.tell(plan.ask(), "ok")
+    assert plan.left == []
+
+
 def test_what_is_measured_goes_before_other_points():
     plan = grid_plan(POINTS)
     for stage in drain(plan):

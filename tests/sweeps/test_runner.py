@@ -5,13 +5,16 @@ import os
 import signal
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from points import grid_plan, measurement
+from ray.tune.execution.tune_controller import TuneController
 
 from sweeps.running.budget import Budget, BudgetSpent
 from sweeps.running.plan_searcher import AtTheEnd, PlanSearcher
 from sweeps.running.stage_queue import StageQueue
+from sweeps.running.trial_events import TrialEvents
 from sweeps.running.tune_run import Interrupted, _stop_on_signal
 from sweeps.spec.presets import PRESETS
 
@@ -50,8 +53,25 @@ def test_without_a_signal_nothing_happens():
     assert stop == []
 
 
+def test_tune_keeps_nothing_of_trials_to_go_on_with():
+    assert "_mark_trial_to_checkpoint" in TuneController.add_trial.__code__.co_names, "another Ray does it elsewhere"
+    controller = SimpleNamespace(_trials_to_cache=set())
+    TuneController._mark_trial_to_checkpoint(controller, "trial")
+    assert not controller._trials_to_cache
+
+
+def test_of_a_trial_that_ended_tune_keeps_little():
+    events = TrialEvents(Silent(), lambda *why: None)
+    result = {"outcome": "ok", "node": "a", "host": "host of a", "config": {"stage": "a large one"}}
+    trial = SimpleNamespace(trial_id="0", metric_analysis={"lmc": {"max": 0.0}}, metric_n_steps={"lmc": {"5": [0.0]}})
+    events.on_trial_result(0, [], trial, result)
+    assert result == {"outcome": "ok", "node": "a", "host": "host of a"}
+    events.on_trial_complete(0, [], trial)
+    assert trial.metric_analysis == trial.metric_n_steps == {}
+
+
 class Plan:
-    left = ()
+    is_done = True
 
     def ask(self):
         return "stage"

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -93,3 +94,10 @@ def test_thresholds_and_retrain_seeds_do_not_change_the_key():
     digits = PRESETS["digits-epochs"]
     other = replace(digits, lmc_threshold=-0.1, cka_threshold=0.5, cka_rule="relative", retrain_seeds=(7, 8))
     assert [stage.point.key for stage in other.points()] == [stage.point.key for stage in digits.points()]
+
+
+def test_a_stage_is_not_copied_with_the_settings_of_a_trial():
+    settings = {"stage": PRESETS["digits-epochs"].points()[0], "others": [1]}
+    copied = deepcopy(settings)
+    assert copied["stage"] is settings["stage"]
+    assert copied["others"] is not settings["others"]

@@ -75,6 +75,10 @@ class Stage(ABC):
     parts: tuple[Any, ...]
     label: Label | None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself, as it never changes: Ray Tune copies the settings of every trial several times."""
+        return self
+
     @property
     @abstractmethod
     def key(self) -> str:
