@@ -14,6 +14,7 @@ from trainables.kernels.convolution import DirectConvolution
 from trainables.kernels.layout import batch_innermost, is_batch_innermost
 from trainables.kernels.library import library
 from trainables.kernels.normalisation import DirectBatchNorm
+from trainables.kernels.pooling import DirectPooling, is_known
 from trainables.measuring.comparison import kept_weights
 from trainables.models import build
 from trainables.models.layers import BatchNormReLU
@@ -102,12 +103,41 @@ def test_batch_norm_its_gradients_and_its_statistics(relu, affine, momentum, bat
         close(tensor, double.state_dict()[name].double())
 
 
+@pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
+@pytest.mark.parametrize("side", [2, 3])
+def test_pooling_and_its_gradient(kind, side):
+    """Of equal values the first counts, as ReLU gives many zeros."""
+    torch.manual_seed(0)
+    layer = kind(side)
+    assert is_known(layer)
+    x = torch.randn(18, 3, 7, 6).relu().requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    y, expected = DirectPooling(layer)(x), layer(exact)
+    direction = torch.randn_like(y)
+    y.backward(direction)
+    expected.backward(direction.double())
+    close(y, expected)
+    close(x.grad, exact.grad)
+
+
+def test_other_pooling_is_left_to_torch():
+    others = (
+        nn.MaxPool2d(3, 2),
+        nn.MaxPool2d(2, padding=1),
+        nn.AvgPool2d(2, ceil_mode=True),
+        nn.MaxPool2d((2, 1)),
+        nn.ReLU(),
+    )
+    assert not any(map(is_known, others))
+
+
 def test_what_is_not_finite_is_passed_on():
     x = torch.randn(4, 2, 3, 3)
     x[0, 0, 0, 0] = torch.nan
     y = DirectBatchNorm(nn.BatchNorm2d(2), relu=True).train()(x)
     assert y[:, 0].isnan().all()
     assert y[:, 1].isfinite().all()
+    assert DirectPooling(nn.MaxPool2d(3))(x)[0, 0].isnan().all()
     mask = torch.ones(2, 2, 1, 1)
     assert DirectConvolution(nn.Conv2d(2, 2, 1), mask, 1)(x)[0, :, 0, 0].isnan().all()
 

@@ -221,3 +221,47 @@ void normalisation_gradients(const float *x, const float *y_gradient, const floa
         }
     }
 }
+
+/* Largest or mean value of squares of `side` x `side` pixels, each a whole batch, that do not overlap. NaN is largest. */
+void pool(const float *x, float *y, size batch, size channels, size rows, size columns, size side, size x_rows,
+          size x_columns, int largest) {
+    const float share = largest ? 1 : 1.0f / (side * side);
+    for (size channel = 0; channel < channels; channel++)
+        for (size row = 0; row < rows; row++)
+            for (size column = 0; column < columns; column++, y += batch) {
+                const float *corner = x + ((channel * x_rows + row * side) * x_columns + column * side) * batch;
+                for (size tap = 0; tap < side * side; tap++) {
+                    const float *own = corner + (tap / side * x_columns + tap % side) * batch;
+                    if (tap == 0)
+                        for (size k = 0; k < batch; k++) y[k] = share * own[k];
+                    else if (largest)
+                        for (size k = 0; k < batch; k++) y[k] = own[k] > y[k] || own[k] != own[k] ? own[k] : y[k];
+                    else
+                        for (size k = 0; k < batch; k++) y[k] += share * own[k];
+                }
+            }
+}
+
+/* Adds the gradient of what `pool` computed to that of its input: all of it to the first of the largest, or to each its
+   share. `left` is memory for a batch. */
+void pool_gradient(const float *x, const float *y, const float *y_gradient, float *x_gradient, float *left, size batch,
+                   size channels, size rows, size columns, size side, size x_rows, size x_columns, int largest) {
+    const float share = 1.0f / (side * side);
+    for (size channel = 0; channel < channels; channel++)
+        for (size row = 0; row < rows; row++)
+            for (size column = 0; column < columns; column++, y += batch, y_gradient += batch) {
+                const size corner = ((channel * x_rows + row * side) * x_columns + column * side) * batch;
+                for (size k = 0; k < batch; k++) left[k] = y_gradient[k];
+                for (size tap = 0; tap < side * side; tap++) {
+                    const size at = corner + (tap / side * x_columns + tap % side) * batch;
+                    if (largest)
+                        for (size k = 0; k < batch; k++) {
+                            const int is_it = x[at + k] == y[k] || x[at + k] != x[at + k];
+                            x_gradient[at + k] += is_it ? left[k] : 0;
+                            left[k] = is_it ? 0 : left[k];
+                        }
+                    else
+                        for (size k = 0; k < batch; k++) x_gradient[at + k] += share * y_gradient[k];
+                }
+            }
+}

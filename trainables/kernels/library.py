@@ -29,6 +29,8 @@ _ARGUMENTS = {
     "convolve": [_POINTER, _SIZE, *[_POINTER] * 3, _SIZE],
     "weight_gradients": [_POINTER, _SIZE, *[_POINTER] * 3, _SIZE],
     "scale_and_shift": [_POINTER] * 4 + [_SIZE] * 2 + [_INT],
+    "pool": [_POINTER] * 2 + [_SIZE] * 7 + [_INT],
+    "pool_gradient": [_POINTER] * 5 + [_SIZE] * 7 + [_INT],
     "normalise": [_POINTER] * 7 + [_FLOAT] * 2 + [_SIZE] * 2 + [_INT],
     "normalisation_gradients": [_POINTER] * 6 + [_SIZE] * 2 + [_INT],
 }
@@ -52,7 +54,7 @@ def library() -> ctypes.CDLL | None:
 
 def _compiled(folder: Path) -> Path:
     """Path of the compiled code for this processor; it is compiled if it is not there."""
-    what = [SOURCE.read_text(), *FLAGS, platform.machine(), _processor()]
+    what = [SOURCE.read_text(), *FLAGS, platform.machine(), processor(), _described("flags", "Features")]
     path = folder / f"direct-{hashlib.blake2b(repr(what).encode(), digest_size=10).hexdigest()}.so"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,12 +74,18 @@ def _compiler() -> list[str]:
     return found
 
 
-def _processor() -> str:
-    """What tells kinds of processors apart: compiled code is for one of them."""
-    with suppress(OSError):
+def processor() -> str:
+    """What a person calls this machine's processor."""
+    return _described("model name") or platform.processor() or platform.machine()
+
+
+def _described(*what: str) -> str:
+    """What Linux says of the processor, in these lines; empty elsewhere."""
+    try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-    return platform.processor()
+    except OSError:
+        return ""
+    return "; ".join(sorted({line.partition(":")[2].strip() for line in lines if line.startswith(what)}))
 
 
 def _loaded(path: Path) -> ctypes.CDLL:

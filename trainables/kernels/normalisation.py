@@ -65,7 +65,7 @@ class _Normalise(torch.autograd.Function):
         x, noted = ctx.saved_tensors
         channels = x.shape[1]
         x_gradient, weight_gradient, bias_gradient = torch.empty_like(x), *torch.empty(2, channels).unbind()
-        tensors = x, batch_innermost(y_gradient), noted, x_gradient, weight_gradient, bias_gradient
+        tensors = x, batch_innermost(y_gradient), noted, x_gradient, weight_gradient, bias_gradient  # alive till then
         addresses = [tensor.data_ptr() for tensor in tensors]
         code().normalisation_gradients(*addresses, channels, x.numel() // channels, ctx.relu)
         return x_gradient, weight_gradient, bias_gradient, None

@@ -9,12 +9,13 @@ from torch.nn.modules.conv import _ConvNd
 from trainables.kernels.convolution import DirectConvolution
 from trainables.kernels.library import library
 from trainables.kernels.normalisation import DirectBatchNorm
+from trainables.kernels.pooling import DirectPooling, is_known
 from trainables.models.layers import BatchNormReLU
 from trainables.stacks.inputs import Example
 
 LARGEST_DENSITY = 0.25
 """Share of a model's products in convolutions that pruning leaves, up to which kernels of our own are used for models
-that are not narrow: ``tests/benchmarks/kernels.py`` measures it."""
+that are not narrow: ``tests/benchmarks/stack_step.py`` measures it."""
 
 
 def have_kernels(model: nn.Module, example: Example, device: torch.device) -> bool:
@@ -57,6 +58,8 @@ def with_kernels(module: nn.Module, masks: Mapping[str, Tensor], models: int, na
         return DirectConvolution(module, masks.get(f"{name}weight"), models)
     if type(module) in (nn.BatchNorm2d, BatchNormReLU):
         return DirectBatchNorm(module, relu=isinstance(module, BatchNormReLU))  # type: ignore[arg-type]
+    if is_known(module):
+        return DirectPooling(module)  # type: ignore[arg-type]
     children = dict(module.named_children())
     for own, child in children.items():
         setattr(module, own, with_kernels(child, masks, models, f"{name}{own}."))
