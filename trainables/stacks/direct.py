@@ -13,7 +13,7 @@ from trainables.kernels.pooling import DirectPooling, is_known
 from trainables.models.layers import BatchNormReLU
 from trainables.stacks.inputs import Example
 
-LARGEST_DENSITY = 0.25
+LARGEST_DENSITY = 0.4
 """Share of a model's products in convolutions that pruning leaves, up to which kernels of our own are used for models
 that are not narrow: ``tests/benchmarks/stack_step.py`` measures it."""
 
