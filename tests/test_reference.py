@@ -84,7 +84,7 @@ def test_operations_of_the_papers_model():
 def test_the_file_has_the_numbers_of_the_table_and_of_every_turn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reference, "Workers", InThisProcess)
     monkeypatch.setattr(reference, "PublishedWay", lambda *given: PublishedWay(*given[:-1], workers=0))
-    monkeypatch.setattr(reference, "products_rate", lambda precision, device: 1e9)
+    monkeypatch.setattr("service_way.products_rate", lambda precision, device: 1e9)
     monkeypatch.setattr(reference, "WHOLE_BATCH", 64)
     monkeypatch.setitem(CASES, "digits", CASE)
     file = tmp_path / "reference.json"

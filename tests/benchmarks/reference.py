@@ -3,8 +3,8 @@
 A point is one dense model pruned to density 0.1, siblings retrained from it, and all their pairs measured (LMC, CKA).
 Side by side, part by part and turn by turn, so that a noisy machine disturbs both alike:
 
-- published (``published_way.py``): one process and all cores, a DataLoader of two processes with images through PIL,
-  float32, the test set after every epoch, siblings, pairs and positions of a path one after the other;
+- published (``published_way.py``): one process and all cores, a DataLoader with images through PIL, float32, the test
+  set after every epoch, siblings, pairs and positions of a path one after the other;
 - here (``service_way.py``): the stages of this service, without Ray, in as many processes of one thread as there are
   cores, each with a point of its own; the time of a point is the time that passes, over the number of points.
 
@@ -13,13 +13,13 @@ evaluation of the test set, a path between two siblings, their similarity. The t
 ``paper-epochs`` is these, each times how often it occurs for all images, epochs, siblings and pairs; printed with the
 rest. Reading, pruning and writing models is left out there. The dense model is untrained.
 
-The limit is what a point's operations would take at the rate of large products of matrices on the same cores, measured
-in the same turn: three forward passes for a training step, one for each image otherwise; training in the precision of
-its row, all else in float32; pruned weights count.
+The limit is what a point's operations would take at the fastest rate of large products of matrices in the run, by as
+many processes at once: three forward passes for a training step, one for each image otherwise; training in the
+precision of its row, all else in float32; pruned weights count. Other programs make the share of it smaller.
 
-Before that it is checked that both ways compute the same: LMC and CKA of the same siblings, and the losses of a short
-training of whole batches, not augmented, from the same weights. If they do not, the command ends with 1. Data are
-those in the folder (files of torchvision, or ``cifar10.npz``); where it has none images are made up, and the output
+Before that it is checked that both ways compute the same: path, LMC and CKA of the same siblings, and the losses of a
+short training of whole batches, not augmented, from the same weights. If they do not, the command ends with 1. Data
+are those in the folder (files of torchvision, or ``cifar10.npz``); where it has none images are made up, and the output
 says so.
 """
 
@@ -39,7 +39,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from arithmetic_limit import TRAINING, forward_operations, products_rate, synchronize
+from arithmetic_limit import TRAINING, forward_operations, synchronize
 from published_way import PublishedWay, connectivity
 from reference_case import CASES, OF_MEASURING, OF_TRAINING, SHORT_EPOCHS, Case, Work, whole_batch_work, work_of
 from service_way import Workers
@@ -47,6 +47,7 @@ from service_way import Workers
 from sweeps.running.options import machine_cores
 from trainables.data import CACHE, outline
 from trainables.models import build
+from trainables.tasks.evaluation import in_float32
 from trainables.training.recipe import Precision
 
 Seconds = dict[str, float]
@@ -87,6 +88,9 @@ class Options:
     device: Literal["cpu", "cuda"] = "cpu"
     """Where models are; on a GPU each way is one process."""
 
+    loader_processes: int | None = None
+    """Of a DataLoader of the published way; 2, or 8 for a GPU, but no more than there are cores."""
+
     json: Path | None = None
     """File for the same numbers, with those of every turn."""
 
@@ -106,11 +110,15 @@ def hardware(device: torch.device) -> str:
 
 def header(options: Options) -> dict[str, Any]:
     """What the numbers are of."""
-    device = torch.device(options.device)
-    cores = {"cores": machine_cores(), "processes": machine_cores() if options.device == "cpu" else 1}
+    device, cores = torch.device(options.device), machine_cores()
+    loaders = min(2 if options.device == "cpu" else 8, cores)
+    if options.loader_processes is not None:
+        loaders = options.loader_processes
+    used = {"cores": cores, "processes": cores if options.device == "cpu" else 1}
+    used |= {"threads": torch.get_num_threads(), "loader_processes": loaders}
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     busy = {"load": os.getloadavg()[0]} if hasattr(os, "getloadavg") else {}
-    return {"hardware": hardware(device), **cores, **busy, **versions, "turns": options.turns}
+    return {"hardware": hardware(device), **used, **busy, **versions, "turns": options.turns}
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
@@ -124,17 +132,21 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
 def checks(published: PublishedWay, here: Workers, work: Work, folder: Path) -> dict[str, Any]:
     """What both ways give for the same models, and whether it agrees."""
     few = whole_batch_work(work, WHOLE_BATCH, folder)
-    own_losses = here.each("whole_batch_losses", WHOLE_BATCH)[0]
+    own_losses, own_errors = here.each("whole_batch_losses", WHOLE_BATCH)[0], here.each("path")[0]
     (losses,) = published.on(few).retraining(SHORT_EPOCHS)
-    found = {
-        "lmc": [connectivity(published.path()), connectivity(here.each("path")[0])],
-        "cka": [published.similarity()[0], here.each("similarity")[0][0]],
+    with in_float32():  # as the service measures; on a GPU the published way would round to fewer digits
+        errors, similarities = published.path(), published.similarity()
+    found: dict[str, Any] = {
+        "path": [errors, own_errors],
+        "lmc": [connectivity(errors), connectivity(own_errors)],
+        "cka": [similarities[0], here.each("similarity")[0][0]],
         "losses": [losses, own_losses],
     }
-    close = [abs(a - b) <= CLOSE * abs(a) for a, b in zip(losses, own_losses, strict=True)]
-    lmc, cka = (abs(found[name][0] - found[name][1]) for name in ("lmc", "cka"))
-    images = work.sizes(whole=False)[0]
-    return found | {"agree": lmc <= IMAGES_ROUNDED / images and cka <= CLOSE and all(close)}
+    rounded = IMAGES_ROUNDED / work.sizes(whole=False)[0] + 1e-6
+    agree = all(abs(a - b) <= rounded for a, b in zip(errors, own_errors, strict=True))
+    agree &= all(abs(a - b) <= CLOSE * abs(a) for a, b in zip(losses, own_losses, strict=True))
+    agree &= abs(similarities[0] - found["cka"][1]) <= CLOSE
+    return found | {"agree": agree}
 
 
 def turn(published: PublishedWay, here: Workers, work: Work, options: Options) -> dict[str, Any]:
@@ -151,7 +163,7 @@ def turn(published: PublishedWay, here: Workers, work: Work, options: Options) -
             own = timed(partial(here.each, part), device)
             for seconds in of_here.values():
                 seconds[part] = own
-    rates = {precision: products_rate(precision, device) for precision in {"float32", *options.precision}}
+    rates = {precision: sum(here.each("products_rate", precision)) for precision in {"float32", *options.precision}}
     return {"published": of_published, "here": of_here, "rates": rates}
 
 
@@ -167,11 +179,12 @@ def row(name: str, work: Work, precision: Precision, turns: list[dict[str, Any]]
     image = torch.zeros(1, like.channels, like.height, like.width)
     operations = forward_operations(build(work.case.model, like.channels, like.classes), image)
     trained, others = (operations * images for images in work.images())
+    rates = {kind: max(each["rates"][kind] for each in turns) for kind in turns[0]["rates"]}
+    limit = TRAINING * trained / rates[precision] + others / rates["float32"]
     columns: dict[str, list[float]] = {}
     for each in turns:
-        published, own, rates = each["published"], each["here"][precision], each["rates"]
+        published, own = each["published"], each["here"][precision]
         here = total(own, times["here"])
-        limit = TRAINING * trained / rates[precision] + others / rates["float32"]
         measuring = total(own, times["here"], OF_MEASURING)
         values = {"published_seconds": total(published, times["published"]), "here_seconds": here}
         values |= {"share_of_limit": limit / here, "measuring_share": measuring / here}
@@ -181,7 +194,7 @@ def row(name: str, work: Work, precision: Precision, turns: list[dict[str, Any]]
     medians = {column: statistics.median(values) for column, values in columns.items()}
     about = {"case": name, "model": work.case.model, "data": work.case.data, "real_data": work.real}
     about |= {"outright": work.case.images is None, "precision": precision, "siblings": work.siblings}
-    about["timed_images"] = work.sizes(whole=False)[0]
+    about |= {"timed_images": work.sizes(whole=False)[0], "limit_seconds": limit}
     return about | medians | {"of_turns": columns, "times": times, "seconds": turns}
 
 
@@ -201,16 +214,17 @@ HEADINGS = (
 )
 
 
-def measure(name: str, case: Case, options: Options, processes: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def measure(
+    name: str, case: Case, options: Options, told: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows of a case, and what was checked."""
-    device = torch.device(options.device)
+    device, processes = torch.device(options.device), told["processes"]
     with tempfile.TemporaryDirectory() as folder:
         work = work_of(case, Path(folder), options.data_folder, options.siblings)
         print(about(name, work, processes), flush=True)
         with Workers(processes, work, options.precision, Path(folder), device) as here:
             dense, siblings = here.each("models")[0]
-            loaders = 2 if options.device == "cpu" else min(8, machine_cores())
-            published = PublishedWay(work, dense, siblings, device, loaders)
+            published = PublishedWay(work, dense, siblings, device, told["loader_processes"])
             published.warm_up()
             checked = checks(published, here, work, Path(folder))
             print(agreement(checked), flush=True)
@@ -248,7 +262,8 @@ def main() -> None:
     print(
         f"{told['hardware']}, {told['cores']} cores (load of other programs {told.get('load', math.nan):.1f}), "
         f"Python {told['python']}, torch {told['torch']}, {options.turns} turns; "
-        f"published: {torch.get_num_threads()} threads, here: {told['processes']} processes"
+        f"published: {told['threads']} threads and {told['loader_processes']} processes that load, "
+        f"here: {told['processes']} processes"
     )
     rows, checked = [], {}
     for name in options.cases:
@@ -256,7 +271,7 @@ def main() -> None:
         if case.images is not None:
             usual = case.images if options.device == "cpu" else IMAGES_ON_GPU
             case = replace(case, images=options.train_images or usual)
-        own, checked[name] = measure(name, case, options, told["processes"])
+        own, checked[name] = measure(name, case, options, told)
         rows += own
     print("\n" + "\n".join([HEADINGS, *map(printed, rows)]))
     if options.json:

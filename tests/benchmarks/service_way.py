@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 from typing import Any, Self
 
 import torch
-from arithmetic_limit import synchronize
+from arithmetic_limit import products_rate, synchronize
 from reference_case import SETTINGS, SHORT_EPOCHS, Work, whole_batch_work
 
 from trainables.stages import DenseStage, Execution, PointStage, Rows, finish
@@ -92,6 +92,10 @@ class ServiceWay:
         """LMC and CKA of all pairs of the siblings that were retrained last."""
         assert self._point is not None
         _finite(finish(_measured(self._point).execute(self._machine)))
+
+    def products_rate(self, precision: Precision) -> float:
+        """Floating point operations a second of large products of matrices, on the core of this process."""
+        return products_rate(precision, self.device)
 
     def whole_batch_losses(self, images: int) -> list[float]:
         """Mean losses of a short training in which no random number has a say, as :func:`whole_batch_work` says."""
