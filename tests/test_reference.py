@@ -103,6 +103,8 @@ def test_the_file_has_the_numbers_of_the_table_and_of_every_turn(tmp_path, monke
         whole = math.fsum(seconds[part] * times for part, times in row["times"]["published"].items())
         assert row["of_turns"]["published_seconds"][0] == pytest.approx(whole)
         assert 0 < row["measuring_share"] < 1
+        assert row["ratio_of_fastest"] > 0
+    assert reference.fastest([{"epoch": 2.0, "path": 1.0}, {"epoch": 1.0, "path": 3.0}]) == {"epoch": 1.0, "path": 1.0}
     printed = capsys.readouterr().out
     assert "the ways agree" in printed
     assert "parts timed on 64 training and 64 test images" in printed
