@@ -57,7 +57,7 @@ class PublishedWay:
     def __init__(self, work: Work, dense: State, siblings: list[State], device: torch.device, workers: int = 2) -> None:
         self._work, self._dense, self._siblings, self._device = work, dense, siblings, device
         self._workers = workers
-        self._recipe = work.dense.recipe
+        self._recipe = work.recipe
         data = load(work.data, work.dense.validation_fraction)
         self._channels, self._classes = data.train.pixels.shape[-1], data.classes
         transforms = import_torchvision("torchvision.transforms")

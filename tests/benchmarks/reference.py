@@ -247,7 +247,7 @@ def about(name: str, work: Work, processes: int) -> str:
     made_up = "" if work.real else ", made up: there are none in the data folder"
     said = f"{name}: {work.case.model}, images of {work.case.data}{made_up}"
     if work.case.images is None:
-        return f"{said}; whole points of {work.dense.recipe.epochs} epochs"
+        return f"{said}; whole points of {work.recipe.epochs} epochs"
     train, _, test, _ = work.sizes(whole=False)
     parts = [
         f"  {way}: " + " + ".join(f"{each:,.4g} x {part}" for part, each in times.items())

@@ -12,7 +12,7 @@ from trainables.data.torchvision_sets import PLACES
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
 from trainables.stages.point import TEST_EPOCHS
 from trainables.tasks.image_classification.task import random_images
-from trainables.training.recipe import Precision
+from trainables.training.recipe import Precision, Recipe
 
 DENSITY = 0.1
 SETTINGS = MeasurementSettings()
@@ -58,17 +58,17 @@ class Work:
         case: The case.
         data: Pinned name of the file that holds its images.
         real: Whether these are images of the data set, not made up.
+        recipe: How siblings are retrained.
         siblings: Retrained from each pruned model.
         augmented: Whether training images are cropped and mirrored at random, as is published for the data set.
-        batch_size: Instead of the recipe's.
     """
 
     case: Case
     data: str
     real: bool
+    recipe: Recipe
     siblings: int
     augmented: bool = True
-    batch_size: int | None = None
 
     @property
     def dense(self) -> DenseRun:
@@ -76,13 +76,11 @@ class Work:
         published, spec = PUBLISHED[self.case.data], PRESETS[self.case.preset]
         padding, flip = (published.crop_padding, published.flip) if self.augmented else (0, False)
         fraction = spec.validation_fraction if self.case.images is None else 0.0
-        recipe = replace(spec.retrain_recipe, batch_size=self.batch_size or spec.batch_size)
-        return DenseRun(self.data, fraction, self.case.model, recipe, 1, Augmentation(padding, flip))
+        return DenseRun(self.data, fraction, self.case.model, self.recipe, 1, Augmentation(padding, flip))
 
     def stage(self, precision: Precision, first_seed: int = 1, epochs: int | None = None) -> PointStage:
         """The point; with a schedule of so many epochs instead of all."""
-        recipe = self.dense.recipe
-        recipe = replace(recipe, precision=precision, epochs=epochs or recipe.epochs)
+        recipe = replace(self.recipe, precision=precision, epochs=epochs or self.recipe.epochs)
         point = Point(self.dense, 0, DENSITY, "magnitude-uniform", recipe)
         seeds = tuple(range(first_seed, first_seed + self.siblings))
         return PointStage(point, seeds, Label("epochs", 0, "density", DENSITY))
@@ -103,7 +101,7 @@ class Work:
         if self.case.images is None:
             return {"retraining": 1, "measuring": 1}
         (train, _, test, cka), (all_train, _, all_test, all_cka) = self.sizes(False), self.sizes(True)
-        epochs = self.dense.recipe.epochs * self.siblings
+        epochs = self.recipe.epochs * self.siblings
         return {
             "epoch": epochs * all_train / train,
             "evaluation": epochs * all_test / test,
@@ -127,7 +125,7 @@ class Work:
         train, validation, test, cka = self.sizes(True)
         evaluated = TEST_EPOCHS * (validation + test) + train
         on_paths = 2 * SETTINGS.path_points * train * len(self.pairs)  # for the statistics, and for the errors
-        epochs = self.dense.recipe.epochs * self.siblings
+        epochs = self.recipe.epochs * self.siblings
         return epochs * train, self.siblings * (evaluated + cka) + on_paths
 
 
@@ -141,15 +139,20 @@ def work_of(case: Case, folder: Path, data_folder: str, siblings: int) -> Work:
         train, test = made_up[:count], made_up[count:]
     else:
         train, test = data.train[:count], data.test[:count]
-    return Work(case, _written(train, test, folder / "images.npz"), data is not None, siblings)
+    file = _written(train, test, folder / "images.npz")
+    return Work(case, file, data is not None, PRESETS[case.preset].retrain_recipe, siblings)
 
 
 def whole_batch_work(work: Work, images: int, folder: Path) -> Work:
-    """The same on few images, not augmented, all in one batch: then no random number has a say in a training."""
+    """The same on few images, not augmented, all in one batch: then no random number has a say in a training.
+
+    With a tenth of the learning rate, or rounding would soon decide about the losses of large models.
+    """
     data = load(work.data, 0.0)
     file = _written(data.train[:images], data.test[:images], folder / "few.npz")
     case = replace(work.case, images=images)
-    return replace(work, case=case, data=file, siblings=1, augmented=False, batch_size=images)
+    recipe = replace(work.recipe, batch_size=images, lr=work.recipe.lr / 10)
+    return replace(work, case=case, data=file, recipe=recipe, siblings=1, augmented=False)
 
 
 def _data_set(name: str, folder: str) -> DataSet | None:
