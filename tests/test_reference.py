@@ -66,11 +66,12 @@ def test_a_whole_point_is_its_parts_times_how_often_they_occur(tmp_path):
     pairs, cka = 3 * 1297 / 128, 1297 / 128
     parts = {"epoch": 3 * epochs, "evaluation": 3 * evaluations, "path": pairs, "similarity": cka}
     assert work.times_published() == pytest.approx(parts)
-    parts = {"epoch": epochs, "evaluation": (5 * 500 + 1297) / 128, "path": pairs, "similarity": cka}
+    paths = 1297 / 128  # of all pairs, timed together
+    parts = {"epoch": epochs, "evaluation": (5 * 500 + 1297) / 128, "path": paths, "similarity": cka}
     assert work.times_here(2) == pytest.approx({part: times / 2 for part, times in parts.items()})
     trained, others = work.images()
     assert trained == 3 * 20 * 1297
-    assert others == 3 * (5 * 500 + 1297 + 1297) + 3 * 22 * 1297
+    assert others == 3 * (5 * 500 + 1297 + 1297) + 2 * 30 * 1297  # ends of paths once
 
 
 def test_operations_of_the_papers_model():

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image
-from reference_case import DENSITY, SETTINGS, Work
+from reference_case import SETTINGS, Work
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -146,7 +146,7 @@ class PublishedWay:
         """The pruned model, and the mask of each pruned parameter."""
         model = self._loaded(self._dense)
         parameters = dict(model.named_parameters())
-        kept = per_layer(prunable_weights(model), DENSITY)
+        kept = per_layer(prunable_weights(model), self._work.density)
         masks = {parameters[name]: mask.to(parameters[name]) for name, mask in kept.items()}
         apply(masks)
         return model, masks

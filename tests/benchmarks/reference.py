@@ -1,6 +1,6 @@
 """Whole points as published code does them, and as this service does: ``python tests/benchmarks/reference.py``.
 
-A point is one dense model pruned to density 0.1, siblings retrained from it, and all their pairs measured (LMC, CKA).
+A point is one dense model pruned to a density, siblings retrained from it, and all their pairs measured (LMC, CKA).
 Side by side, part by part and turn by turn, so that a noisy machine disturbs both alike:
 
 - published (``published_way.py``): one process and all cores, a DataLoader with images through PIL, float32, the test
@@ -15,7 +15,7 @@ rest. Reading, pruning and writing models is left out there. The dense model is 
 
 The limit is what a point's operations would take at the fastest rate of large products of matrices in the run, by as
 many processes at once: three forward passes for a training step, one for each image otherwise; training in the
-precision of its row, all else in float32; pruned weights count.
+precision of its row, all else in float32; pruned weights count, although here a CPU may leave them out.
 
 Seconds, their ratio and the share of measuring are medians over the turns. On a machine with other programs trust the
 ratio "of fastest": each part, both ways, in its fastest turn. The share of the limit is of these, too.
@@ -49,6 +49,7 @@ from service_way import Workers
 
 from sweeps.running.options import machine_cores
 from trainables.data import CACHE, outline
+from trainables.kernels.library import processor
 from trainables.models import build
 from trainables.tasks.evaluation import in_float32
 from trainables.training.recipe import Precision
@@ -88,6 +89,9 @@ class Options:
     siblings: int = 3
     """Retrained from each pruned model."""
 
+    density: float = 0.1
+    """Of the pruned models."""
+
     device: Literal["cpu", "cuda"] = "cpu"
     """Where models are; on a GPU each way is one process."""
 
@@ -105,10 +109,7 @@ def hardware(device: torch.device) -> str:
     """Name of the processor, or of the GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return processor()
 
 
 def header(options: Options) -> dict[str, Any]:
@@ -230,7 +231,7 @@ def measure(
     """Rows of a case, and what was checked."""
     device, processes = torch.device(options.device), told["processes"]
     with tempfile.TemporaryDirectory() as folder:
-        work = work_of(case, Path(folder), options.data_folder, options.siblings)
+        work = work_of(case, Path(folder), options.data_folder, options.siblings, options.density)
         print(about(name, work, processes), flush=True)
         with Workers(processes, work, options.precision, Path(folder), device) as here:
             dense, siblings = here.each("models")[0]

@@ -14,7 +14,6 @@ from trainables.stages.point import TEST_EPOCHS
 from trainables.tasks.image_classification.task import random_images
 from trainables.training.recipe import Precision, Recipe
 
-DENSITY = 0.1
 SETTINGS = MeasurementSettings()
 SHORT_EPOCHS = 4
 """Of the training whose losses are compared."""
@@ -60,6 +59,7 @@ class Work:
         real: Whether these are images of the data set, not made up.
         recipe: How siblings are retrained.
         siblings: Retrained from each pruned model.
+        density: That models are pruned to.
         augmented: Whether training images are cropped and mirrored at random, as is published for the data set.
     """
 
@@ -68,6 +68,7 @@ class Work:
     real: bool
     recipe: Recipe
     siblings: int
+    density: float
     augmented: bool = True
 
     @property
@@ -81,9 +82,9 @@ class Work:
     def stage(self, precision: Precision, first_seed: int = 1, epochs: int | None = None) -> PointStage:
         """The point; with a schedule of so many epochs instead of all."""
         recipe = replace(self.recipe, precision=precision, epochs=epochs or self.recipe.epochs)
-        point = Point(self.dense, 0, DENSITY, "magnitude-uniform", recipe)
+        point = Point(self.dense, 0, self.density, "magnitude-uniform", recipe)
         seeds = tuple(range(first_seed, first_seed + self.siblings))
-        return PointStage(point, seeds, Label("epochs", 0, "density", DENSITY))
+        return PointStage(point, seeds, Label("epochs", 0, "density", self.density))
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -117,6 +118,7 @@ class Work:
         all_train, _, all_test, _ = self.sizes(True)
         times = self.times_published()
         times["epoch"] /= self.siblings
+        times["path"] /= max(1, len(self.pairs))
         times["evaluation"] = (TEST_EPOCHS * all_test + all_train) / test  # test errors of the last epochs, train error
         return {part: each / processes for part, each in times.items()}
 
@@ -124,12 +126,13 @@ class Work:
         """Images that pass through a model in a whole point here, in training and otherwise."""
         train, validation, test, cka = self.sizes(True)
         evaluated = TEST_EPOCHS * (validation + test) + train
-        on_paths = 2 * SETTINGS.path_points * train * len(self.pairs)  # for the statistics, and for the errors
+        positions = self.siblings + (SETTINGS.path_points - 2) * len(self.pairs)  # ends are shared
+        on_paths = 2 * positions * train  # for the statistics, and for the errors
         epochs = self.recipe.epochs * self.siblings
         return epochs * train, self.siblings * (evaluated + cka) + on_paths
 
 
-def work_of(case: Case, folder: Path, data_folder: str, siblings: int) -> Work:
+def work_of(case: Case, folder: Path, data_folder: str, siblings: int, density: float = 0.1) -> Work:
     """Write the images of a case into a file in a folder; the first ones where it asks for a number."""
     data = _data_set(case.data, data_folder)
     count = case.images
@@ -140,7 +143,7 @@ def work_of(case: Case, folder: Path, data_folder: str, siblings: int) -> Work:
     else:
         train, test = data.train[:count], data.test[:count]
     file = _written(train, test, folder / "images.npz")
-    return Work(case, file, data is not None, PRESETS[case.preset].retrain_recipe, siblings)
+    return Work(case, file, data is not None, PRESETS[case.preset].retrain_recipe, siblings, density)
 
 
 def whole_batch_work(work: Work, images: int, folder: Path) -> Work:

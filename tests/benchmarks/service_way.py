@@ -13,6 +13,7 @@ import torch
 from arithmetic_limit import products_rate, synchronize
 from reference_case import SETTINGS, SHORT_EPOCHS, Work, whole_batch_work
 
+from trainables.measuring.comparison import kept_weights
 from trainables.stages import DenseStage, Execution, PointStage, Rows, finish
 from trainables.stages.dense import dense_model
 from trainables.stages.machine import Machine, task_of
@@ -50,8 +51,10 @@ class ServiceWay:
             else:
                 self._under_way[precision] = work.stage(precision).execute(self._machine)
                 self.epoch(precision)
-        self._stack = task_of(work.dense, self._machine).stack(work.case.model, work.siblings)
-        self._stack.load(self.models()[1])
+        siblings = self.models()[1]
+        masks = kept_weights(siblings)
+        self._stack = task_of(work.dense, self._machine).stack(work.case.model, work.siblings, masks)
+        self._stack.load(siblings)
 
     def models(self) -> tuple[dict[str, torch.Tensor], list[dict[str, torch.Tensor]]]:
         """State dictionaries of the dense model, and of siblings of it that were retrained for one epoch."""
@@ -69,9 +72,9 @@ class ServiceWay:
         return task_of(self._work.dense, self._machine).errors(self._stack, "test")
 
     def path(self) -> list[float]:
-        """Errors on the line between the first two siblings."""
+        """Errors on the lines between all siblings; those between the first two."""
         stage = _measured(self._short)
-        rows = finish(stage.with_parts([("lmc", 1, 2)]).execute(self._machine))
+        rows = finish(stage.with_parts([part for part in stage.parts if part[0] == "lmc"]).execute(self._machine))
         return list(rows["pairs"][0]["path_errors"])
 
     def similarity(self) -> list[float]:
