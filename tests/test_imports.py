@@ -23,6 +23,7 @@ ROOMS = {
         "tasks",
         "pruning",
         "training",
+        "execution",
         "measuring",
         "stages",
     ],
