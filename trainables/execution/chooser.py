@@ -69,14 +69,16 @@ class Chooser:
             return ways.COMPILED if is_compiled else ways.PLAIN
         labels = {name: _label(name, density) for name in (ways.PLAIN, *names)}
         known = self._known(case, labels)
-        plain = known.get(ways.PLAIN) or trial.timings([ways.PLAIN])[ways.PLAIN]
-        if _steps(training) * plain.step_ms / 1000 < SHORT:
+        plain = known.get(ways.PLAIN) or trial.timings([ways.PLAIN]).get(ways.PLAIN)
+        if (
+            plain is None or _steps(training) * plain.step_ms / 1000 < SHORT
+        ):  # None: there is no room for a second stack
             return ways.PLAIN
         with one_at_a_time():
             known = self._known(case, labels)
             missing = labels.keys() - known.keys()
             if missing:
-                known = trial.timings(labels)
+                known = {ways.PLAIN: plain, **trial.timings(labels)}
                 self.timings.add(case, {labels[name]: timing for name, timing in known.items()})
             best = worth(known, _steps(training))
             if best != ways.PLAIN and not trial.works(best):
@@ -148,5 +150,7 @@ def _short(model: str) -> str:
 
 def _in_short(problem: Exception) -> str:
     """The first line of an exception that may have hundreds."""
+    if "InvalidCxxCompiler" in str(problem):
+        return "there is no C++ compiler (install g++ or clang++, or name one in CXX)"
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return f"{type(problem).__name__}: {lines[0][:200].rstrip('.')}" if lines else type(problem).__name__
