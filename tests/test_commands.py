@@ -57,6 +57,19 @@ def test_an_estimate_measures_steps_and_starts_nothing(tmp_path):
     assert not (tmp_path / "nothing").exists()
 
 
+def test_compiled_code_gives_the_same_regimes(undisturbed, tmp_path):
+    done = grid(tmp_path / "compiled", "--compile", "on")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not compiled" not in done.stdout
+    ours, theirs = (Store(out).rows("runs") for out in (tmp_path / "compiled", undisturbed[0]))
+    assert {row["execution"] for row in ours} == {"float32, compiled"}
+    assert {row["execution"] for row in theirs} == {"float32, plain"}
+    mine, plain = (pd.read_parquet(out / "phase.parquet") for out in (tmp_path / "compiled", undisturbed[0]))
+    assert list(mine["regime"]) == list(plain["regime"])
+    assert (mine["test_error"] - plain["test_error"]).abs().max() < 0.02
+    assert (mine["lmc"] - plain["lmc"]).abs().max() < 0.05
+
+
 def test_any_two_axes_on_a_users_own_data_and_model(tmp_path, without_ray_and_torch):
     """SAM's rho against density, in the folder with the user's files; drawn again when these are gone."""
     (tmp_path / "mine.py").write_text(OWN_MODEL)

@@ -70,9 +70,7 @@ class Chooser:
         labels = {name: _label(name, density) for name in (ways.PLAIN, *names)}
         known = self._known(case, labels)
         plain = known.get(ways.PLAIN) or trial.timings([ways.PLAIN]).get(ways.PLAIN)
-        if (
-            plain is None or _steps(training) * plain.step_ms / 1000 < SHORT
-        ):  # None: there is no room for a second stack
+        if plain is None or _steps(training) * plain.step_ms / 1000 < SHORT:  # None: no room for a second stack
             return ways.PLAIN
         with one_at_a_time():
             known = self._known(case, labels)

@@ -66,11 +66,11 @@ class Timings:
     """Timings by case and way, of this machine's user before those that are shipped.
 
     Args:
-        folder: Where the user's file is.
+        folder: Where the user's file is; the cache of this package if not given.
     """
 
-    def __init__(self, folder: str = CACHE) -> None:
-        self._file = Path(os.path.expanduser(folder)) / FILE
+    def __init__(self, folder: str | None = None) -> None:
+        self._file = Path(os.path.expanduser(folder or CACHE)) / FILE
 
     def known(self, case: Case) -> dict[str, Timing]:
         """What is known of a case, by way; the files are read anew."""
