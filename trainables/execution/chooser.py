@@ -83,7 +83,7 @@ class Chooser:
                 best = ways.PLAIN
         self._note_problems(trial, case)
         times = known[ways.PLAIN].step_ms / known[best].step_ms
-        how = "as torch computes it" if best == ways.PLAIN else f"{best} ({times:.2g} times as fast)"
+        how = "as torch computes it" if best == ways.PLAIN else f"{best} ({times:.3g} times as fast)"
         when = "measured now" if missing else "known from before"
         self.notes.append(f"{said(case)}: {how}; {when}.")
         return best

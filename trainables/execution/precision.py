@@ -51,7 +51,7 @@ def faster_precision(
     chosen: Precision = "bfloat16" if bfloat16 <= CLEARLY_FASTER * float32 else "float32"
     when = "known from before" if is_known else "measured now"
     where = said(cases[chosen])
-    return chosen, f"--precision auto: {where} (bfloat16 is {float32 / bfloat16:.2g} times as fast; {when})."
+    return chosen, f"--precision auto: {where} (bfloat16 is {float32 / bfloat16:.3g} times as fast; {when})."
 
 
 def _measured(model: str, data: str, recipe: Recipe, models: int, device: torch.device) -> dict[Precision, Timing]:
