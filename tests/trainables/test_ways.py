@@ -57,7 +57,7 @@ def counted(monkeypatch):
 def timed(monkeypatch, **milliseconds):
     """Have these times come out of trials."""
     found = {name: Timing(step, 10.0 * (name != ways.PLAIN)) for name, step in milliseconds.items()}
-    monkeypatch.setattr(Trial, "timings", lambda self, names: {name: found[name] for name in names})
+    monkeypatch.setattr(Trial, "timings", lambda self, names, turns=0: {name: found[name] for name in names})
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Chooser:
         if not names:
             return ways.PLAIN
         case = case_of(model, data, training.recipe, training.stack.models, training.stack.device)
-        density = _density(masks)
+        density = _density(masks) if any(ways.WAYS[name].of_masks for name in names) else "1"
         kind = case, density, _steps(training)
         if kind not in self._chosen:
             self._chosen[kind] = self._choice(names, training, case, density, masks)
@@ -69,7 +69,7 @@ class Chooser:
             return ways.COMPILED if is_compiled else ways.PLAIN
         labels = {name: _label(name, density) for name in (ways.PLAIN, *names)}
         known = self._known(case, labels)
-        plain = known.get(ways.PLAIN) or trial.timings([ways.PLAIN]).get(ways.PLAIN)
+        plain = known.get(ways.PLAIN) or trial.timings([ways.PLAIN], turns=1).get(ways.PLAIN)
         if plain is None or _steps(training) * plain.step_ms / 1000 < SHORT:  # None: no room for a second stack
             return ways.PLAIN
         with one_at_a_time():

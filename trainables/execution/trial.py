@@ -63,14 +63,14 @@ class Trial:
             self.problems[name] = problem
         return name not in self.problems
 
-    def timings(self, names: Iterable[str]) -> dict[str, Timing]:
+    def timings(self, names: Iterable[str], turns: int = TURNS) -> dict[str, Timing]:
         """Time these ways side by side; those that cannot be used are left out."""
         begun = {name: _seconds(lambda name=name: self.works(name)) for name in names}  # type: ignore[misc]
         steps: dict[str, list[float]] = {name: [] for name in begun if name not in self.problems}
-        for _ in range(TURNS):
-            for name, turns in steps.items():
-                turns.append(_seconds(lambda name=name: self._run(name)) / len(self._batches))  # type: ignore[misc]
-        return {name: Timing(1000 * min(turns), max(begun[name] - min(turns), 0.0)) for name, turns in steps.items()}
+        for _ in range(turns):
+            for name, own in steps.items():
+                own.append(_seconds(lambda name=name: self._run(name)) / len(self._batches))  # type: ignore[misc]
+        return {name: Timing(1000 * min(own), max(begun[name] - min(own), 0.0)) for name, own in steps.items()}
 
     def _begun(self, name: str) -> Training:
         """A training that took its first step in this way; raises whatever is wrong with that."""
