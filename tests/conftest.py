@@ -23,6 +23,14 @@ def pytest_terminal_summary(terminalreporter):
         )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_timings(tmp_path_factory):
+    """What tests find out about the time that steps take does not stay on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainables.execution.timings.CACHE", str(tmp_path_factory.mktemp("timings")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3():
     """URI of an empty bucket, and the address of the server on this machine that has it, a real process."""

@@ -57,6 +57,26 @@ def test_an_estimate_measures_steps_and_starts_nothing(tmp_path):
     assert not (tmp_path / "nothing").exists()
 
 
+def test_compiled_code_changes_nothing_but_rounding(undisturbed, tmp_path):
+    """Which the sweep's learning rate amplifies from a millionth in a step to some percent after six epochs."""
+    out = tmp_path / "compiled"
+    done = grid(out, "--compile", "on")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not compiled" not in done.stdout
+    ours, theirs = Store(out), Store(undisturbed[0])
+    for table in ("runs", "dense"):
+        assert {row["execution"] for row in ours.rows(table)} == {"float32, compiled"}
+        assert {row["execution"] for row in theirs.rows(table)} == {"float32, plain"}
+        assert {row["status"] for row in ours.rows(table)} == {"ok"}
+        keys = [name for name in ("dense", "point", "epoch", "retrain_seed") if name in ours.rows(table)[0]]
+        assert {tuple(row[name] for name in keys) for row in ours.rows(table)} == {
+            tuple(row[name] for name in keys) for row in theirs.rows(table)
+        }
+    mine, plain = (store.rows("dense")[0]["losses"] for store in (ours, theirs))
+    assert mine[0] == pytest.approx(plain[0], rel=1e-3)
+    assert mine[1] == pytest.approx(plain[1], rel=2e-2)
+
+
 def test_any_two_axes_on_a_users_own_data_and_model(tmp_path, without_ray_and_torch):
     """SAM's rho against density, in the folder with the user's files; drawn again when these are gone."""
     (tmp_path / "mine.py").write_text(OWN_MODEL)

@@ -24,6 +24,7 @@ ROOMS = {
         "tasks",
         "pruning",
         "training",
+        "execution",
         "measuring",
         "stages",
     ],

@@ -13,6 +13,8 @@ import ray
 import torch
 from ray import tune
 
+from trainables.execution.chooser import Chooser
+from trainables.execution.option import Compile
 from trainables.faults import fault_of, in_one_line
 from trainables.functions.sources import Source, install
 from trainables.stages import Execution, Keep, Part, Rows, Stage
@@ -57,6 +59,7 @@ class WorkerOptions:
         checkpoint_seconds: As in :class:`trainables.stages.machine.Machine`.
         data_folder: Likewise.
         keep: Likewise.
+        compiling: Whether trainings use compiled code.
     """
 
     device: str
@@ -65,6 +68,7 @@ class WorkerOptions:
     checkpoint_seconds: float
     data_folder: str
     keep: Keep
+    compiling: Compile = "off"
 
 
 class StageTrainable(tune.Trainable):
@@ -73,8 +77,8 @@ class StageTrainable(tune.Trainable):
     A worker first says where it is (``begun``, with its ``node`` and ``host``). Then Tune is told, at most every
     ``config["report_seconds"]``, progress (``outcome`` is ``running``; ``epochs`` done ``of`` all, ``images`` trained
     on and ``busy_seconds`` and ``idle_seconds`` since it was told last, ``test_error`` where it was evaluated, and, at
-    once, ``kept``, parts that others may need and can use now); at the end of each stage the ``outcome``
-    with its ``message``, ``test_error`` and ``lmc``.
+    once, ``kept``, parts that others may need and can use now; ``notes``, sentences for the user); at the end of each
+    stage the ``outcome`` with its ``message``, ``test_error`` and ``lmc``.
 
     After a fault the ``outcome`` is its kind (:mod:`trainables.faults`), with its ``message``, ``node`` and ``host``;
     the stage is to be given to another worker. Unless it was the stage's own, this one then pauses, which keeps a
@@ -112,7 +116,7 @@ class StageTrainable(tune.Trainable):
             return self._pause()
         with self._timed():
             result = self._outcome()
-        result |= {"busy_seconds": self._busy, "idle_seconds": self._idle}
+        result |= {"busy_seconds": self._busy, "idle_seconds": self._idle, "notes": self._notes()}
         self._busy = self._idle = 0.0
         return result
 
@@ -190,6 +194,7 @@ class StageTrainable(tune.Trainable):
             options.data_folder,
             options.gpu_share,
             options.keep,
+            Chooser(options.compiling),
         )
 
     @property
@@ -253,6 +258,13 @@ class StageTrainable(tune.Trainable):
     def _parts_in(self, rows: Rows) -> list[Part]:
         """Parts of the stage that these rows hold."""
         return [part for table, own in rows.items() for row in own for part in self._stage.parts_in_row(table, row)[1]]
+
+    def _notes(self) -> list[str]:
+        """What is to be told of how trainings are computed."""
+        notes = [] if self._machine is None else self._machine.chooser.notes
+        told = list(notes)
+        notes.clear()
+        return told
 
     def _new_images(self) -> int:
         """Images since it was asked last."""

@@ -67,6 +67,8 @@ _PROVENANCE = [
 ]
 
 
+_HOW = "how training was computed: precision and way, as bfloat16, compiled; empty if unknown"
+_EXECUTION = column("execution", pa.string(), "", _HOW)
 _TRAINING_LOSSES = "mean training loss of each epoch, with label smoothing that of the smoothed labels; NaN if unknown"
 _LOSSES = column("losses", pa.list_(pa.float64()), "nats", _TRAINING_LOSSES)
 _TEST_ERROR = column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images")
@@ -116,6 +118,7 @@ TABLES = {
             *_errors("dense model"),
             _TEST_ERROR,
             _LOSSES,
+            _EXECUTION,
             *_PROVENANCE,
         ],
         metadata=_VERSION,
@@ -130,6 +133,7 @@ TABLES = {
             column("density_by_layer", pa.map_(pa.string(), pa.float64()), _FRACTION, "the same by parameter"),
             column("stack", pa.list_(pa.int64()), "", "retrain seeds trained together; other stacks round differently"),
             _LOSSES,
+            _EXECUTION,
             *_PROVENANCE,
         ],
         metadata=_VERSION,

@@ -24,7 +24,7 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     gpus, cores = options.gpus_per_trial, options.cpus_per_trial
     if gpus and not torch.cuda.is_available():
         raise UsageError(f"--gpus-per-trial {gpus:g}: this machine has no GPU to measure a step on.")
-    torch.set_num_threads(max(1, int(cores)))
+    torch.set_num_threads(options.threads)
     costs = StageCosts(torch.device("cuda" if gpus else "cpu"))
     dense = sum(stage.seconds(costs) for stage in stages if isinstance(stage, DenseStage))
     everything = dense + sum(stage.seconds(costs) for stage in stages if not isinstance(stage, DenseStage))

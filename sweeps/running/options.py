@@ -18,6 +18,7 @@ from sweeps.spec.presets import DEFAULT_PRESET, PRESET_HELP, PRESETS
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.typed import typed
 from trainables.data import CACHE
+from trainables.execution.option import Compile
 from trainables.stages import Keep, PointStage
 from trainables.training.optimizers import OPTIMIZERS
 
@@ -32,8 +33,8 @@ class RunOptions:
     """Where and how it runs.
 
     Results are stored under the same key whatever these are. Values are the same to the last bit only on the same kind
-    of CPU, with the same --cpus-per-trial and with all --retrain-seeds asked for from the start: other threads, devices
-    and stacks of siblings round differently, and training amplifies that.
+    of CPU, with the same --cpus-per-trial, the same code (--compile off) and with all --retrain-seeds asked for from
+    the start: other threads, devices, code and stacks of siblings round differently, and training amplifies that.
     """
 
     address: str | None = None
@@ -64,6 +65,9 @@ class RunOptions:
     keep: Keep = "siblings"
     """Retrained models to keep once they are measured: all siblings, the best of each point by error, or nothing."""
 
+    compile: Compile = "auto"
+    """Train with compiled code where that pays (auto: in long trainings it is tried), wherever it works, or nowhere."""
+
     alongside: bool = False
     """Go on although another sweep is at work in --out: both may compute the same points, and replace each other's."""
 
@@ -71,6 +75,11 @@ class RunOptions:
     def used_up(self) -> tuple[str, ...]:
         """Kinds of stages whose artifacts are removed once they were used (:class:`sweeps.plans.plan.StagePlan`)."""
         return () if self.keep == "siblings" else (PointStage.kind,)
+
+    @property
+    def threads(self) -> int:
+        """Of the processor's, in each trial."""
+        return max(1, int(self.cpus_per_trial))
 
     def check(self) -> None:
         """Raise UsageError for values that can never work."""

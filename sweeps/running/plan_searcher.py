@@ -92,6 +92,7 @@ class PlanSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take progress, or a stage that its worker cannot carry out."""
         with self._ending():
+            self._tell_notes(result)
             self._take(trial_id, result)
             self._spend(result)
 
@@ -153,6 +154,7 @@ class PlanSearcher(Searcher):
         if stage is None:
             return
         with self._ending():
+            self._tell_notes(result)
             if outcome in ("ok", "diverged"):
                 self._succeeded(stage, result)
             else:
@@ -209,6 +211,11 @@ class PlanSearcher(Searcher):
         if not again:
             self._record_failure(stage, why)
             self._tell(stage, "failed", why)
+
+    def _tell_notes(self, result: Mapping[str, Any]) -> None:
+        """Tell what a worker has to say of how it computes."""
+        for note in result.get("notes", ()):
+            self._progress.note(note)
 
     def _tell(self, stage: Stage, outcome: Outcome, message: str) -> None:
         self._progress.ended(stage, outcome)

@@ -9,6 +9,7 @@ import trainables.data
 import trainables.models
 from sweeps.results.store import Store
 from sweeps.running.options import SweepOptions
+from sweeps.running.precision import AUTO, resolved_precision
 from sweeps.spec.checks import check_values
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
@@ -50,6 +51,9 @@ def checked(options: C) -> C:
     spec = pinned(options.spec, options.run.data_folder)
     spec.check()
     options.run.check()
+    if spec.precision == AUTO:
+        with as_usage_errors():
+            spec = replace(spec, precision=resolved_precision(spec, options.store, options.run))
     _say_what_changed(spec, options.store)
     return replace(options, spec=spec)
 

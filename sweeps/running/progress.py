@@ -40,6 +40,7 @@ class SweepProgress:
         self._first: tuple[float, float] | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._noted: set[str] = set()
 
     def __enter__(self) -> "SweepProgress":
         if sys.stdout.isatty():
@@ -58,6 +59,12 @@ class SweepProgress:
         self._show(force=True)
         if self._bar:
             self._bar.stop()
+
+    def note(self, what: str) -> None:
+        """Print a sentence; what many workers say alike is printed once."""
+        if what not in self._noted:
+            self._noted.add(what)
+            print(what, flush=True)
 
     def running(self, stage: Stage, share: float) -> None:
         """Take note of how much of a running stage is done, in [0, 1]."""

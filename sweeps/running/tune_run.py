@@ -115,11 +115,12 @@ def run(
 def _worker_options(options: RunOptions) -> WorkerOptions:
     return WorkerOptions(
         "cuda" if options.gpus_per_trial else "cpu",
-        max(1, int(options.cpus_per_trial)),
+        options.threads,
         min(options.gpus_per_trial, 1.0) or 1.0,
         options.checkpoint_seconds,
         _everywhere(options.data_folder),
         options.keep,
+        options.compile,
     )
 
 

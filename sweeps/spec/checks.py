@@ -12,7 +12,7 @@ from trainables.data import AUGMENTATIONS
 from trainables.functions import is_function
 from trainables.pruning import RULES as PRUNING_RULES
 from trainables.training.optimizers import OPTIMIZERS
-from trainables.training.recipe import Precision, Recipe
+from trainables.training.recipe import PrecisionOption, Recipe
 from trainables.training.schedules import SCHEDULES, learning_rate
 
 MOST = 10_000_000
@@ -34,7 +34,7 @@ RULES: dict[str, Rule] = {
     "load": _name_of(LOADS),
     "pruner": _name_of(PRUNING_RULES),
     "cka_rule": _name_of(get_args(SimilarityRule)),
-    "precision": _name_of(get_args(Precision)),
+    "precision": _name_of(get_args(PrecisionOption)),
     "optimizer": _name_of(OPTIMIZERS),
     "schedule": _name_of(SCHEDULES),
     "epochs": _COUNT,

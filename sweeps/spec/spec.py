@@ -33,7 +33,7 @@ from trainables.models import EXAMPLES, check_name
 from trainables.pruning import RULES
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
 from trainables.training.optimizers import OPTIMIZERS
-from trainables.training.recipe import Precision, Recipe
+from trainables.training.recipe import PrecisionOption, Recipe
 from trainables.training.schedules import SCHEDULES
 
 
@@ -117,8 +117,9 @@ class SweepSpec:
     rho: float = 0.0
     """Radius of sharpness-aware minimization (SAM) in dense training, on all axes but rho; 0 is none of it."""
 
-    precision: Precision = "float32"
-    """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32."""
+    precision: PrecisionOption = "float32"
+    """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32. auto is
+    what the latest sweep in --out has or, in a new one, bfloat16 where that is clearly faster on this machine."""
 
     image_size: int | None = None
     """Bring images of a folder or a function to so many pixels, square: the shorter side is resized to it, and the

@@ -8,7 +8,7 @@ exception: they are not grouped, and draw from one stream for all models of a st
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,15 @@ from trainables.stacks.memory import LARGEST_BATCH
 
 State = Mapping[str, Tensor]
 
+Compute = Callable[..., Tensor]
+"""Calls a module, its first argument, with the others: plainly or in a faster way (:mod:`trainables.execution`)."""
+
+
+def plainly(module: nn.Module, *inputs: Tensor) -> Tensor:
+    """Outputs of a module, as torch computes them."""
+    outputs: Tensor = module(*inputs)
+    return outputs
+
 
 class Stack(nn.Module, ABC):
     """Models of one architecture as one module.
@@ -28,13 +37,16 @@ class Stack(nn.Module, ABC):
         models: How many.
         module: All their parameters and statistics, under the names that its state dictionary has.
         samples_at_once: Samples in a batch when it is evaluated; decides memory and speed, nothing else.
+        compute: How its modules are called; decides speed and rounding, nothing else.
     """
 
     samples_at_once = LARGEST_BATCH
+    compute: Compute
 
     def __init__(self, module: nn.Module, models: int, layout: torch.memory_format) -> None:
         super().__init__()
         self.module, self.models, self._layout = module, models, layout
+        self.compute = plainly
         self._has_kernels, self._side_by_side = False, 1
         module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's types
 
@@ -109,7 +121,7 @@ class GroupedStack(Stack):
         else:
             side_by_side = inputs.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
             images = side_by_side.contiguous(memory_format=self._layout)
-        return self.module(images).unflatten(1, (self.models, -1)).transpose(0, 1)
+        return self.compute(self.module, images).unflatten(1, (self.models, -1)).transpose(0, 1)
 
     def stack_states(self, states: Sequence[State]) -> dict[str, Tensor]:
         """As :meth:`Stack.stack_states`; scalars from the first model."""
@@ -141,7 +153,7 @@ class SerialStack(Stack):
     def forward(self, inputs: Inputs) -> list[Tensor]:
         """As :meth:`Stack.forward`."""
         return [
-            model(*(each.contiguous(memory_format=self._layout) for each in arguments(own)))
+            self.compute(model, *(each.contiguous(memory_format=self._layout) for each in arguments(own)))
             for model, own in zip(self.module.children(), inputs, strict=True)
         ]
 

@@ -114,6 +114,7 @@ class DenseStage(Stage):
         if run.checkpoint is not None:
             stack.load([artifacts.needed(machine.folder, checkpoint_file(run.checkpoint), str(self))])
         training = Training(stack, run.recipe, task, [("dense", run.seed)])
+        execution = machine.chooser.settle(training, run.model, run.data)
         name = f"training/dense-{run.key}.pt"
         attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
         earlier = [epoch for epoch in _kept_epochs(machine.folder, run) if epoch < self.epochs[0]]
@@ -127,7 +128,7 @@ class DenseStage(Stage):
                 state = attempt.state_dict()
                 if epoch == run.recipe.epochs:
                     del state["training"]["optimizer"]
-                kept = {"model": state["training"]["models"][0], "attempt": state}
+                kept = {"model": state["training"]["models"][0], "attempt": state, "execution": execution}
                 kept |= {split: task.errors(stack, split)[0] for split in SPLITS}
                 artifacts.save(machine.folder, dense_file(run, epoch), kept)
             attempt.load_state_dict(kept["attempt"])
@@ -143,6 +144,7 @@ class DenseStage(Stage):
                     "test_error": kept["test"],
                     "losses": [losses[0] for losses in attempt.losses],
                     "seconds": attempt.seconds,
+                    "execution": kept.get("execution", ""),
                 }
             )
             if epoch != self.epochs[-1]:  # points of this temperature need not wait for the colder ones

@@ -1,12 +1,13 @@
 """Where stages are carried out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import torch
 
 from trainables.data import CACHE
+from trainables.execution.chooser import Chooser
 from trainables.stacks import memory
 from trainables.stages.dense_run import DenseRun
 from trainables.stages.siblings import Keep
@@ -26,6 +27,7 @@ class Machine:
         data_folder: Where torchvision's data sets are kept on this machine.
         gpu_share: How much of a GPU this process may use, in (0, 1].
         keep: Which siblings of a point are kept once it is measured.
+        chooser: Says how trainings are computed; plainly if none is given.
     """
 
     folder: Folder
@@ -34,6 +36,7 @@ class Machine:
     data_folder: str = CACHE
     gpu_share: float = 1.0
     keep: Keep = "siblings"
+    chooser: Chooser = field(default_factory=Chooser, compare=False)
 
 
 def task_of(run: DenseRun, machine: Machine) -> Task:

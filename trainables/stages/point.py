@@ -151,6 +151,7 @@ class PointStage(Stage):
 
         point = self.point
         training, masks = retraining(point, seeds, dense, machine)
+        execution = machine.chooser.settle(training, point.dense.model, point.dense.data, masks)
         name = f"training/{point.key}-{'-'.join(map(str, seeds))}.pt"
         attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
         yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
@@ -159,6 +160,7 @@ class PointStage(Stage):
             {
                 "seed": seed,
                 "stack": list(seeds),
+                "execution": execution,
                 "model": pack_weights(state, masks),
                 "diverged": training.diverged[index],
                 "losses": [losses[index] for losses in attempt.losses],
@@ -180,6 +182,7 @@ class PointStage(Stage):
             "density": density(sibling["masks"]),
             "density_by_layer": density_by_layer(sibling["masks"]),
             **{name: sibling[name] for name in ("stack", "losses", "seconds")},
+            "execution": sibling.get("execution", ""),
         }
         if not (message := diverged_message(sibling)):
             known |= {name: sibling[name] for name in ("train_error", "validation_error", "test_error")}
@@ -187,7 +190,7 @@ class PointStage(Stage):
 
     def _row(self, seed: int, message: str) -> Row:
         """Row of a sibling of which nothing is known but this."""
-        nothing: Row = {"density_by_layer": {}, "stack": [], "losses": [], "seconds": 0.0}
+        nothing: Row = {"density_by_layer": {}, "stack": [], "losses": [], "seconds": 0.0, "execution": ""}
         nothing |= dict.fromkeys(("train_error", "validation_error", "test_error", "density"), math.nan)
         return self.part_columns(seed) | nothing | {"status": "diverged" if message else "ok", "message": message}
 

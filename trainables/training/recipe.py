@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
+PrecisionOption = Literal["float32", "bfloat16", "auto"]
+"""What a user may ask for; auto is one of the others before anything is trained."""
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,12 @@ class Training:
             if not finite and not self.diverged[model]:
                 self.diverged[model] = self.epoch
 
+    def try_on(self, batches: Sequence[Batch]) -> None:
+        """Take steps on these batches, outside of all epochs, to see whether that works and how long it takes."""
+        self.stack.train()
+        for batch in batches:
+            self._step(batch)
+
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs to go on as if training had never stopped.
 

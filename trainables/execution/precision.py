@@ -1,0 +1,66 @@
+"""Which precision trains faster on this machine."""
+
+from dataclasses import replace
+
+import torch
+
+from trainables.execution import ways
+from trainables.execution.chooser import case_of, said
+from trainables.execution.here import one_at_a_time
+from trainables.execution.timings import Timing, Timings
+from trainables.execution.trial import STEPS, Trial
+from trainables.tasks import lookalike_task
+from trainables.training.recipe import Precision, Recipe
+from trainables.training.training import Training
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+
+ROUNDS = 2
+"""Precisions are measured by turns, so often; the fastest of each counts."""
+
+CLEARLY_FASTER = 0.9
+"""bfloat16 is chosen if a step takes at most so much of the time of one in float32."""
+
+
+def faster_precision(
+    model: str, data: str, recipe: Recipe, models: int, device: torch.device, timings: Timings
+) -> tuple[Precision, str]:
+    """The precision that trains faster, with torch's own way of computing and as many threads as it uses now.
+
+    Args:
+        model: Name of the architecture.
+        data: Name of the data set, of which random images have the shape.
+        recipe: How it is trained.
+        models: In the stack.
+        device: Where.
+        timings: What is known; what is measured is added.
+
+    Returns:
+        The precision, and a sentence for the user.
+    """
+    cases = {name: case_of(model, data, replace(recipe, precision=name), models, device) for name in PRECISIONS}
+    with one_at_a_time():
+        found = {name: timings.known(case) for name, case in cases.items()}
+        known = {name: own[ways.PLAIN] for name, own in found.items() if ways.PLAIN in own}
+        is_known = len(known) == len(cases)
+        if not is_known:
+            known |= _measured(model, data, recipe, models, device)
+            for name, case in cases.items():
+                timings.add(case, {ways.PLAIN: known[name]})
+    float32, bfloat16 = (known[name].step_ms for name in PRECISIONS)
+    chosen: Precision = "bfloat16" if bfloat16 <= CLEARLY_FASTER * float32 else "float32"
+    when = "known from before" if is_known else "measured now"
+    where = said(cases[chosen])
+    return chosen, f"--precision auto: {where} (bfloat16 is {float32 / bfloat16:.3g} times as fast; {when})."
+
+
+def _measured(model: str, data: str, recipe: Recipe, models: int, device: torch.device) -> dict[Precision, Timing]:
+    """Timings of plain steps in each precision."""
+    task = lookalike_task(data, device, STEPS * recipe.batch_size)
+    trials: dict[Precision, Trial] = {}
+    for name in PRECISIONS:
+        own = replace(recipe, precision=name)
+        training = Training(task.stack(model, models), own, task, [("trial", 0)] * models)
+        trials[name] = Trial(training, model, {})
+    rounds = [{name: trial.timings([ways.PLAIN])[ways.PLAIN] for name, trial in trials.items()} for _ in range(ROUNDS)]
+    return {name: min((found[name] for found in rounds), key=lambda timing: timing.step_ms) for name in PRECISIONS}
