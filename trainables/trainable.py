@@ -194,6 +194,7 @@ class StageTrainable(tune.Trainable):
             options.data_folder,
             options.gpu_share,
             options.keep,
+            options.compiling == "auto",
             Chooser(options.compiling),
         )
 

@@ -66,7 +66,9 @@ class RunOptions:
     """Retrained models to keep once they are measured: all siblings, the best of each point by error, or nothing."""
 
     compile: Compile = "auto"
-    """Train with compiled code where that pays (auto: in long trainings it is tried), wherever it works, or nowhere."""
+    """Where code of our own is used. auto: kernels in C, which leave out pruned weights, for pruned and small models on
+    one core of a CPU, and torch.compile in long trainings that it makes faster; on: torch.compile wherever it works;
+    off: torch's own layers alone."""
 
     alongside: bool = False
     """Go on although another sweep is at work in --out: both may compute the same points, and replace each other's."""

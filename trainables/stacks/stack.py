@@ -38,6 +38,7 @@ class Stack(nn.Module, ABC):
         module: All their parameters and statistics, under the names that its state dictionary has.
         samples_at_once: Samples in a batch when it is evaluated; decides memory and speed, nothing else.
         compute: How its modules are called; decides speed and rounding, nothing else.
+        has_kernels: Whether its layers compute with kernels of our own; likewise.
     """
 
     samples_at_once = LARGEST_BATCH
@@ -47,7 +48,7 @@ class Stack(nn.Module, ABC):
         super().__init__()
         self.module, self.models, self._layout = module, models, layout
         self.compute = plainly
-        self._has_kernels, self._side_by_side = False, 1
+        self.has_kernels, self._side_by_side = False, 1
         module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's types
 
     def use_kernels(self, masks: Mapping[str, Tensor]) -> None:
@@ -56,7 +57,7 @@ class Stack(nn.Module, ABC):
         Args:
             masks: Of a plain model, by parameter name: nonzero where weights are kept; all of those without a mask are.
         """
-        self._has_kernels = True
+        self.has_kernels = True
         with_kernels(self.module, self.stack_states([masks] * self.models), self._side_by_side)
 
     @abstractmethod
@@ -116,7 +117,7 @@ class GroupedStack(Stack):
             Shape (models, batch, classes).
         """
         assert isinstance(inputs, Tensor)
-        if self._has_kernels:
+        if self.has_kernels:
             images = inputs.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(3, 0, 1, 2)
         else:
             side_by_side = inputs.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)

@@ -27,6 +27,7 @@ class Machine:
         data_folder: Where torchvision's data sets are kept on this machine.
         gpu_share: How much of a GPU this process may use, in (0, 1].
         keep: Which siblings of a point are kept once it is measured.
+        kernels: Whether layers may compute with kernels of our own.
         chooser: Says how trainings are computed; plainly if none is given.
     """
 
@@ -36,13 +37,16 @@ class Machine:
     data_folder: str = CACHE
     gpu_share: float = 1.0
     keep: Keep = "siblings"
+    kernels: bool = True
     chooser: Chooser = field(default_factory=Chooser, compare=False)
 
 
 def task_of(run: DenseRun, machine: Machine) -> Task:
     """Task of a training, and of all that comes from it."""
     where = machine.device, memory.activation_budget(machine.device, machine.gpu_share), machine.data_folder
-    return _task(run.data, run.validation_fraction, *where, run.augmentation, run.loss)
+    task = _task(run.data, run.validation_fraction, *where, run.augmentation, run.loss)
+    task.kernels = machine.kernels
+    return task
 
 
 @lru_cache(maxsize=1)  # a worker's stages mostly share their data

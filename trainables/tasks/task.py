@@ -40,10 +40,13 @@ class Task(ABC):
     Args:
         device: Where data and stacks are.
         room: Bytes for the largest activation of a measured batch (:mod:`trainables.stacks.memory`).
+
+    Attributes:
+        kernels: Whether stacks may compute with kernels of our own.
     """
 
     def __init__(self, device: torch.device, room: int = memory.ROOM_ON_CPU) -> None:
-        self.device, self._room = device, room
+        self.device, self._room, self.kernels = device, room, True
         self._makers: dict[str, StackFactory] = {}
 
     @abstractmethod
@@ -139,7 +142,7 @@ class Task(ABC):
                 compute without the others. None for torch's layers alone.
         """
         model = self.model(name)
-        return self._maker(name, model).stack(model, models, masks)
+        return self._maker(name, model).stack(model, models, masks if self.kernels else None)
 
     def models_at_once(self, name: str, models: int, batch_size: int) -> int:
         """How many of so many models are to be in a stack that is measured in batches of so many samples."""
