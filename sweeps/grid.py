@@ -11,7 +11,6 @@ from sweeps.running.options import SweepOptions, read_options
 from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import INTERRUPTED, OK, run_command
-from sweeps.views.phase_report import write_report
 from trainables.stages import PointStage
 
 
@@ -59,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         if not carry_out(plan, store, lambda: store.set_spec(spec), options.run, progress):
             return INTERRUPTED
     code = report_failures(points, spec.measurement, store)
+    from sweeps.views.phase_report import write_report  # pandas, for which nothing has to wait that draws nothing
+
     write_report(store, spec)
     return code
 

@@ -22,6 +22,10 @@ OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
 
 
+IMPORTED_EARLY = ["torch", "ray.tune"]
+"""What takes a worker seconds to import."""
+
+
 class Interrupted(Exception):  # noqa: N818  not an error: the person asked for it
     """The sweep was stopped by a signal, cleanly: what ran was saved."""
 
@@ -80,14 +84,20 @@ def _join(options: RunOptions) -> None:
             _check_port(options.metrics_port)
             settings["_metrics_export_port"] = options.metrics_port
         check_room()
+        system: dict[str, Any] = {"task_events_max_num_task_in_gcs": REMEMBERED_TASKS}
+        if options.cpus_per_trial <= 1 and not options.gpus_per_trial:
+            # Ray starts a worker for each core with itself. Where trials will have them all, they import what they need
+            # while this process is still busy.
+            system["preload_python_modules"] = IMPORTED_EARLY
         try:
-            own = ray.init(
-                address="local",
-                include_dashboard=options.dashboard,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _system_config={"task_events_max_num_task_in_gcs": REMEMBERED_TASKS},
-                **settings,
-            )
+            with _threads_of_workers(options):
+                own = ray.init(
+                    address="local",
+                    include_dashboard=options.dashboard,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _system_config=system,
+                    **settings,
+                )
         except Exception as error:  # of any kind
             check_room()
             said = str(error).strip().partition("\n")[0].rstrip(".")
@@ -101,6 +111,23 @@ def _join(options: RunOptions) -> None:
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = str(error).strip().splitlines()[0].rstrip(".")
         raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({said}).") from None
+
+
+@contextmanager
+def _threads_of_workers(options: RunOptions) -> Iterator[None]:
+    """Have Ray's processes start with the number of threads that Ray gives to workers once they have a trial.
+
+    Numerical libraries look for it when they are imported, which is before that.
+    """
+    name = "OMP_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(max(1, int(options.cpus_per_trial)))
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _check_port(port: int) -> None:
