@@ -8,10 +8,9 @@ from sweeps.results.inventory import Inventory, inventory_of
 from sweeps.running.carry_out import carry_out, report_failures
 from sweeps.running.estimate import estimate
 from sweeps.running.options import SweepOptions, read_options
-from sweeps.running.preflight import check_data, check_models, checked
+from sweeps.running.preflight import check_before, check_models, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import INTERRUPTED, OK, run_command
-from sweeps.views.phase_report import write_report
 from trainables.stages import PointStage
 
 
@@ -46,9 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(lines))
         return OK
     if plan.left:
-        to_do = plan.points or points
-        check_models(to_do, spec.measurement)
-        check_data(to_do, options.run.data_folder)
+        checks = check_before(plan.points or points, spec.measurement, options.run)
     store.check_writable()
     stored = len(points) - len(plan.points)
     print(f"{len(points)} points wanted, {stored} stored{_how(plan)}; results in {store.folder}", flush=True)
@@ -56,9 +53,11 @@ def main(arguments: Sequence[str]) -> int:
         store.set_spec(spec)
     else:
         progress = SweepProgress(len(points), stored, plan.left)
-        if not carry_out(plan, store, lambda: store.set_spec(spec), options.run, progress):
+        if not carry_out(plan, store, lambda: store.set_spec(spec), options.run, progress, checks=checks):
             return INTERRUPTED
     code = report_failures(points, spec.measurement, store)
+    from sweeps.views.phase_report import write_report  # pandas, for which nothing has to wait that draws nothing
+
     write_report(store, spec)
     return code
 

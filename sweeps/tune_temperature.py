@@ -26,7 +26,7 @@ from sweeps.results.store import Store
 from sweeps.running.budget import BudgetSpent, budget_of
 from sweeps.running.carry_out import carry_out, report_failures
 from sweeps.running.options import SweepOptions, read_options
-from sweeps.running.preflight import check_data, check_models, checked
+from sweeps.running.preflight import check_before, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
@@ -211,16 +211,17 @@ def _search(options: TuneTemperature, store: Store) -> int:
         options.run.used_up,
     )
     if plan.left:
-        check_models(candidates, spec.measurement)
-        check_data(candidates, options.run.data_folder)
+        checks = check_before(candidates, spec.measurement, options.run)
     store.check_writable()
     print(f"Searching among {len(tuning.temperatures)} temperatures; results in {store.folder}", flush=True)
     shown = replace(spec, retrain_seeds=tuple(sorted(spec.retrain_seeds)[:FIRST_SIBLINGS]))
     try:
         if not plan.left:
             store.show(shown)
-        elif not carry_out(plan, store, lambda: store.show(shown), options.run, SweepProgress(None, 0, []), budget):
-            return INTERRUPTED
+        else:
+            progress = SweepProgress(None, 0, [])
+            if not carry_out(plan, store, lambda: store.show(shown), options.run, progress, budget, checks):
+                return INTERRUPTED
         code = report_failures(plan.evaluated, spec.measurement, store)
     except BudgetSpent:
         print(f"Stopped: the --budget of {options.budget:g} hours is spent; the same command continues.")

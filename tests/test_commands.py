@@ -12,6 +12,7 @@ import socket
 import subprocess
 import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -462,6 +463,37 @@ def test_a_signal_while_ray_starts_stops_it_as_cleanly(number, tmp_path):
     assert process.returncode == 130, said
     assert "the same command continues" in said
     assert "Traceback" not in said
+
+
+def test_a_model_that_does_not_suit_is_told_in_one_sentence_though_ray_has_started(tmp_path):
+    """The package's own models are tried while Ray starts. Nothing trains, and no process is left."""
+    done = grid(tmp_path / "results", "--model", "vgg11", env=os.environ | {"MARK": str(tmp_path)})
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "grid.py: model vgg11 cannot be trained on images of 8x8 pixels" in done.stderr
+    assert not (tmp_path / "results" / "sweep.json").exists()
+    assert not (tmp_path / "results" / "artifacts").exists()
+    assert not psutil.wait_procs(processes_with("MARK", str(tmp_path)), timeout=PATIENCE)[1]
+
+
+def processes_with(variable, value):
+    """Processes that have inherited a variable."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(variable) == value:
+                found.append(process)
+    return found
+
+
+def test_trials_take_the_workers_that_ray_started_with_itself(tmp_path):
+    """Ray names the files of those for no job, and they have imported what takes long."""
+    process = start_grid(tmp_path / "results")
+    until(lambda: workers(process), process)
+    files = [Path(file.path).name for file in workers(process)[0].open_files()]
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, said
+    assert any(name.startswith("worker-") and "-ffffffff-" in name for name in files), files
 
 
 def test_a_report_replaces_files_and_nothing_else(undisturbed, tmp_path):

@@ -104,7 +104,7 @@ def test_files_are_short(file):
 @pytest.mark.parametrize(
     ("module", "without"),
     [
-        ("sweeps.grid", {"ray", "torch", "plotly", "matplotlib"}),
+        ("sweeps.grid", {"ray", "torch", "pandas", "plotly", "matplotlib"}),
         ("sweeps.report", {"ray", "torch", "plotly", "matplotlib"}),
         ("sweeps.status", {"ray", "torch", "plotly", "matplotlib"}),
         ("sweeps.tune_temperature", {"ray", "torch", "plotly", "matplotlib"}),

@@ -1,7 +1,11 @@
 """How well a mean over pairs of siblings is known: pairs share siblings, so they are not independent."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAIR_NOISE = {"lmc": 2.0, "cka": 0.8}
 """Variance of a pair's own noise over that of a sibling's, by column: measured, and assumed everywhere.
@@ -15,7 +19,7 @@ interpretation.
 """
 
 
-def standard_error(pairs: pd.DataFrame, column: str) -> "pd.Series[float]":
+def standard_error(pairs: "pd.DataFrame", column: str) -> "pd.Series[float]":
     """Standard error of the mean over the pairs of each cell, from leaving out one sibling at a time.
 
     Of each dense seed by itself: what differs between dense seeds is not the siblings' noise. With n siblings the mean
@@ -32,6 +36,8 @@ def standard_error(pairs: pd.DataFrame, column: str) -> "pd.Series[float]":
         In the unit of the values, by cell; NaN where a sibling is in all pairs of a dense seed, as it is in a single
         one.
     """
+    import pandas as pd  # who needs no standard errors does not wait for it
+
     model = ["cell", "dense_seed"]
     pairs = pairs[pairs[column].notna()]
     ends = pd.concat([pairs.assign(sibling=pairs[seed]) for seed in ("first_seed", "second_seed")])

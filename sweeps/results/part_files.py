@@ -179,7 +179,9 @@ class PartFiles:
             schema = pa.schema([schema.field(name) for name in columns])
         # A column that was added later is null in older files.
         try:
-            return pa.concat_tables([schema.empty_table(), *tables], promote_options="default").select(schema.names)
+            # Not schema.empty_table(), for which Arrow imports pandas.
+            empty = pa.Table.from_arrays([pa.nulls(0, column.type) for column in schema], schema=schema)
+            return pa.concat_tables([empty, *tables], promote_options="default").select(schema.names)
         except pa.ArrowException as error:
             said = f"has columns of other types ({str(error).splitlines()[0]}); it is not this service's alone"
             raise UsageError(f"{self._folder.at(self._table)} {said}.") from None

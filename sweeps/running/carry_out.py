@@ -30,6 +30,7 @@ def carry_out(
     options: RunOptions,
     progress: SweepProgress,
     budget: Budget | None = None,
+    checks: Callable[[], None] = lambda: None,
 ) -> bool:
     """Carry out a plan on Ray; False if it was interrupted, which a person is told.
 
@@ -40,6 +41,7 @@ def carry_out(
         options: Where and how it runs.
         progress: Shows it.
         budget: In which its trials work, if that has an end.
+        checks: What is left of them, to be done while Ray starts (:func:`sweeps.running.preflight.check_before`).
 
     Raises:
         UsageError: If it cannot start or go on, or another sweep is at work in the store.
@@ -50,8 +52,6 @@ def carry_out(
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with store.shared(options.alongside):  # before Ray is imported: who is refused is told at once
         from sweeps.running.cluster import Interrupted, own_processes, ray_cluster
-        from sweeps.running.node_checks import unable_nodes
-        from sweeps.running.tune_run import run
 
         heartbeat = Heartbeat(progress, store)
 
@@ -59,7 +59,10 @@ def carry_out(
             _end_at_once(what, store, progress, heartbeat)
 
         try:
-            with ray_cluster(options), watched(own_processes(), died):
+            with ray_cluster(options, checks), watched(own_processes(), died):
+                from sweeps.running.node_checks import unable_nodes  # while Ray's workers import the same
+                from sweeps.running.tune_run import run
+
                 left_out = {} if options.address is None else unable_nodes(store)
                 started()
                 with heartbeat:

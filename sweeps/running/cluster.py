@@ -4,14 +4,16 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import ray
 
 from sweeps.running.auth_token import keep_token_private
-from sweeps.running.options import RunOptions
+from sweeps.running.options import RunOptions, machine_cores
 from sweeps.running.ray_watch import agents_of, check_room
 from sweeps.spec.errors import UsageError
 
@@ -22,13 +24,25 @@ OBJECT_STORE_BYTES = 100 * 2**20
 """Memory for Ray's objects on this machine: stages are small, and models travel through files."""
 
 
+IMPORTED_EARLY = ["torch", "ray.tune"]
+"""What takes a worker seconds to import."""
+
+
+THREAD_SECONDS = 10
+"""A thread that imports torch while Python ends could crash it, so it is waited for; but not for a long download."""
+
+
 class Interrupted(Exception):  # noqa: N818  not an error: the person asked for it
     """The sweep was stopped by a signal, cleanly: what ran was saved."""
 
 
 @contextmanager
-def ray_cluster(options: RunOptions) -> Iterator[None]:
+def ray_cluster(options: RunOptions, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Ray for as long as it is needed: one of our own, or a cluster's.
+
+    Args:
+        options: Which.
+        meanwhile: Done in a thread beside this one while Ray starts; what it raises is raised then.
 
     Raises:
         UsageError: If there is no Ray to join, or this machine lacks what a trial needs.
@@ -37,6 +51,7 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     ray._private.worker._worker_logs_enabled = False  # of its processes that died, at length; what matters is told
     pressed: list[int] = []
+    done = _beside(meanwhile)
     # An exception inside ray.init can crash the process, so Ctrl-C waits until Ray has started.
     before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
     try:
@@ -44,6 +59,7 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
         if pressed:
             raise Interrupted
         signal.signal(signal.SIGINT, before)
+        done.result()
         have = ray.cluster_resources()
         for option, need, kind in (
             ("--cpus-per-trial", options.cpus_per_trial, "CPU"),
@@ -60,6 +76,22 @@ def ray_cluster(options: RunOptions) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         ray.shutdown()
+        wait([done], THREAD_SECONDS)
+
+
+def _beside(work: Callable[[], None]) -> "Future[None]":
+    """Do something in a thread that ends with this process, at the latest."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=run, name="beside Ray's start", daemon=True).start()
+    return done
 
 
 def own_processes() -> dict[int, str]:
@@ -80,14 +112,23 @@ def _join(options: RunOptions) -> None:
             _check_port(options.metrics_port)
             settings["_metrics_export_port"] = options.metrics_port
         check_room()
+        system: dict[str, Any] = {
+            "task_events_max_num_task_in_gcs": REMEMBERED_TASKS,
+            "num_workers_soft_limit": machine_cores(),  # else an idle one may end when another has a trial
+        }
+        if options.cpus_per_trial <= 1 and not options.gpus_per_trial:
+            # Ray starts a worker for each core with itself. Where trials will have them all, they import what they need
+            # while this process is still busy.
+            system["preload_python_modules"] = IMPORTED_EARLY
         try:
-            own = ray.init(
-                address="local",
-                include_dashboard=options.dashboard,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _system_config={"task_events_max_num_task_in_gcs": REMEMBERED_TASKS},
-                **settings,
-            )
+            with _threads_of_workers(options):
+                own = ray.init(
+                    address="local",
+                    include_dashboard=options.dashboard,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _system_config=system,
+                    **settings,
+                )
         except Exception as error:  # of any kind
             check_room()
             said = str(error).strip().partition("\n")[0].rstrip(".")
@@ -101,6 +142,23 @@ def _join(options: RunOptions) -> None:
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = str(error).strip().splitlines()[0].rstrip(".")
         raise UsageError(f"--address {options.address}: there is no Ray cluster to join ({said}).") from None
+
+
+@contextmanager
+def _threads_of_workers(options: RunOptions) -> Iterator[None]:
+    """Have Ray's processes start with the number of threads that Ray gives to workers once they have a trial.
+
+    Numerical libraries look for it when they are imported, which is before that.
+    """
+    name = "OMP_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(max(1, int(options.cpus_per_trial)))
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _check_port(port: int) -> None:

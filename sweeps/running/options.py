@@ -5,10 +5,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.util import find_spec
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from sweeps.results.own_files import check_free
-from sweeps.results.recorded import Recorded
 from sweeps.results.store import Store
 from sweeps.spec.checks import check_rule_values, option_of
 from sweeps.spec.choices import described
@@ -21,6 +20,9 @@ from trainables.data import CACHE
 from trainables.execution.option import Compile
 from trainables.stages import Keep, PointStage
 from trainables.training.optimizers import OPTIMIZERS
+
+if TYPE_CHECKING:
+    from sweeps.results.recorded import Recorded
 
 
 def machine_cores() -> int:
@@ -137,7 +139,7 @@ class SweepOptions:
 C = TypeVar("C", bound=SweepOptions)
 
 
-def read_options(command: type[C], arguments: Sequence[str], past: Recorded | None = None, **defaults: object) -> C:
+def read_options(command: type[C], arguments: Sequence[str], past: "Recorded | None" = None, **defaults: object) -> C:
     """Read the options of a command that trains; what is not given is the preset's, or that of what is replayed.
 
     Args:

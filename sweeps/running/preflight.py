@@ -1,6 +1,6 @@
 """What is done before anything trains, so that mistakes are told at once: names tied to contents, models tried."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -8,7 +8,7 @@ from typing import TypeVar
 import trainables.data
 import trainables.models
 from sweeps.results.store import Store
-from sweeps.running.options import SweepOptions
+from sweeps.running.options import RunOptions, SweepOptions
 from sweeps.running.precision import AUTO, resolved_precision
 from sweeps.spec.checks import check_values
 from sweeps.spec.errors import UsageError
@@ -70,6 +70,27 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
         if now == then and own != other:
             said = "these are other points; those of before stay"
             print(f"Note: {now} is not what it was in the latest sweep in {store.folder}, so {said}.", flush=True)
+
+
+def check_before(
+    points: Sequence[PointStage], measurement: MeasurementSettings, options: RunOptions
+) -> Callable[[], None]:
+    """Check models and data before a sweep, or give what does so for a Ray of one's own to start meanwhile.
+
+    What is the package's own rarely fails, and takes a second or two. Users' own functions are tried at once.
+
+    Raises:
+        UsageError: As of :func:`check_models` and :func:`check_data`; what is given, too.
+    """
+
+    def checks() -> None:
+        check_models(points, measurement)
+        check_data(points, options.data_folder)
+
+    if options.address is None and not any(stage.functions for stage in points):
+        return checks
+    checks()
+    return lambda: None
 
 
 def check_models(points: Sequence[PointStage], measurement: MeasurementSettings) -> None:

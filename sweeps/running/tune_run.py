@@ -32,12 +32,6 @@ from sweeps.running.trial_events import TrialEvents
 from trainables.functions.sources import Source, sources
 from trainables.trainable import StageTrainable, WorkerOptions
 
-# Tune would copy the driver's keys into the environment of trials, which Ray logs for everyone on the machine to read.
-with suppress(ImportError, AttributeError):  # another Ray may not do it
-    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
-
-    ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
-
 # Tune would keep what a later run could go on with of every trial, and write it at the end, while all workers wait.
 with suppress(ImportError):
     from ray.tune.execution.tune_controller import TuneController
@@ -74,6 +68,7 @@ def run(
         BudgetSpent: When trials have worked for so long, likewise.
         UsageError: If no node is left that can work.
     """
+    _copy_no_environment(is_own=options.address is None)
     gauges = SweepGauges()
     heartbeat.show = gauges.show
     resources = {"cpu": options.cpus_per_trial, "gpu": options.gpus_per_trial}
@@ -110,6 +105,22 @@ def run(
             gc.collect()  # what Tune keeps of a run refers to itself
         if stop:
             raise stop[0]
+
+
+def _copy_no_environment(is_own: bool) -> None:
+    """Keep Tune from giving workers a copy of some of this process's environment.
+
+    Keys are no part of it: Ray logs it for everyone on the machine to read. Nothing is, of a Ray of one's own, whose
+    processes inherit it all: for an environment of their own Ray starts new workers, each of them as two processes one
+    after the other, and those that it started with itself wait for nothing.
+    """
+    with suppress(ImportError, AttributeError):  # another Ray may not do it
+        from ray.tune.execution.class_cache import DEFAULT_ENV_VARS, ENV_VARS_TO_PROPAGATE
+
+        ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
+        if is_own:
+            ENV_VARS_TO_PROPAGATE.clear()
+            DEFAULT_ENV_VARS.clear()
 
 
 def _worker_options(options: RunOptions) -> WorkerOptions:

@@ -102,7 +102,6 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--data", "pictures"], "unknown data set"),
         (["--data", "SVHN", "--data-folder", "/proc/no"], "SVHN is not in /proc/no and cannot be downloaded"),
         (["--model", "absent_module:model"], "module 'absent_module' of model absent_module:model cannot be imported"),
-        (["--model", "vgg11"], "model vgg11 cannot be trained on images of 8x8 pixels"),
         (["--model", "vgg11", "--estimate"], "model vgg11 cannot be trained on images of 8x8 pixels"),
         (["--augmentation", "absent_module:f"], "module 'absent_module' of augmentation absent_module:f cannot be imp"),
         (["--augmentation", "torch:squeeze"], "augmentation torch:squeeze cannot be used on images of 8x8 pixels with"),

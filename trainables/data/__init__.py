@@ -137,8 +137,7 @@ def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet:
     check_room(short_name(data), loaded)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(loaded.train))
     train, held_out = np.sort(order[len(order) - count :]), np.sort(order[: len(order) - count])
-    test = np.arange(len(loaded.test))  # a copy in memory, like the others
-    return replace(loaded, train=loaded.train[train], validation=loaded.train[held_out], test=loaded.test[test])
+    return replace(loaded, train=loaded.train[train], validation=loaded.train[held_out])
 
 
 def _kind(data: str, pinned: bool = True) -> Kind:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.images import DataSet, Images, Outline, channel_statistics, check_images, sizes
+from trainables.data.mapped import mapped_splits
 from trainables.data.memory import check_bytes
 from trainables.data.pictures import Picture
 from trainables.data.showing import showing
@@ -112,10 +113,7 @@ def load_decoded(known: Decoded, base: Path) -> DataSet:
         raise FileNotFoundError(place)
     try:
         about = json.loads((place / "about.json").read_text())
-        splits = [
-            Images(*(np.asarray(np.load(place / f"{kind}_{split}.npy", mmap_mode="r")) for kind in "xy"))
-            for split in ("train", "test")
-        ]
+        splits = mapped_splits(place)
         return DataSet(
             splits[0],
             splits[0][:0],

@@ -1,5 +1,6 @@
 """What a data set is: arrays in memory, and how they are to be normalised and augmented."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,21 +12,42 @@ COUNTED = 1024
 
 @dataclass(frozen=True)
 class Images:
-    """Images and their labels.
+    """Images and their labels. A selection of them copies no pixels, which may lie in a file that processes share.
 
     Attributes:
-        pixels: uint8, shape (images, h, w, channels).
+        stored: Pixels of these images, and perhaps of others: uint8, shape (any number, h, w, channels).
         labels: int64, shape (images,), in [0, classes).
+        order: Which of those that are stored these images are, shape (images,); None if they are all, in their order.
     """
 
-    pixels: NDArray[np.uint8]
+    stored: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    order: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: NDArray[np.int64] | slice) -> "Images":
-        return Images(self.pixels[index], self.labels[index])
+        if isinstance(index, slice) and self.order is None:
+            return Images(self.stored[index], self.labels[index])
+        order = np.arange(len(self)) if self.order is None else self.order
+        return Images(self.stored, self.labels[index], order[index])
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Of these images alone, shape (images, h, w, channels); a copy unless they are all that are stored."""
+        return self.stored if self.order is None else self.stored[self.order]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        height, width, channels = self.stored.shape[1:]
+        return height, width, channels
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels of these images."""
+        return len(self) * math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -67,8 +89,7 @@ class Outline:
 
 def sizes(train: Images, test: Images, classes: int) -> Outline:
     """Outline of images that are there."""
-    height, width, channels = train.pixels.shape[1:]
-    return Outline(len(train), len(test), height, width, channels, classes)
+    return Outline(len(train), len(test), *train.shape, classes)
 
 
 def channel_statistics(train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -5,29 +5,25 @@ from pathlib import Path
 
 from trainables.data.images import DataSet
 
-COPIES = 3
-"""So often training images lie in memory on a CPU: as loaded, as batches are taken, and as they are measured."""
-
 GROUPS = "/sys/fs/cgroup"
 
 
 def check_room(where: str, data: DataSet) -> None:
-    """Raise ValueError, in one sentence for the user, unless a process can hold the data as bytes.
+    """Raise ValueError, in one sentence for the user, unless the data fit into memory as bytes.
 
     Args:
         where: The data's name, for a person.
         data: Not in memory yet.
     """
-    check_bytes(where, data.train.pixels.nbytes, data.test.pixels.nbytes)
+    check_bytes(where, data.train.nbytes, data.test.nbytes)
 
 
 def check_bytes(where: str, train: int, test: int) -> None:
     """As :func:`check_room`, of so many bytes of training and test images."""
-    needs, available = COPIES * train + 2 * test, available_bytes()
+    needs, available = train + test, available_bytes()
     if available is not None and needs > available:
-        said = f"images need {needs / 1e9:.2f} GB of memory in each trial ({COPIES} times the training images)"
-        ways = "take fewer or smaller images, or more --cpus-per-trial, so that fewer trials run at once"
-        raise ValueError(f"{where}: its {said}, and {available / 1e9:.2f} GB are available; {ways}")
+        said = f"images need {needs / 1e9:.2f} GB of memory, and {available / 1e9:.2f} GB are available"
+        raise ValueError(f"{where}: its {said}; take fewer or smaller images")
 
 
 def available_bytes() -> int | None:

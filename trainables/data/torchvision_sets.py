@@ -1,11 +1,14 @@
 """torchvision's data sets, fetched once for each machine."""
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 
 from trainables.data.images import Images
+from trainables.data.kind import content_hash
+from trainables.data.mapped import kept
 from trainables.data.staging import alone
 from trainables.functions.torchvision_import import import_torchvision
 
@@ -22,18 +25,32 @@ PLACES = {
 def load_images(name: str, folder: str) -> tuple[Images, Images]:
     """Training and test images of a data set of torchvision, downloaded first if they are not in the folder.
 
-    Workers of one machine wait for the one that downloads. The files appear in their place all at once, so a download
-    that is stopped leaves nothing that could be taken for the data.
+    Workers of one machine wait for the one that downloads, and for the one that reads torchvision's files, which takes
+    a second or two. What it read lies in ``decoded/`` of the folder for all of them. Files appear in their place all at
+    once, so a download that is stopped leaves nothing that could be taken for the data.
 
     Raises:
         ValueError: If they are not there and cannot be fetched, or are damaged; one sentence for the user.
     """
-    import_torchvision("torchvision.datasets")
     base = Path(os.path.expanduser(folder)).absolute()
-    root, inside = base / PLACES[name][0], PLACES[name][1]
-    place = root / inside
+    place = base.joinpath(*PLACES[name])
     if not place.exists():
+        import_torchvision("torchvision.datasets")
         _download(name, base, place)
+    return kept(f"{name}-{_state(place)}", base / "decoded", lambda: _read(name, base / PLACES[name][0], place))
+
+
+def _state(place: Path) -> str:
+    """A name for what torchvision's files are now, by their names, sizes and times."""
+    try:
+        files = sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in place.iterdir())
+    except OSError:
+        files = []
+    return content_hash(json.dumps(files).encode())
+
+
+def _read(name: str, root: Path, place: Path) -> tuple[Images, Images]:
+    import_torchvision("torchvision.datasets")
     try:
         return _split(name, root, train=True, download=False), _split(name, root, train=False, download=False)
     except (PermissionError, MemoryError) as error:

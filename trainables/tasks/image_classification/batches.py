@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from trainables.data import AS_PUBLISHED, Augmentation, DataSet, Images
@@ -13,12 +12,17 @@ from trainables.tasks.image_classification.augmentation import OwnAugmentation
 class Split:
     """A split of a data set, not augmented. It stays on the device as bytes and is normalised batch by batch.
 
+    Args:
+        data: The data set.
+        split: Of it.
+        device: Where they are.
+
     Attributes:
         labels: int64, shape (images,).
     """
 
     def __init__(self, data: DataSet, split: Images, device: torch.device) -> None:
-        self._pixels = torch.from_numpy(split.pixels).to(device)
+        self._pixels, self._order = _on(device, split)
         self._normalised = _Normalisation(data, device)
         self.labels = torch.from_numpy(split.labels).to(device)
 
@@ -27,8 +31,8 @@ class Split:
 
     def batches(self, batch_size: int, images: int | None = None) -> Iterator[Tensor]:
         """Normalised images in their order, all or the first so many; float32, shape (batch, channels, h, w)."""
-        for batch in self._pixels[:images].split(batch_size) if len(self) else ():
-            yield self._normalised(batch).permute(0, 3, 1, 2)
+        for batch in self._order[:images].split(batch_size) if len(self) else ():
+            yield self._normalised(self._pixels[batch]).permute(0, 3, 1, 2)
 
 
 class TrainingBatches:
@@ -49,13 +53,11 @@ class TrainingBatches:
         own: OwnAugmentation | None = None,
     ) -> None:
         padding = data.crop_padding if augmentation.crop_padding is None else augmentation.crop_padding
-        self._height, self._width = data.train.pixels.shape[1:3]
-        # Padded before they are normalised, as published: the border is black, not grey.
-        pixels = torch.from_numpy(data.train.pixels).to(device)
-        self._pixels = F.pad(pixels, (0, 0, padding, padding, padding, padding))
+        self._padding = padding
+        self._height, self._width, _ = data.train.shape
+        self._pixels, self._order = _on(device, data.train)
         self._normalised = _Normalisation(data, device)
         self._labels = torch.from_numpy(data.train.labels).to(device)
-        self._shifts = 2 * padding + 1
         self._flip = data.flip if augmentation.flip is None else augmentation.flip
         self._own = own
 
@@ -88,24 +90,46 @@ class TrainingBatches:
         for first in range(0, end, batch_size):
             batch = slice(first, first + batch_size)
             order = orders[:, batch]
-            # Indices of shape (batch, h, w, models): one gather.
-            pixels = self._pixels[
-                order.T[:, None, None, :],
-                rows[:, batch].permute(1, 2, 0)[:, :, None, :],
-                columns[:, batch].permute(1, 2, 0)[:, None, :, :],
-            ]
+            pixels = self._cropped(order.T, rows[:, batch].permute(1, 2, 0), columns[:, batch].permute(1, 2, 0))
             if self._own is not None:
                 pixels = _changed(self._own, pixels, streams)
             yield self._normalised(pixels).permute(3, 0, 4, 1, 2), self._labels[order]
 
+    def _cropped(self, order: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Pixels of shape (batch, h, w, models, channels), black outside of an image.
+
+        Black before they are normalised, as published, not grey. All padded images would be a copy of them, and larger.
+
+        Args:
+            order: Which images, shape (batch, models).
+            rows: Of each, shape (batch, h, models), some outside.
+            columns: Likewise, shape (batch, w, models).
+        """
+        inside_rows, inside_columns = rows.clamp(0, self._height - 1), columns.clamp(0, self._width - 1)
+        # Indices of shape (batch, h, w, models): one gather.
+        pixels = self._pixels[
+            self._order[order][:, None, None, :], inside_rows[:, :, None, :], inside_columns[:, None, :, :]
+        ]
+        if self._padding == 0:
+            return pixels
+        inside = (rows == inside_rows)[:, :, None, :] & (columns == inside_columns)[:, None, :, :]
+        return pixels.mul_(inside[..., None])
+
     def _plan(self, stream: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Order of the images, and for each in turn the first row and column of its crop and whether it is mirrored."""
         order = torch.randperm(len(self), generator=stream)
-        top, left = torch.randint(self._shifts, (2, len(self), 1), generator=stream)
+        top, left = torch.randint(2 * self._padding + 1, (2, len(self), 1), generator=stream) - self._padding
         mirrored = torch.zeros(len(self), 1, dtype=torch.bool)
         if self._flip:
             mirrored = torch.rand(len(self), 1, generator=stream) < 0.5
         return order, top, left, mirrored
+
+
+def _on(device: torch.device, images: Images) -> tuple[Tensor, Tensor]:
+    """Pixels on the device, and which of them the images are: on a CPU no copy, elsewhere of these images alone."""
+    if device.type == "cpu" and images.order is not None:
+        return torch.from_numpy(images.stored), torch.from_numpy(images.order)
+    return torch.from_numpy(images.pixels).to(device), torch.arange(len(images), device=device)
 
 
 def _changed(own: OwnAugmentation, pixels: Tensor, streams: Sequence[torch.Generator]) -> Tensor:

@@ -52,18 +52,18 @@ class ImageClassification(Task):
 
     def model(self, name: str) -> nn.Module:
         """As :meth:`Task.model`."""
-        return build(name, self._data.train.pixels.shape[-1], self._data.classes)
+        return build(name, self._data.train.shape[-1], self._data.classes)
 
     def example_inputs(self, samples: int) -> Tensor:
         """Images of shape (samples, channels, h, w), standard normal."""
-        height, width, channels = self._data.train.pixels.shape[1:]
+        height, width, channels = self._data.train.shape
         return torch.randn(samples, channels, height, width, generator=torch.Generator().manual_seed(0))
 
     def check_model(self, model: nn.Module, called: str, smallest_batch: int) -> None:
         """As :meth:`Task.check_model`; the user's own augmentation and loss are tried, too."""
         check_model(model, called, self.example_inputs, self._data.classes, smallest_batch)
         if self._own_augmentation is not None:
-            height, width, channels = self._data.train.pixels.shape[1:]
+            height, width, channels = self._data.train.shape
             self._own_augmentation.check((channels, height, width), smallest_batch)
         if self._own_loss is not None:
             self._own_loss.check(self._data.classes, smallest_batch)
