@@ -144,11 +144,11 @@ _way: ServiceWay
 
 
 def _begin(barrier: Barrier, work: Work, precisions: Collection[Precision], folder: Path, device: torch.device) -> None:
-    from trainables.trainable import _keep_freed_memory
+    from trainables.stacks.memory import keep_freed_memory
 
     global _barrier, _way
     torch.set_num_threads(1)  # these two as in a trial
-    _keep_freed_memory()
+    keep_freed_memory()
     _barrier = barrier
     _way = ServiceWay(work, precisions, Path(mkdtemp(dir=folder)), device)
 
