@@ -1,5 +1,6 @@
 """What ``--precision auto`` is in a sweep, before keys are made of it."""
 
+import statistics
 from dataclasses import replace
 
 from sweeps.results.store import Store
@@ -57,8 +58,10 @@ def _faster(spec: SweepSpec, options: RunOptions) -> tuple[Precision, str]:
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        point = replace(spec, precision="float32").points()[0].point
+        points = replace(spec, precision="float32").points()
+        point = points[0].point
         siblings = len(spec.retrain_seeds)
-        return faster_precision(point.dense.model, spec.data, point.retrain, siblings, device, Timings())
+        density = statistics.median(stage.point.density for stage in points)
+        return faster_precision(point.dense.model, spec.data, point.retrain, siblings, density, device, Timings())
     finally:
         torch.set_num_threads(threads)

@@ -60,7 +60,7 @@ def test_bfloat16_is_taken_if_it_is_a_tenth_faster(tmp_path, monkeypatch, bfloat
 
     monkeypatch.setattr(Trial, "timings", timings)
     point = replace(SPEC, precision="float32").points()[0].point
-    what = point.dense.model, point.dense.data, point.retrain, 2, torch.device("cpu"), Timings(str(tmp_path))
+    what = point.dense.model, point.dense.data, point.retrain, 2, 0.1, torch.device("cpu"), Timings(str(tmp_path))
     found, said = faster_precision(*what)
     assert found == chosen
     assert "measured now" in said

@@ -31,7 +31,7 @@ class Chooser:
     compiling: Compile = "off"
     timings: Timings = field(default_factory=Timings)
     notes: list[str] = field(default_factory=list)
-    _chosen: dict[tuple[Case, str, int], str] = field(default_factory=dict)
+    _chosen: dict[tuple[Case, int], str] = field(default_factory=dict)
 
     def settle(self, training: Training, model: str, data: str, masks: ways.Masks | None = None) -> str:
         """Have a training that did nothing yet compute in the way that suits it, and say which.
@@ -56,30 +56,29 @@ class Chooser:
         if not names:
             return ways.PLAIN
         case = case_of(model, data, training.recipe, training.stack.models, training.stack.device)
-        density = _density(masks) if any(ways.WAYS[name].of_masks for name in names) else "1"
-        kind = case, density, _steps(training)
+        kind = case, _steps(training)
         if kind not in self._chosen:
-            self._chosen[kind] = self._choice(names, training, case, density, masks)
+            self._chosen[kind] = self._choice(names, training, case, masks)
         return self._chosen[kind]
 
-    def _choice(self, names: list[str], training: Training, case: Case, density: str, masks: ways.Masks) -> str:
+    def _choice(self, names: list[str], training: Training, case: Case, masks: ways.Masks) -> str:
         trial = Trial(training, case.model, masks)
         if self.compiling == "on":
             with one_at_a_time():
                 is_compiled = trial.works(ways.COMPILED)
             self._note_problems(trial, case)
             return ways.COMPILED if is_compiled else ways.PLAIN
-        labels = {name: _label(name, density) for name in (ways.PLAIN, *names)}
-        known = self._known(case, labels)
+        names = [ways.PLAIN, *names]
+        known = self._known(case, names)
         plain = known.get(ways.PLAIN) or trial.timings([ways.PLAIN], turns=1).get(ways.PLAIN)
         if plain is None or _steps(training) * plain.step_ms / 1000 < SHORT:  # None: no room for a second stack
             return ways.PLAIN
         with one_at_a_time():
-            known = self._known(case, labels)
-            missing = labels.keys() - known.keys()
+            known = self._known(case, names)
+            missing = set(names) - known.keys()
             if missing:
-                known = {ways.PLAIN: plain, **trial.timings(labels)}
-                self.timings.add(case, {labels[name]: timing for name, timing in known.items()})
+                known = {ways.PLAIN: plain, **trial.timings(names)}
+                self.timings.add(case, known)
             best = worth(known, _steps(training))
             if best != ways.PLAIN and not trial.works(best):
                 best = ways.PLAIN
@@ -90,10 +89,10 @@ class Chooser:
         self.notes.append(f"{said(case)}: {how}; {when}.")
         return best
 
-    def _known(self, case: Case, labels: dict[str, str]) -> dict[str, Timing]:
+    def _known(self, case: Case, names: list[str]) -> dict[str, Timing]:
         """What is known of these ways."""
         found = self.timings.known(case)
-        return {name: found[label] for name, label in labels.items() if label in found}
+        return {name: found[name] for name in names if name in found}
 
     def _note_problems(self, trial: Trial, case: Case) -> None:
         """Say why ways cannot be used."""
@@ -130,17 +129,6 @@ def said(case: Case) -> str:
 def _steps(training: Training) -> int:
     recipe = training.recipe
     return recipe.iterations or recipe.epochs * training.task.steps_per_epoch(recipe.batch_size)
-
-
-def _density(masks: ways.Masks) -> str:
-    """Share of weights that are kept, to two digits."""
-    weights = sum(mask.numel() for mask in masks.values())
-    return f"{sum(int(mask.sum()) for mask in masks.values()) / weights:.2g}" if weights else "1"
-
-
-def _label(name: str, density: str) -> str:
-    """Name of a way in the tables."""
-    return f"{name} at {density}" if ways.WAYS[name].of_masks else name
 
 
 def _short(model: str) -> str:

@@ -9,6 +9,7 @@ from trainables.execution.chooser import case_of, said
 from trainables.execution.here import one_at_a_time
 from trainables.execution.timings import Timing, Timings
 from trainables.execution.trial import STEPS, Trial
+from trainables.pruning.prunable import random_masks
 from trainables.tasks import lookalike_task
 from trainables.training.recipe import Precision, Recipe
 from trainables.training.training import Training
@@ -23,15 +24,18 @@ CLEARLY_FASTER = 0.9
 
 
 def faster_precision(
-    model: str, data: str, recipe: Recipe, models: int, device: torch.device, timings: Timings
+    model: str, data: str, recipe: Recipe, models: int, density: float, device: torch.device, timings: Timings
 ) -> tuple[Precision, str]:
-    """The precision that trains faster, with torch's own way of computing and as many threads as it uses now.
+    """The precision that trains pruned models faster, with as many threads as torch uses now.
+
+    Kernels of our own, which leave out pruned weights, are in float32 alone.
 
     Args:
         model: Name of the architecture.
         data: Name of the data set, of which random images have the shape.
         recipe: How it is trained.
         models: In the stack.
+        density: Of the models.
         device: Where.
         timings: What is known; what is measured is added.
 
@@ -41,12 +45,13 @@ def faster_precision(
     cases = {name: case_of(model, data, replace(recipe, precision=name), models, device) for name in PRECISIONS}
     with one_at_a_time():
         found = {name: timings.known(case) for name, case in cases.items()}
-        known = {name: own[ways.PLAIN] for name, own in found.items() if ways.PLAIN in own}
+        way = f"at density {density:g}"
+        known = {name: own[way] for name, own in found.items() if way in own}
         is_known = len(known) == len(cases)
         if not is_known:
-            known |= _measured(model, data, recipe, models, device)
+            known |= _measured(model, data, recipe, models, density, device)
             for name, case in cases.items():
-                timings.add(case, {ways.PLAIN: known[name]})
+                timings.add(case, {way: known[name]})
     float32, bfloat16 = (known[name].step_ms for name in PRECISIONS)
     chosen: Precision = "bfloat16" if bfloat16 <= CLEARLY_FASTER * float32 else "float32"
     when = "known from before" if is_known else "measured now"
@@ -54,13 +59,16 @@ def faster_precision(
     return chosen, f"--precision auto: {where} (bfloat16 is {float32 / bfloat16:.3g} times as fast; {when})."
 
 
-def _measured(model: str, data: str, recipe: Recipe, models: int, device: torch.device) -> dict[Precision, Timing]:
-    """Timings of plain steps in each precision."""
+def _measured(
+    model: str, data: str, recipe: Recipe, models: int, density: float, device: torch.device
+) -> dict[Precision, Timing]:
+    """Timings of steps in each precision."""
     task = lookalike_task(data, device, STEPS * recipe.batch_size)
     trials: dict[Precision, Trial] = {}
+    masks = random_masks(task.model(model), density)
     for name in PRECISIONS:
-        own = replace(recipe, precision=name)
-        training = Training(task.stack(model, models), own, task, [("trial", 0)] * models)
-        trials[name] = Trial(training, model, {})
+        stack = task.stack(model, models, masks if name == "float32" else None)
+        training = Training(stack, replace(recipe, precision=name), task, [("trial", 0)] * models, masks)
+        trials[name] = Trial(training, model, masks)
     rounds = [{name: trial.timings([ways.PLAIN])[ways.PLAIN] for name, trial in trials.items()} for _ in range(ROUNDS)]
     return {name: min((found[name] for found in rounds), key=lambda timing: timing.step_ms) for name in PRECISIONS}

@@ -77,7 +77,8 @@ class Trial:
         if name not in self._trainings:
             with self._random_numbers_kept():
                 like = self._like
-                stack = like.task.stack(self._model, like.stack.models)
+                masks = self._masks if like.stack.has_kernels else None
+                stack = like.task.stack(self._model, like.stack.models, masks)
                 seeds = [("trial", index) for index in range(stack.models)]
                 training = Training(stack, replace(like.recipe, lr=0.0), like.task, seeds, self._masks)
                 batch = self._batches[0]

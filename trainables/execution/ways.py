@@ -24,14 +24,12 @@ class Way:
         devices: Kinds of devices on which it is tried.
         is_compiled: Whether it is one that ``--compile`` is about.
         draws_alike: Whether layers that draw random numbers, as dropout does, draw the same in it as plainly.
-        of_masks: Whether how fast it is depends on how many weights are kept.
     """
 
     begin: Callable[[Stack, Masks], Compute]
     devices: tuple[str, ...] = ("cpu", "cuda")
     is_compiled: bool = False
     draws_alike: bool = True
-    of_masks: bool = False
 
 
 PLAIN, COMPILED = "plain", "compiled"

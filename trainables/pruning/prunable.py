@@ -1,5 +1,6 @@
 """Which weights of a model pruning may remove."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -28,3 +29,9 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
         for parameter in parameters
     }
     return {name: weight.detach() for name, weight in found.items() if weight is not None}
+
+
+@torch.random.fork_rng(devices=[])
+def random_masks(model: nn.Module, density: float) -> dict[str, Tensor]:
+    """Masks that keep weights at random, each with this probability, to see how long a pruned model takes."""
+    return {name: torch.rand_like(weight) < density for name, weight in prunable_weights(model).items()}

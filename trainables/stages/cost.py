@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
-from torch import Tensor, nn
 
 from trainables.data import outline, training_images
-from trainables.pruning.prunable import prunable_weights
+from trainables.pruning.prunable import prunable_weights, random_masks
 from trainables.stacks.memory import LARGEST_BATCH
 from trainables.stages.dense_run import DenseRun
 from trainables.tasks import lookalike_task
@@ -63,7 +62,7 @@ class StageCosts:
         if key not in self._steps:
             task = lookalike_task(run.data, self._device, self._timed * recipe.batch_size, *own)
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
-            masks = _made_up_masks(task.model(run.model), density)
+            masks = random_masks(task.model(run.model), density)
             stack = task.stack(run.model, models, masks if recipe.precision == "float32" else None)
             training = Training(stack, plain, task, [("cost", 0)] * models, masks)
             self._steps[key] = self._fastest(training.run_epoch) / self._timed
@@ -74,7 +73,7 @@ class StageCosts:
         key = ("evaluation", run.model, run.data, models, density)
         if key not in self._steps:
             task = lookalike_task(run.data, self._device, LARGEST_BATCH)
-            stack = task.stack(run.model, models, _made_up_masks(task.model(run.model), density))
+            stack = task.stack(run.model, models, random_masks(task.model(run.model), density))
             self._steps[key] = self._fastest(lambda: task.errors(stack, "train")) / LARGEST_BATCH
         return self._steps[key]
 
@@ -105,12 +104,6 @@ def model_bytes(name: str, data: str) -> ModelBytes:
         model = lookalike_task(data, torch.device("cpu")).model(name)
     tensors = model.state_dict().values(), model.parameters(), prunable_weights(model).values()
     return ModelBytes(*(sum(each.numel() * each.element_size() for each in group) for group in tensors))
-
-
-@torch.random.fork_rng(devices=[])
-def _made_up_masks(model: nn.Module, density: float) -> dict[str, Tensor]:
-    """Masks of a density that keep weights at random."""
-    return {name: torch.rand_like(weight) < density for name, weight in prunable_weights(model).items()}
 
 
 def _steps(recipe: Recipe, epochs: int, images: int) -> int:
