@@ -23,7 +23,8 @@ class Grid(SweepOptions):
     """
 
     dry_run: bool = False
-    """Print what is wanted, stored and to do, and start nothing; data and models are not tried."""
+    """Print what is wanted, stored and to do, and start nothing; data and models are not tried, but for
+    --precision auto."""
 
     estimate: bool = False
     """As --dry-run, and try the models and measure some steps on this machine, to say what it would cost."""

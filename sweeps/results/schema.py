@@ -67,7 +67,7 @@ _PROVENANCE = [
 ]
 
 
-_HOW = "how training was computed: precision and way, as bfloat16, compiled; empty if unknown"
+_HOW = "how the attempt computed that ended the training: precision and way, as bfloat16, compiled; empty if unknown"
 _EXECUTION = column("execution", pa.string(), "", _HOW)
 _TRAINING_LOSSES = "mean training loss of each epoch, with label smoothing that of the smoothed labels; NaN if unknown"
 _LOSSES = column("losses", pa.list_(pa.float64()), "nats", _TRAINING_LOSSES)

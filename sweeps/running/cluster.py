@@ -27,6 +27,9 @@ OBJECT_STORE_BYTES = 100 * 2**20
 IMPORTED_EARLY = ["torch", "ray.tune"]
 """What takes a worker seconds to import."""
 
+MOST_EARLY = 16
+"""On machines with more cores Ray's workers import nothing early: there might be fewer trials than cores."""
+
 
 THREAD_SECONDS = 10
 """A thread that imports torch while Python ends could crash it, so it is waited for; but not for a long download."""
@@ -112,11 +115,9 @@ def _join(options: RunOptions) -> None:
             _check_port(options.metrics_port)
             settings["_metrics_export_port"] = options.metrics_port
         check_room()
-        system: dict[str, Any] = {
-            "task_events_max_num_task_in_gcs": REMEMBERED_TASKS,
-            "num_workers_soft_limit": machine_cores(),  # else an idle one may end when another has a trial
-        }
-        if options.cpus_per_trial <= 1 and not options.gpus_per_trial:
+        system: dict[str, Any] = {"task_events_max_num_task_in_gcs": REMEMBERED_TASKS}
+        if options.cpus_per_trial <= 1 and not options.gpus_per_trial and machine_cores() <= MOST_EARLY:
+            system["num_workers_soft_limit"] = machine_cores()  # else an idle one may end when another has a trial
             # Ray starts a worker for each core with itself. Where trials will have them all, they import what they need
             # while this process is still busy.
             system["preload_python_modules"] = IMPORTED_EARLY

@@ -25,7 +25,7 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     if gpus and not torch.cuda.is_available():
         raise UsageError(f"--gpus-per-trial {gpus:g}: this machine has no GPU to measure a step on.")
     torch.set_num_threads(options.threads)
-    costs = StageCosts(torch.device("cuda" if gpus else "cpu"))
+    costs = StageCosts(torch.device("cuda" if gpus else "cpu"), options.compile == "auto")
     dense = sum(stage.seconds(costs) for stage in stages if isinstance(stage, DenseStage))
     everything = dense + sum(stage.seconds(costs) for stage in stages if not isinstance(stage, DenseStage))
     each, unit = (gpus, "GPU") if gpus else (cores, "core")

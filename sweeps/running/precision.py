@@ -61,7 +61,10 @@ def _faster(spec: SweepSpec, options: RunOptions) -> tuple[Precision, str]:
         points = replace(spec, precision="float32").points()
         point = points[0].point
         siblings = len(spec.retrain_seeds)
-        density = statistics.median(stage.point.density for stage in points)
+        density = statistics.median(stage.point.density for stage in points) if options.compile == "auto" else None
         return faster_precision(point.dense.model, spec.data, point.retrain, siblings, density, device, Timings())
+    except Exception as error:  # what is wrong with the model is told in one sentence, later
+        said = f"bfloat16 cannot be tried ({type(error).__name__})"
+        return "float32", f"--precision auto: float32; {said}."
     finally:
         torch.set_num_threads(threads)

@@ -53,7 +53,7 @@ def grouped(model):
 
 def along(stacks, start, end, task, settings):
     """Errors along one line."""
-    return path_errors(stacks, [start, end], [(0, 1)], task, settings)[0]
+    return next(path_errors(stacks, [start, end], [(0, 1)], task, settings))
 
 
 @pytest.fixture

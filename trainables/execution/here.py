@@ -42,4 +42,5 @@ def one_at_a_time() -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # closing it is not enough where a child has a copy
         os.close(lock)

@@ -24,7 +24,7 @@ CLEARLY_FASTER = 0.9
 
 
 def faster_precision(
-    model: str, data: str, recipe: Recipe, models: int, density: float, device: torch.device, timings: Timings
+    model: str, data: str, recipe: Recipe, models: int, density: float | None, device: torch.device, timings: Timings
 ) -> tuple[Precision, str]:
     """The precision that trains pruned models faster, with as many threads as torch uses now.
 
@@ -35,7 +35,7 @@ def faster_precision(
         data: Name of the data set, of which random images have the shape.
         recipe: How it is trained.
         models: In the stack.
-        density: Of the models.
+        density: Of the models, where kernels of our own may be used; else None.
         device: Where.
         timings: What is known; what is measured is added.
 
@@ -45,7 +45,7 @@ def faster_precision(
     cases = {name: case_of(model, data, replace(recipe, precision=name), models, device) for name in PRECISIONS}
     with one_at_a_time():
         found = {name: timings.known(case) for name, case in cases.items()}
-        way = f"at density {density:g}"
+        way = ways.PLAIN if density is None else f"at density {density:g}"
         known = {name: own[way] for name, own in found.items() if way in own}
         is_known = len(known) == len(cases)
         if not is_known:
@@ -60,12 +60,13 @@ def faster_precision(
 
 
 def _measured(
-    model: str, data: str, recipe: Recipe, models: int, density: float, device: torch.device
+    model: str, data: str, recipe: Recipe, models: int, density: float | None, device: torch.device
 ) -> dict[Precision, Timing]:
     """Timings of steps in each precision."""
     task = lookalike_task(data, device, STEPS * recipe.batch_size)
     trials: dict[Precision, Trial] = {}
-    masks = random_masks(task.model(model), density)
+    task.kernels = density is not None
+    masks = random_masks(task.model(model), density or 1.0)
     for name in PRECISIONS:
         stack = task.stack(model, models, masks if name == "float32" else None)
         training = Training(stack, replace(recipe, precision=name), task, [("trial", 0)] * models, masks)

@@ -88,7 +88,10 @@ class Timings:
                 writer.writerow(COLUMNS)
                 for (found, way), timing in rows.items():
                     writer.writerow([*found, way, *(f"{value:.4g}" for value in asdict(timing).values())])
-            os.replace(file.name, self._file)
+            try:
+                os.replace(file.name, self._file)
+            except OSError:
+                os.unlink(file.name)
 
 
 def _read(file: Path) -> Iterable[tuple[tuple[str, ...], str, Timing]]:

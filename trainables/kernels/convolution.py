@@ -36,13 +36,19 @@ class DirectConvolution(nn.Module):
         out, within, row, column = kept.T
         each_in = within + out // (self.channels_out // layer.groups) * weight.shape[1]
         place = kept @ np.array(weight.stride())
-        self._weights = np.stack([out, each_in, row, column, place])
+        self._weights = np.stack([out, each_in, row, column, place]).astype(np.int32)
         self._plans: dict[tuple[int, int], _Plan] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels_in, h, w) to (batch, channels_out, h', w')."""
+        if x.shape[1] != self.channels_in:
+            raise ValueError(f"{x.shape[1]} channels instead of {self.channels_in}")
         y = _Convolve.apply(x, self.weight, self)
         return y if self.bias is None else y + self.bias[:, None, None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the plans, which hold addresses in this process and of this object."""
+        return {**super().__getstate__(), "_plans": {}}
 
     def plan(self, height: int, width: int) -> "_Plan":
         """How images of this size are convolved."""

@@ -98,6 +98,7 @@ void convolve(const Part *parts, size count, const float *x, float *y, const flo
 static void weight_gradients_of_part(const Part *part, const float *x, const float *y_gradient, float *gradient,
                                      size batch) {
     const size length = part->length * batch, row_floats = part->segments * length, rows = part->rows;
+    if (!row_floats) return;
     const size at_once = row_floats < NEAR ? NEAR / row_floats : 1;
     for (size from = 0; from < rows; from += at_once) {
         const size to = from + at_once < rows ? from + at_once : rows;

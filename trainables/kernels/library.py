@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -46,18 +47,22 @@ def code() -> ctypes.CDLL:
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled code; None where it cannot be had, because there is no compiler or it fails."""
-    for folder in (Path(CACHE).expanduser() / "compiled", Path(tempfile.gettempdir()) / f"compiled-{os.getuid()}"):
-        with suppress(OSError, subprocess.SubprocessError):
-            return _loaded(_compiled(folder))
+    for folder in (os.path.expanduser(CACHE), tempfile.gettempdir()):
+        # Of any kind: a malformed CC, a folder that cannot be used, code that is not this.
+        with suppress(OSError, subprocess.SubprocessError, AttributeError, ValueError):
+            return _loaded(_compiled(Path(folder) / f"compiled-{os.getuid()}"))
     return None
 
 
 def _compiled(folder: Path) -> Path:
     """Path of the compiled code for this processor; it is compiled if it is not there."""
     what = [SOURCE.read_text(), *FLAGS, platform.machine(), processor(), _described("flags", "Features")]
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+        raise PermissionError(f"{folder} is another's, or others may write to it")  # whose code would run here
     path = folder / f"direct-{hashlib.blake2b(repr(what).encode(), digest_size=10).hexdigest()}.so"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=folder) as own:  # several workers may compile it at the same time
             made = Path(own) / path.name
             command = [*_compiler(), *FLAGS, "-o", str(made), str(SOURCE), "-lm"]

@@ -26,6 +26,8 @@ class DirectBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, h, w) to the same."""
         x, channels = batch_innermost(x), self.num_features
+        if x.shape[1] != channels:
+            raise ValueError(f"{x.shape[1]} channels instead of {channels}")
         weight = torch.ones(channels) if self.weight is None else self.weight
         bias = torch.zeros(channels) if self.bias is None else self.bias
         mean, variance = self.running_mean, self.running_var

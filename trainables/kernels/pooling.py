@@ -32,7 +32,9 @@ def is_known(layer: nn.Module) -> bool:
         return False
     if not isinstance(layer.kernel_size, int) or layer.stride != layer.kernel_size:
         return False
-    return layer.dilation == 1 if isinstance(layer, nn.MaxPool2d) else layer.divisor_override is None
+    if isinstance(layer, nn.MaxPool2d):
+        return layer.dilation == 1 and not layer.return_indices
+    return layer.divisor_override is None
 
 
 class _Pool(torch.autograd.Function):

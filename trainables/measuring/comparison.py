@@ -1,6 +1,6 @@
 """Comparing trained models: errors on the line between two of them, and their similarity."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ def path_errors(
     pairs: Sequence[tuple[int, int]],
     task: Task,
     settings: MeasurementSettings,
-) -> list[list[float]]:
+) -> Iterator[list[float]]:
     """Training errors along the lines between these pairs of models, ends included.
 
     Batch-norm is re-estimated at every position. Positions of all pairs are measured together, an end that several of
@@ -61,6 +61,9 @@ def path_errors(
         pairs: Indices of the models at positions 0 and 1.
         task: Whose training samples the statistics and the errors are of.
         settings: Number of positions and size of the batches of the re-estimation.
+
+    Yields:
+        The errors of each pair, as soon as they are known.
     """
     lines = [[_place(*pair, t) for t in path_positions(settings.path_points)] for pair in pairs]
     places = list(dict.fromkeys(place for line in lines for place in line))
@@ -69,13 +72,14 @@ def path_errors(
         try:
             models = [interpolate(states[first], states[second], t) for first, second, t in left]
             found |= zip(left, _errors_of(stacks.of(len(left)), models, task, settings), strict=True)
+            while lines and found.keys() >= {*lines[0]}:
+                yield [found[place] for place in lines.pop(0)]
             continue
         except Exception as problem:
             if stacks.at_once == 1 or not is_out_of_memory(problem):
                 raise
         stacks.halve()
         free_cached_memory(task.device)
-    return [[found[place] for place in line] for line in lines]
 
 
 def kept_weights(states: Sequence[State]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from trainables.stacks import memory
 from trainables.stacks.choice import is_narrow, layout_of, stack_kind
-from trainables.stacks.direct import have_kernels, kernels_pay
+from trainables.stacks.direct import have_kernels, kernels_bytes, kernels_pay
 from trainables.stacks.inputs import Example
 from trainables.stacks.stack import GroupedStack, Stack
 
@@ -29,6 +29,8 @@ class StackFactory:
         self._has_kernels = have_kernels(model, example, device)
         self._is_narrow = is_narrow(model, example)
         self._weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+        if self._has_kernels:
+            self._weights += kernels_bytes(model, self._is_narrow)
         self._activation = memory.activation_bytes(model, example)
 
     def stack(self, model: nn.Module, models: int, masks: Mapping[str, Tensor] | None = None) -> Stack:

@@ -37,10 +37,11 @@ class StageCosts:
 
     Args:
         device: That carries them out, with as many threads as torch uses now.
+        kernels: Whether layers may compute with kernels of our own.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, kernels: bool = True) -> None:
+        self._device, self._kernels = device, kernels
         self._timed = STEPS_ON_GPU if device.type == "cuda" else STEPS
         self._steps: dict[tuple[object, ...], float] = {}
 
@@ -61,6 +62,7 @@ class StageCosts:
         key = ("step", run.model, run.data, models, density, *kind, *own)
         if key not in self._steps:
             task = lookalike_task(run.data, self._device, self._timed * recipe.batch_size, *own)
+            task.kernels = self._kernels
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
             masks = random_masks(task.model(run.model), density)
             stack = task.stack(run.model, models, masks if recipe.precision == "float32" else None)
@@ -73,6 +75,7 @@ class StageCosts:
         key = ("evaluation", run.model, run.data, models, density)
         if key not in self._steps:
             task = lookalike_task(run.data, self._device, LARGEST_BATCH)
+            task.kernels = self._kernels
             stack = task.stack(run.model, models, random_masks(task.model(run.model), density))
             self._steps[key] = self._fastest(lambda: task.errors(stack, "train")) / LARGEST_BATCH
         return self._steps[key]

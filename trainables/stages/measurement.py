@@ -185,17 +185,14 @@ class MeasurementStage(Stage):
                 continue
             started = time.perf_counter()
             places = [tuple(index[name] for name in part[1:]) for part in parts]
-            measured = []
             try:
-                for found in zip(parts, metric.measure(models, places, self.settings), strict=True):
-                    measured.append(found)
+                for part, values in zip(parts, metric.measure(models, places, self.settings), strict=True):
+                    yield part, values, time.perf_counter() - started
+                    started = time.perf_counter()
             except Exception as error:
                 if isinstance(error, (OSError, torch.AcceleratorError)) or is_out_of_memory(error):
                     raise  # not the metric's fault
                 problems.append(MetricError(f"metric {metric.name}: {type(error).__name__}: {error}"))
-            taken = time.perf_counter() - started  # they may have been measured together
-            for part, values in measured:
-                yield part, values, taken / len(measured)
 
     def discard(self, machine: "Machine") -> None:
         """Remove the models that nobody wants to keep."""
