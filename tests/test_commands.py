@@ -67,7 +67,7 @@ def test_compiled_code_changes_nothing_but_rounding(undisturbed, tmp_path):
     ours, theirs = Store(out), Store(undisturbed[0])
     for table in ("runs", "dense"):
         assert {row["execution"] for row in ours.rows(table)} == {"float32, compiled"}
-        assert {row["execution"] for row in theirs.rows(table)} == {"float32, plain"}
+        assert {row["execution"] for row in theirs.rows(table)} <= {"float32, kernels", "float32, plain"}
         assert {row["status"] for row in ours.rows(table)} == {"ok"}
         keys = [name for name in ("dense", "point", "epoch", "retrain_seed") if name in ours.rows(table)[0]]
         assert {tuple(row[name] for name in keys) for row in ours.rows(table)} == {

@@ -12,6 +12,7 @@ from sweeps.running.options import RunOptions, SweepOptions
 from sweeps.running.precision import AUTO, resolved_precision
 from sweeps.spec.checks import check_values
 from sweeps.spec.errors import UsageError
+from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.data import CACHE, Augmentation
 from trainables.functions import is_function, pin
@@ -77,7 +78,8 @@ def check_before(
 ) -> Callable[[], None]:
     """Check models and data before a sweep, or give what does so for a Ray of one's own to start meanwhile.
 
-    What is the package's own rarely fails, and takes a second or two. Users' own functions are tried at once.
+    What a preset has does not fail, but for a library that is broken here, and takes a second or two. All else is tried
+    at once, before anything is written.
 
     Raises:
         UsageError: As of :func:`check_models` and :func:`check_data`; what is given, too.
@@ -87,7 +89,9 @@ def check_before(
         check_models(points, measurement)
         check_data(points, options.data_folder)
 
-    if options.address is None and not any(stage.functions for stage in points):
+    presets = {(preset.model, preset.data) for preset in PRESETS.values()}
+    known = all((stage.run.model, stage.run.data) in presets and not stage.functions for stage in points)
+    if options.address is None and known:
         return checks
     checks()
     return lambda: None
