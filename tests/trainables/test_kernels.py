@@ -29,14 +29,6 @@ pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler")
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def close(found, expected, scale=1e-5):
     """Up to a few roundings of float32, as a share of the largest value."""
     assert found.shape == expected.shape
@@ -257,7 +249,10 @@ def test_kernels_are_for_one_thread_on_a_cpu_and_convolutions_that_they_know():
         assert not suits(nn.Conv2d(3, 4, 3), other)
     assert not have_kernels(nn.Conv2d(3, 4, 3), example, torch.device("cuda"))
     torch.set_num_threads(2)
-    assert not suits(nn.Conv2d(3, 4, 3))
+    try:
+        assert not suits(nn.Conv2d(3, 4, 3))
+    finally:
+        torch.set_num_threads(1)
 
 
 class Particular(nn.Module):
