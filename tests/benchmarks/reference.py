@@ -49,7 +49,7 @@ from service_way import Workers
 
 from sweeps.running.options import machine_cores
 from trainables.data import CACHE, outline
-from trainables.kernels.library import processor
+from trainables.kernels.native import processor
 from trainables.models import build
 from trainables.tasks.evaluation import in_float32
 from trainables.training.recipe import Precision

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from trainables.data import Outline
-from trainables.kernels.library import library, processor
+from trainables.kernels.native import library, processor
 from trainables.stacks.choice import layout_of, stack_kind
 from trainables.stacks.stack import GroupedStack, SerialStack, Stack
 from trainables.tasks.image_classification.task import ImageClassification, random_images

@@ -13,7 +13,7 @@ from torch import nn
 from trainables.data import Outline
 from trainables.kernels.convolution import DirectConvolution
 from trainables.kernels.layout import batch_innermost, is_batch_innermost
-from trainables.kernels.library import library
+from trainables.kernels.native import library
 from trainables.kernels.normalisation import DirectBatchNorm
 from trainables.kernels.pooling import DirectPooling, is_known
 from trainables.measuring.comparison import kept_weights
@@ -313,7 +313,7 @@ def test_a_copy_has_plans_of_its_own():
 
 
 def test_code_in_a_folder_that_others_may_write_to_is_not_run(tmp_path):
-    said = "from trainables.kernels.library import library; print(library())"
+    said = "from trainables.kernels.native import library; print(library())"
     folders = [
         tmp_path / ".cache" / "three-regime-sweeps" / f"compiled-{os.getuid()}",
         tmp_path / f"compiled-{os.getuid()}",
@@ -333,7 +333,7 @@ def test_a_batch_norm_with_relu_is_grouped_as_one():
 
 
 def test_without_a_compiler_there_are_none(tmp_path):
-    said = "from trainables.kernels.library import library; print(library())"
+    said = "from trainables.kernels.native import library; print(library())"
     surroundings = os.environ | {"CC": "/nowhere/cc", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", said], env=surroundings, capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"

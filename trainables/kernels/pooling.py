@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from trainables.kernels.layout import batch_innermost, empty
-from trainables.kernels.library import code
+from trainables.kernels.native import code
 
 
 class DirectPooling(nn.Module):

@@ -9,7 +9,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from trainables.kernels.convolution import DirectConvolution
 from trainables.kernels.layout import batch_innermost
-from trainables.kernels.library import library
+from trainables.kernels.native import library
 from trainables.kernels.normalisation import DirectBatchNorm
 from trainables.kernels.pooling import DirectPooling, is_known
 from trainables.models.layers import BatchNormReLU
