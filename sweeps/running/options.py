@@ -35,8 +35,8 @@ class RunOptions:
     """Where and how it runs.
 
     Results are stored under the same key whatever these are. Values are the same to the last bit only on the same kind
-    of CPU, with the same --cpus-per-trial, the same code (--compile off) and with all --retrain-seeds asked for from
-    the start: other threads, devices, code and stacks of siblings round differently, and training amplifies that.
+    of CPU, with the same --cpus-per-trial and --compile and with all --retrain-seeds asked for from the start: other
+    threads, devices, code and stacks of siblings round differently, and training amplifies that.
     """
 
     address: str | None = None
