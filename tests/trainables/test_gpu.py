@@ -188,7 +188,8 @@ def test_measuring_takes_no_more_memory_than_a_trial_is_given(other):
     if other.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-    errors = path_errors(PathStacks(lambda count: task.stack(name, count), at_once), start, end, task, settings)
+    stacks = PathStacks(lambda count: task.stack(name, count), at_once)
+    [errors] = path_errors(stacks, [start, end], [(0, 1)], task, settings)
     assert len(errors) == settings.path_points
     if other.type == "cuda":
         assert torch.cuda.max_memory_allocated() - before < ROOM
