@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 import numpy as np
@@ -60,40 +60,13 @@ class DirectConvolution(nn.Module):
         stride, padding, kernel = self.stride, self.padding, self.weight.shape[2:]
         outputs = high, wide = tuple((n + 2 * padding - k) // stride + 1 for n, k in zip(size, kernel, strict=True))
         sides = list(zip(size, kernel, outputs, strict=True))
-        out, each_in, row, column, place = self._weights
-        forward = [
-            _part(
-                (out, self.channels_out, self.models),
-                place,
-                (each_in, row, column),
-                size,
-                rows,
-                columns,
-                stride,
-                1,
-                outputs,
-            )
-            for rows in _reads(*sides[0], stride, padding)
-            for columns in _reads(*sides[1], stride, padding)
-        ]
-        order = each_in.argsort(kind="stable")
-        out, each_in, row, column, place = self._weights[:, order]
-        backward = [
-            _part(
-                (each_in, self.channels_in, self.models),
-                place,
-                (out, row, column),
-                outputs,
-                rows,
-                columns,
-                1,
-                stride,
-                size,
-            )
-            for rows in _read_by(*sides[0], stride, padding)
-            for columns in _read_by(*sides[1], stride, padding)
-        ]
-        return _Plan((high, wide), _Parts(forward), _Parts(backward))
+        rows, columns = (_reads(*side, stride, padding) for side in sides)
+        forward = _Parts(self._weights, self.channels_out, self.models, size, outputs, rows, columns, stride, 1)
+        other_way = self._weights[[1, 0, 2, 3, 4]]
+        other_way = other_way[:, other_way[0].argsort(kind="stable")]
+        rows, columns = (_read_by(*side, stride, padding) for side in sides)
+        backward = _Parts(other_way, self.channels_in, self.models, outputs, size, rows, columns, 1, stride)
+        return _Plan((high, wide), forward, backward)
 
 
 @dataclass(frozen=True)
@@ -101,7 +74,7 @@ class _Range:
     """Places along one side of an image for which the same taps lie inside what is read.
 
     Attributes:
-        first: Of the places; the next one is ``step`` further.
+        first: Of the places; each further one is a step away.
         count: Of the places.
         read: For every tap along this side, what the first place reads with it; -1 if that lies outside.
     """
@@ -138,53 +111,58 @@ def _ranges(places: Sequence[int], reads: Sequence[tuple[int, ...]]) -> list[_Ra
     return found
 
 
-def _part(
-    computed: tuple[Integers, int, int],
-    place: Integers,
-    read: tuple[Integers, Integers, Integers],
-    x_size: tuple[int, ...],
-    rows: _Range,
-    columns: _Range,
-    x_step: int,
-    y_step: int,
-    y_size: tuple[int, ...],
-) -> tuple[list[int], tuple[Integers, Integers, Integers]]:
-    """A ``Part`` of the C code, and the arrays that it points to.
+class _Parts:
+    """Several ``Part`` of the C code in memory, one for each pair of ranges.
 
     Args:
-        computed: Channel that each weight contributes to, ascending; number of these channels, and of models.
-        place: Of each weight in memory.
-        read: Channel that each weight is multiplied with, and its row and column in the kernel.
+        weights: That are kept: the channel that each contributes to, ascending; the one that it is multiplied with; its
+            row and column in the kernel; its place in memory. Shape (5, weights).
+        channels: That are computed.
+        models: Whose channels these are.
         x_size: Height and width of what is read.
+        y_size: Height and width of what is computed.
         rows: That are computed.
         columns: Likewise.
         x_step: Pixels between what neighbours read.
         y_step: Pixels between neighbours.
-        y_size: Height and width of what is computed.
+
+    Attributes:
+        address: Of the first.
+        count: How many.
     """
-    (channel, channels, models), (x_channel, row, column) = computed, read
-    high, wide = np.array(rows.read)[row], np.array(columns.read)[column]
-    inside = (high >= 0) & (wide >= 0)
-    offset = (x_channel * x_size[0] + high) * x_size[1] + wide
-    start = np.zeros(channels + 1, dtype=np.int32)
-    start[1:] = np.bincount(channel[inside], minlength=channels).cumsum()
-    arrays = start, offset[inside].astype(np.int32), place[inside].astype(np.int32)
-    # Columns that follow each other in what is read are one segment.
-    segments = (1, columns.count) if x_step == y_step == 1 else (columns.count, 1)
-    numbers = [
-        channels, channels // models, rows.first * y_size[1] + columns.first, rows.count, *segments,
-        x_step * x_size[1], x_step, y_size[0] * y_size[1], y_step * y_size[1], y_step,
-    ]  # fmt: skip
-    return [each.ctypes.data for each in arrays] + numbers, arrays
 
-
-class _Parts:
-    """Several ``Part`` in memory: their address, and how many."""
-
-    def __init__(self, parts: Sequence[tuple[list[int], tuple[Integers, ...]]]) -> None:
-        structs, self._kept = zip(*parts, strict=True)
+    def __init__(
+        self,
+        weights: Integers,
+        channels: int,
+        models: int,
+        x_size: tuple[int, ...],
+        y_size: tuple[int, ...],
+        rows: Sequence[_Range],
+        columns: Sequence[_Range],
+        x_step: int,
+        y_step: int,
+    ) -> None:
+        channel, x_channel, row, column, place = weights
+        structs: list[list[int]] = []
+        self._kept: list[Integers] = []  # what these point to
+        for high, wide in product(rows, columns):
+            read_row, read_column = np.array(high.read)[row], np.array(wide.read)[column]
+            inside = (read_row >= 0) & (read_column >= 0)
+            offset = (x_channel * x_size[0] + read_row) * x_size[1] + read_column
+            start = np.zeros(channels + 1, dtype=np.int32)
+            start[1:] = np.bincount(channel[inside], minlength=channels).cumsum()
+            arrays = [start, offset[inside].astype(np.int32), place[inside].astype(np.int32)]
+            # Columns that follow each other in what is read are one segment.
+            segments = (1, wide.count) if x_step == y_step == 1 else (wide.count, 1)
+            numbers = [
+                channels, channels // models, high.first * y_size[1] + wide.first, high.count, *segments,
+                x_step * x_size[1], x_step, y_size[0] * y_size[1], y_step * y_size[1], y_step,
+            ]  # fmt: skip
+            structs.append([array.ctypes.data for array in arrays] + numbers)
+            self._kept += arrays
         self._structs = np.array(structs, dtype=np.int64)
-        self.address, self.count = self._structs.ctypes.data, len(parts)
+        self.address, self.count = self._structs.ctypes.data, len(structs)
 
 
 @dataclass(frozen=True)
@@ -210,7 +188,7 @@ class _Convolve(torch.autograd.Function):
         y = empty(batch, layer.channels_out, *plan.size)
         addresses = x.data_ptr(), y.data_ptr(), weight.data_ptr()
         code().convolve(plan.forward.address, plan.forward.count, *addresses, batch)
-        ctx.layer, ctx.plan = layer, plan
+        ctx.plan = plan
         ctx.save_for_backward(x, weight)
         return y
 
