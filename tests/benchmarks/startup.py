@@ -24,6 +24,8 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from trainables.kernels.native import processor
+
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 SHORT = ["--preset", "smoke"]
 GRIDS = {
@@ -120,7 +122,7 @@ def main() -> None:
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     versions = f"Python {platform.python_version()}, torch {version('torch')}, Ray {version('ray')}"
-    where = f"{_processor()}, {cores} cores, {versions}"
+    where = f"{processor()}, {cores} cores, {versions}"
     print(f"{where}; {given.runs} runs", flush=True)
     measured: Measured = {}
     with tempfile.TemporaryDirectory() as name:
@@ -134,13 +136,6 @@ def main() -> None:
     if given.json:
         content: dict[str, Any] = {"where": where, "measured": measured}
         given.json.write_text(json.dumps(content, indent=1))
-
-
-def _processor() -> str:
-    """Name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), platform.processor() or platform.machine())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-CPU_INFORMATION = Path("/proc/cpuinfo")
+from trainables.kernels.native import described, processor
 
 
 @cache
@@ -18,13 +18,8 @@ def device_name(kind: str) -> str:
     """Name of this machine's processor, with what it has for fast arithmetic, or of its GPU."""
     if kind == "cuda":
         return torch.cuda.get_device_name()
-    try:
-        lines = CPU_INFORMATION.read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    bfloat16 = any("avx512_bf16" in line or "amx_bf16" in line for line in lines)
-    return f"{(names or ['CPU'])[0]}, {torch.backends.cpu.get_cpu_capability()}" + " with bfloat16" * bfloat16
+    bfloat16 = any(name in described("flags") for name in ("avx512_bf16", "amx_bf16"))
+    return f"{processor()}, {torch.backends.cpu.get_cpu_capability()}" + " with bfloat16" * bfloat16
 
 
 @contextmanager

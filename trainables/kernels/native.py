@@ -38,7 +38,7 @@ _ARGUMENTS = {
 
 
 def code() -> ctypes.CDLL:
-    """The same, where it was there before."""
+    """The compiled code, where :func:`library` has it."""
     found = library()
     assert found is not None, "kernels are used only where they can be compiled"
     return found
@@ -56,7 +56,7 @@ def library() -> ctypes.CDLL | None:
 
 def _compiled(folder: Path) -> Path:
     """Path of the compiled code for this processor; it is compiled if it is not there."""
-    what = [SOURCE.read_text(), *FLAGS, platform.machine(), processor(), _described("flags", "Features")]
+    what = [SOURCE.read_text(), *FLAGS, platform.machine(), processor(), described("flags", "Features")]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
@@ -81,10 +81,10 @@ def _compiler() -> list[str]:
 
 def processor() -> str:
     """What a person calls this machine's processor."""
-    return _described("model name") or platform.processor() or platform.machine()
+    return described("model name") or platform.processor() or platform.machine()
 
 
-def _described(*what: str) -> str:
+def described(*what: str) -> str:
     """What Linux says of the processor, in these lines; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

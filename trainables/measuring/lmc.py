@@ -27,7 +27,7 @@ class LinearModeConnectivity(Metric):
 
         task, name = models.task, models.name
         pairs = [(first, second) for first, second in places]
-        positions = len({model for pair in pairs for model in pair}) + len(pairs) * (settings.path_points - 2)
+        positions = _positions(len({model for pair in pairs for model in pair}), len(pairs), settings)
         at_once = task.models_at_once(name, positions, settings.batch_norm_batch_size)
         masks = kept_weights(models.states)
         stacks = PathStacks(lambda count: task.stack(name, count, masks), at_once)
@@ -39,4 +39,9 @@ class LinearModeConnectivity(Metric):
 
     def samples(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
         """All training samples at every position, for the statistics and for the errors; ends are shared."""
-        return 2.0 * train * (min(models, 2 * places) + places * (settings.path_points - 2))
+        return 2.0 * train * _positions(min(models, 2 * places), places, settings)
+
+
+def _positions(ends: int, pairs: int, settings: MeasurementSettings) -> int:
+    """At which errors are taken on the lines of so many pairs, which share so many ends."""
+    return ends + pairs * (settings.path_points - 2)
