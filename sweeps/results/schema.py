@@ -72,6 +72,18 @@ _EXECUTION = column("execution", pa.string(), "", _HOW)
 _TRAINING_LOSSES = "mean training loss of each epoch, with label smoothing that of the smoothed labels; NaN if unknown"
 _LOSSES = column("losses", pa.list_(pa.float64()), "nats", _TRAINING_LOSSES)
 _TEST_ERROR = column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images")
+_LEFT = [
+    column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
+    column("density_by_layer", pa.map_(pa.string(), pa.float64()), _FRACTION, "the same by parameter"),
+]
+_PQ_INDEX = (
+    "PQ Index (p 0.5, q 1) of the prunable weights that are kept, all together: larger is sparser; NaN if unknown"
+)
+_PQ = [
+    column("pq_index", pa.float64(), "in [0, 1]", _PQ_INDEX),
+    column("pq_index_by_layer", pa.map_(pa.string(), pa.float64()), "in [0, 1]", "the same by parameter"),
+]
+_PRUNING = column("pruning", pa.string(), "", "key of the run of a pruning method; empty without", True)
 
 
 def _errors(models: str) -> list[pa.Field]:
@@ -117,6 +129,7 @@ TABLES = {
             *_STATUS,
             *_errors("dense model"),
             _TEST_ERROR,
+            *_PQ,
             _LOSSES,
             _EXECUTION,
             *_PROVENANCE,
@@ -129,11 +142,40 @@ TABLES = {
             *_STATUS,
             *_errors("at the end; validation and test error are means over the last 5 epochs"),
             _TEST_ERROR,
-            column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
-            column("density_by_layer", pa.map_(pa.string(), pa.float64()), _FRACTION, "the same by parameter"),
+            column("pruning", pa.string(), "", "key of the run of a pruning method; empty without"),
+            *_LEFT,
+            *_PQ,
             column("stack", pa.list_(pa.int64()), "", "retrain seeds trained together; other stacks round differently"),
             _LOSSES,
             _EXECUTION,
+            *_PROVENANCE,
+        ],
+        metadata=_VERSION,
+    ),
+    "pruned": pa.schema(
+        [
+            _PRUNING,
+            column("target_density", pa.float64(), _FRACTION, "density that was wanted; of filters their share", True),
+            *_where(),
+            column("pruner", pa.string(), "", "pruning method"),
+            *_STATUS,
+            *_LEFT,
+            *_PQ,
+            *_PROVENANCE,
+        ],
+        metadata=_VERSION,
+    ),
+    "rounds": pa.schema(
+        [
+            _PRUNING,
+            column("round", pa.int64(), "", "training of the method, from 1; of masks that move its epoch", True),
+            column("density", pa.float64(), _FRACTION, "share of the prunable weights kept in it", True),
+            *_where(),
+            column("pruner", pa.string(), "", "pruning method"),
+            *_STATUS,
+            column("pq_index", pa.float64(), "in [0, 1]", "PQ Index after it, of sap with its own p and q"),
+            *_errors("model after it, before it is pruned further"),
+            _TEST_ERROR,
             *_PROVENANCE,
         ],
         metadata=_VERSION,

@@ -32,7 +32,10 @@ def _name_of(names: Collection[str]) -> Rule:
 RULES: dict[str, Rule] = {
     "temperature": _name_of(TEMPERATURES),
     "load": _name_of(LOADS),
-    "pruner": _name_of(PRUNING_RULES),
+    "pruner": (
+        lambda value: value in PRUNING_RULES or is_function(value),
+        f"{choice_rule(PRUNING_RULES)}, or package.module:function for your own",
+    ),
     "cka_rule": _name_of(get_args(SimilarityRule)),
     "precision": _name_of(get_args(PrecisionOption)),
     "optimizer": _name_of(OPTIMIZERS),
@@ -158,13 +161,31 @@ def check_temperatures(axis: str, temperatures: Sequence[float], recipe: Recipe,
         require(TEMPERATURES[axis].allowed(value, recipe, images), "--temperatures", value, rule)
 
 
-def check_pruner(pruner: str, axis: str, temperatures: Sequence[float], recipe: Recipe, images: int) -> None:
-    """Raise UsageError if a rule takes models of epochs that come after the one that is pruned."""
-    latest = max(PRUNING_RULES[pruner].epochs, default=0)
-    for value in temperatures:
-        taken = TEMPERATURES[axis].dense(recipe, value, images)[1]
-        rule = f"it takes the model after {latest} epochs, and that of temperature {value:g} has {taken}"
-        require(latest <= taken, "--pruner", pruner, rule)
+def check_epochs_taken(
+    epochs: Collection[int],
+    option: str,
+    value: object,
+    recipe: Recipe,
+    axis: str,
+    temperatures: Sequence[float],
+    images: int,
+) -> None:
+    """Raise UsageError if pruning takes dense models of epochs that come after the one that is pruned.
+
+    Args:
+        epochs: That it takes.
+        option: That decides them.
+        value: Of the option.
+        recipe: Of dense training.
+        axis: Of temperature.
+        temperatures: Its values.
+        images: Number of training images.
+    """
+    latest = max(epochs, default=0)
+    for temperature in temperatures:
+        taken = TEMPERATURES[axis].dense(recipe, temperature, images)[1]
+        rule = f"it takes the model after {latest} epochs, and that of temperature {temperature:g} has {taken}"
+        require(latest <= taken, option, value, rule)
 
 
 def check_batches(sizes: Mapping[str, int | None], images: int) -> None:

@@ -48,6 +48,13 @@ def true_or_false() -> PrimitiveConstructorSpec[Any]:
     )
 
 
-def described(what: str, registry: Mapping[str, object]) -> Any:
-    """Help of an option, with each name and, as text, what it stands for: an annotation."""
-    return tyro.conf.arg(help=f"{what}: {'; '.join(f'{name}, {entry}' for name, entry in registry.items())}.")
+def described(what: str, registry: Mapping[str, object], besides: str = "") -> Any:
+    """Help of an option, with each name and, as text, what it stands for: an annotation.
+
+    Args:
+        what: The option.
+        registry: Names, and what they stand for.
+        besides: What else it may be.
+    """
+    entries = [f"{name}, {entry}" for name, entry in registry.items()]
+    return tyro.conf.arg(help=f"{what}: {'; '.join([*entries, *([besides] if besides else [])])}.")

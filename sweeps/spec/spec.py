@@ -1,21 +1,19 @@
-"""What a sweep computes: its axes, seeds and recipe, as a user writes them."""
+"""What a sweep computes: its axes, seeds and recipe."""
 
 import json
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from metrics.regimes import SimilarityRule, Thresholds
-from sweeps.spec.axes import LOADS, TEMPERATURES, Load, Temperature
+from metrics.regimes import Thresholds
+from sweeps.spec.axes import LOADS, TEMPERATURES
 from sweeps.spec.checks import (
     check_augmentation,
     check_batches,
+    check_epochs_taken,
     check_list,
     check_loads,
     check_loss,
-    check_pruner,
     check_temperatures,
     check_thresholds,
     check_values,
@@ -24,158 +22,20 @@ from sweeps.spec.checks import (
     require,
     words,
 )
-from sweeps.spec.choices import described, one_of, true_or_false
 from sweeps.spec.errors import UsageError
-from sweeps.spec.kinds import LmcThreshold, check_kinds
+from sweeps.spec.kinds import check_kinds
+from sweeps.spec.pruning import PruningFields
 from sweeps.spec.recipes import RETRAIN, recipe_of
-from trainables.data import PUBLISHED, augmentation_of, own_crop_padding, short_name, training_images
-from trainables.models import EXAMPLES, check_name
-from trainables.pruning import RULES
+from trainables.data import augmentation_of, own_crop_padding, short_name, training_images
+from trainables.models import check_name
+from trainables.pruning import rule_of
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
-from trainables.training.optimizers import OPTIMIZERS
-from trainables.training.recipe import PrecisionOption, Recipe
-from trainables.training.schedules import SCHEDULES
+from trainables.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class SweepSpec:
+class SweepSpec(PruningFields):
     """The sweep. A field left out has the preset's value."""
-
-    data: Annotated[
-        str,
-        tyro.conf.arg(
-            help=f"Data set: {', '.join(PUBLISHED)}; or a file path.npz, a folder with train/<class>/<image> and "
-            "test/<class>/<image>, or package.module:function."
-        ),
-    ]
-
-    model: Annotated[
-        str,
-        tyro.conf.arg(help=f"Architecture: one like {EXAMPLES}, -w0.5 for half the width; or package.module:function."),
-    ]
-
-    temperature: Temperature
-
-    temperatures: tuple[int | float, ...]
-    """Values on the temperature axis, in its own unit."""
-
-    load: Load
-
-    densities: Annotated[tuple[float, ...], tyro.conf.arg(aliases=["--density"])]
-    """Fractions of the prunable weights to keep, in (0, 1]; just one with --load width."""
-
-    dense_seeds: tuple[int, ...]
-    """Seeds of the dense models, each a training of its own."""
-
-    retrain_seeds: tuple[int, ...]
-    """Seeds of the siblings retrained from each pruned model, at least two; all their pairs are compared."""
-
-    epochs: int
-    """Epochs of the whole schedule of dense training."""
-
-    batch_size: int
-    """Images in a training step."""
-
-    lr: float
-    """Learning rate, at its highest."""
-
-    momentum: float
-    """Momentum of SGD, in [0, 1); adamw does not use it."""
-
-    weight_decay: float
-    """Weight decay of all parameters: with sgd an L2 penalty, with adamw decoupled."""
-
-    pruner: Annotated[str, one_of("--pruner", RULES), described("Weights to keep", RULES)]
-
-    validation_fraction: float
-    """Share of the training images held out to give validation_error, in [0, 1); 0 leaves that NaN."""
-
-    lmc_threshold: LmcThreshold
-    """Regime I is where LMC lies below this, in units of error: a negative number, or auto, which the cells decide."""
-
-    cka_threshold: float
-    """With --cka-rule fixed: CKA in [0, 1] from which connected siblings are in Regime II-B."""
-
-    widths: tuple[float, ...] = ()
-    """With --load width: factors on the model's channels."""
-
-    optimizer: Annotated[str, one_of("--optimizer", OPTIMIZERS)] = "sgd"
-    """What takes the steps; adamw has torch's betas, 0.9 and 0.999."""
-
-    schedule: Annotated[str, one_of("--schedule", SCHEDULES)] = "step"
-    """Of the learning rate; step takes it down to a tenth at 50 % and again at 75 %, cosine ends at 0."""
-
-    warmup: float = 0.0
-    """Share of the schedule, in [0, 1), in which the learning rate rises from 0, the same amount in each step."""
-
-    label_smoothing: float = 0.0
-    """Share of each target, in [0, 1), that is spread over all classes; the losses shown are then of these targets."""
-
-    gradient_clipping: float = 0.0
-    """Largest L2 norm of a model's gradients; larger ones are scaled down to it. 0 for no limit."""
-
-    rho: float = 0.0
-    """Radius of sharpness-aware minimization (SAM) in dense training, on all axes but rho; 0 is none of it."""
-
-    precision: PrecisionOption = "float32"
-    """Of the passes of training (float32 convolutions on a GPU use TensorFloat-32); measuring is in float32. auto is
-    what the latest sweep in --out has or, in a new one, bfloat16 where that is clearly faster on this machine."""
-
-    image_size: int | None = None
-    """Bring images of a folder or a function to so many pixels, square: the shorter side is resized to it, and the
-    middle of the longer one cut out; as they are if not given."""
-
-    augmentation: str = "published"
-    """Of training images: published, which for your own data is none; none; crop-flip; or package.module:function."""
-
-    crop_padding: int | None = None
-    """Pixels of random shift in augmentation; if not given those published for the data set, or 0."""
-
-    flip: Annotated[bool | None, true_or_false()] = None
-    """Mirror images at random in augmentation; if not given as published for the data set, or not."""
-
-    loss: str | None = None
-    """What training and retraining minimize, package.module:function; cross entropy if not given."""
-
-    cka_rule: SimilarityRule = "fixed"
-    """Compare CKA with --cka-threshold everywhere (fixed), or with the best CKA of the same load (relative)."""
-
-    cka_margin: float = 0.01
-    """With --cka-rule relative: Regime II-B reaches so far below the best CKA of the same load, in [0, 1]."""
-
-    retrain_epochs: int | None = None
-    """Epochs of retraining; as many as --epochs if not given."""
-
-    retrain_batch_size: int | None = None
-    """Images in a step of retraining; as many as --batch-size if not given."""
-
-    retrain_lr: float | None = None
-    """Learning rate of retraining at its highest; as --lr if not given."""
-
-    retrain_optimizer: Annotated[str | None, one_of("--retrain-optimizer", OPTIMIZERS, optional=True)] = None
-    """Optimizer of retraining; as --optimizer if not given."""
-
-    retrain_schedule: Annotated[str | None, one_of("--retrain-schedule", SCHEDULES, optional=True)] = None
-    """Schedule of retraining; as --schedule if not given."""
-
-    retrain_warmup: float | None = None
-    """Warm-up of retraining; as --warmup if not given."""
-
-    retrain_weight_decay: float | None = None
-    """Weight decay of retraining; as --weight-decay if not given."""
-
-    retrain_label_smoothing: float | None = None
-    """Label smoothing of retraining; as --label-smoothing if not given."""
-
-    retrain_gradient_clipping: float | None = None
-    """Gradient clipping of retraining; as --gradient-clipping if not given, 0 for no limit."""
-
-    path_points: int = 11
-    """Positions on the line between siblings at which LMC takes the error, ends included; another number, or other
-    --cka-images, measures those that are kept again, without training."""
-
-    cka_images: int = 6400
-    """CKA compares the outputs for so many training images, or for all if there are fewer."""
 
     def check(self) -> None:
         """Raise UsageError unless the sweep can be run."""
@@ -203,7 +63,12 @@ class SweepSpec:
         padding = own_crop_padding(self.data)
         check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)
         check_loss(self.loss, {name: getattr(self, name) for name in ("label_smoothing", "retrain_label_smoothing")})
-        check_pruner(self.pruner, self.temperature, self.temperatures, self.dense_recipe, images)
+        self.check_pruning()
+        temperatures = self.dense_recipe, self.temperature, self.temperatures, images
+        check_epochs_taken(rule_of(self.pruner).epochs, "--pruner", self.pruner, *temperatures)
+        check_epochs_taken(
+            [self.pruning_settings.rewind_epoch or 0], "--rewind-epoch", self.rewind_epoch, *temperatures
+        )
         if self.temperature == "batch_size":  # all in whole batches
             check_batches({name: getattr(self, name) for name in ("batch_size", "retrain_batch_size")}, images)
 
@@ -249,7 +114,7 @@ class SweepSpec:
         """Data, model and pruning in a few words; of what is pinned its name alone."""
         names = [short_name(name) for name in (self.data, self.model)]
         fixed = [] if self.load == "density" else [f"density {self.densities[0]:g}"]
-        return ", ".join([*names, self.pruner, *fixed])
+        return ", ".join([*names, short_name(self.pruner), *fixed])
 
     @property
     def dense_recipe(self) -> Recipe:
@@ -273,7 +138,7 @@ class SweepSpec:
             model, density = LOADS[self.load].model_and_density(self.model, self.densities[0], load)
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, augmentation, loss=self.loss)
             run = runs.setdefault(run, run)  # one object, which finds its key once
-            point = Point(run, epoch, density, self.pruner, retrain)
+            point = Point(run, epoch, density, self.pruner, retrain, self.pruning(run, epoch, retrain))
             points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))
         return points
 

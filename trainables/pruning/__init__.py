@@ -1,26 +1,28 @@
 """Pruning rules, by the names people write: which weights of a dense model its siblings keep. Imports no torch.
 
-A rule is a function in a file of this folder and a line of :data:`RULES`, from which help, checks and errors take its
-name. It is called again after a resume, and for siblings that are added later, perhaps on another machine, so what it
-decides may depend on nothing but what it is given.
+A rule is a function or a class somewhere, and a line of :data:`RULES`, from which help, checks and errors take its
+name. There are two kinds:
 
-What the first rule of its kind will have to bring along:
-
-- Gradients round differently on another machine. A point whose rule takes them has to keep its masks in a file.
-- A rule that trains in rounds of its own is a stage (:mod:`trainables.stages`), which keeps pruned models of several
-  densities as a dense training keeps those of several epochs. Its line is of another kind of :class:`Rule`, which says
-  that points need this stage, and whose ``prune`` takes what it kept.
-- Models that come out smaller, and masks that change while siblings train, are fields of
-  :class:`~trainables.pruning.context.Pruned`.
+- A plain :class:`Rule` is called by every point, again after a resume, and for siblings that are added later, perhaps
+  on another machine: what it decides may depend on nothing but what it is given.
+- A :class:`Method` trains, or takes gradients, which round differently on another machine, or is the user's own. It is
+  a stage of its own between the dense model and the points (:mod:`trainables.stages.pruning`), whose pruned models are
+  kept in files: one run gives those of all densities.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from trainables.functions import is_function
+from trainables.functions import pin as pin_function
 
 if TYPE_CHECKING:
     from trainables.pruning.context import Pruned, PruningContext
+
+PURPOSE = "pruner"
+"""What a user's own rule is for, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +69,110 @@ class WeightsRule(Rule):
         return Pruned(self.function(context.weights, context.density), context.state)
 
 
+@dataclass(frozen=True)
+class Method(Rule):
+    """A class of :mod:`trainables.methods`, which is asked for pruned models, high densities first.
+
+    Attributes:
+        settings: Fields of :class:`trainables.pruning.settings.PruningSettings` that it takes.
+        rounds: Default of the setting of that name.
+        trains: What its trainings are like: each as the dense one, or with the recipe of retraining; or there are none.
+        has_end: Whether what it does at first depends on the density that it ends with.
+        is_of_filters: Whether densities are shares of the filters, and models come out smaller.
+    """
+
+    settings: tuple[str, ...] = ()
+    rounds: int = 1
+    trains: Literal["as dense", "as retraining", ""] = ""
+    has_end: bool = False
+    is_of_filters: bool = False
+
+
+_ROUNDS, _MOVING = ("scope", "share"), ("scope", "mask_steps")
+_SAP = ("scope", "rewind_epoch", "rounds", "sap_p", "sap_q", "sap_eta", "sap_gamma", "sap_beta")
+
+
+def _rounds(name: str, keeps: str, settings: tuple[str, ...], trains: Any, rounds: int = 1) -> Method:
+    return Method(f"trainables.methods.rounds:{name}", keeps, settings=settings, trains=trains, rounds=rounds)
+
+
+def _moving(name: str, keeps: str) -> Method:
+    location = f"trainables.methods.moving:{name}"
+    return Method(location, keeps, settings=_MOVING, trains="as retraining", has_end=True)
+
+
+def _filters(keeps: str, epochs: tuple[int, ...] = ()) -> Method:
+    return Method(
+        "trainables.methods.filters:Filters",
+        keeps,
+        epochs,
+        settings=("rounds",),
+        trains="as retraining",
+        has_end=True,
+        is_of_filters=True,
+    )
+
+
 RULES: dict[str, Rule] = {
     "magnitude-uniform": WeightsRule("trainables.pruning.magnitude:per_layer", "the largest weights of every layer"),
     "magnitude-global": WeightsRule("trainables.pruning.magnitude:all_layers", "the largest of all layers together"),
     "random": Rule("trainables.pruning.random:per_layer", "as many weights of every layer, drawn at random"),
+    "loss": Method("trainables.methods.one_shot:OnGradients", "those that change the loss most, to first order"),
+    "grasp": Method("trainables.methods.one_shot:OnGradients", "those that the gradient's norm needs"),
+    "fisher": Method("trainables.methods.one_shot:OnGradients", "those of the most Fisher information"),
+    "lottery": _rounds(
+        "Lottery", "the largest after training in rounds, rewound", (*_ROUNDS, "rewind_epoch"), "as dense"
+    ),
+    "iterative": _rounds("Iterative", "the largest after training in rounds, not rewound", _ROUNDS, "as retraining"),
+    "sap": _rounds("Sap", "in rounds, as many as the PQ Index says", _SAP, "as dense", 30),
+    "gradual": _moving("Gradual", "the largest, fewer and fewer while training"),
+    "feedback": _moving("Feedback", "the same, and what was dropped may come back"),
+    "movement": _moving("Movement", "the same, by scores that are learned"),
+    "filter-magnitude": _filters("whole filters of the largest norm"),
+    "filter-loss": _filters("whole filters by the change of the loss, summed over weights"),
+    "filter-loss-signed": _filters("the same, with the signs of the weights"),
+    "filter-loss-biased": _filters("the same as filter-loss, times the distance from the initial weights", (0,)),
+    "filter-grasp": _filters("whole filters that the gradient's norm needs"),
+    "filter-gradnorm": _filters("whole filters that change the gradient's norm"),
+    "filter-fisher": _filters("whole filters of the most Fisher information"),
+    "filter-bn": _filters("whole filters of the largest batch-norm scales"),
 }
 """Pruning rules by name."""
 
+OWN = Method("trainables.methods.one_shot:Own", "as a function of the user's own says")
+"""What rules of the user's own are."""
+
+
+def rule_of(name: str) -> Rule:
+    """The rule called so, which may be the user's own."""
+    return OWN if is_function(name) else RULES[name]
+
+
+def pin(name: str) -> str:
+    """Tie a user's own rule to its source (:mod:`trainables.functions`); other names stay as they are."""
+    return pin_function(name, PURPOSE) if is_function(name) else name
+
 
 def prune(name: str, context: "PruningContext") -> "Pruned":
-    """Prune by the rule called ``name``.
+    """Prune by the plain rule called ``name``.
 
     Raises:
         ValueError: If its masks are not boolean tensors of the prunable weights' names and shapes.
     """
     pruned = RULES[name].prune(context)
-    wanted = {name: (weight.shape, "torch.bool") for name, weight in context.weights.items()}
-    found = {name: (mask.shape, str(mask.dtype)) for name, mask in pruned.masks.items()}
+    check_masks(name, pruned.masks, context.weights)
+    return pruned
+
+
+def check_masks(name: str, masks: Any, weights: Any) -> None:
+    """Raise ValueError unless masks are boolean tensors of the prunable weights' names and shapes.
+
+    Args:
+        name: Of the rule that gave them.
+        masks: By parameter name.
+        weights: That they are of, by parameter name.
+    """
+    wanted = {name: (weight.shape, "torch.bool") for name, weight in weights.items()}
+    found = {name: (mask.shape, str(mask.dtype)) for name, mask in masks.items()}
     if wrong := [each for each in sorted(wanted.keys() | found.keys()) if wanted.get(each) != found.get(each)]:
         raise ValueError(f"pruning rule {name} gives no mask that fits {wrong[0]}")
-    return pruned

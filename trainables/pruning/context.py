@@ -17,13 +17,11 @@ State = Mapping[str, Tensor]
 class Pruned:
     """A pruned model, from which all siblings are retrained.
 
-    A rule whose models come out smaller will need one more field, how to make the smaller plain model; a rule whose
-    masks change while siblings train one for what the training loop calls after each step, and keeps with its
-    checkpoints. No rule so far needs either.
-
     Attributes:
-        masks: Boolean tensors by parameter name, True where a weight is kept; of all prunable weights.
+        masks: Boolean tensors by parameter name, on the CPU, True where a weight is kept; of all prunable weights.
+            Empty if the model came out smaller and nothing of it is masked.
         state: State dictionary of the plain model that siblings begin with, but for zeros where a weight is dropped.
+            Its shapes say how small the model is.
     """
 
     masks: Mapping[str, Tensor]

@@ -5,10 +5,12 @@ from trainables.stages.dense import DenseStage
 from trainables.stages.dense_run import DenseRun
 from trainables.stages.measurement import MeasurementStage
 from trainables.stages.point import Point, PointStage
+from trainables.stages.pruning import PruningStage
+from trainables.stages.pruning_run import PruningRun
 from trainables.stages.siblings import Keep
 from trainables.stages.stage import Execution, Id, Label, Lost, Part, Row, Rows, Stage, finish
 
-KINDS: dict[str, type[Stage]] = {kind.kind: kind for kind in (DenseStage, PointStage, MeasurementStage)}
+KINDS: dict[str, type[Stage]] = {kind.kind: kind for kind in (DenseStage, PruningStage, PointStage, MeasurementStage)}
 """Kinds of stages by name: the one place that knows them."""
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "Part",
     "Point",
     "PointStage",
+    "PruningRun",
+    "PruningStage",
     "Row",
     "Rows",
     "Stage",

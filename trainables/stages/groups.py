@@ -9,7 +9,7 @@ from trainables.measuring.metric import Of
 from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
 from trainables.stages.keys import configuration_key
-from trainables.stages.point import PointStage
+from trainables.stages.point import PointStage, diverged_before
 from trainables.stages.siblings import Keep, discard_siblings, diverged_message, keep_only_best, kept_siblings
 from trainables.stages.stage import Label, Row, Stage
 from trainables.storage.artifacts import ArtifactError
@@ -73,10 +73,8 @@ class Siblings:
         """Read these models; all of them count as diverged if the dense model did."""
         point = self.stage.point
         kept = kept_siblings(folder, self.key)
-        if not kept:
-            dense = dense_model(point.dense, point.epoch, folder)
-            if diverged := diverged_epoch(dense):
-                return dict.fromkeys(names, Trained({}, NOT_FINITE.format(diverged, "dense training")))
+        if not kept and (diverged := diverged_before(point, folder)):
+            return dict.fromkeys(names, Trained({}, diverged))
         if missing := [name for name in names if name not in kept]:
             raise ArtifactError(f"sibling {missing[0]} of {self.stage} is not there")
         return {name: Trained(kept[name]["model"], diverged_message(kept[name])) for name in names}

@@ -3,25 +3,27 @@
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from trainables.functions import OwnFunction
 from trainables.pruning import RULES
 from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
 from trainables.stages.keys import configuration_key
+from trainables.stages.pruning import UNKNOWN, PruningStage, pruned_model
+from trainables.stages.pruning_run import PruningRun
 from trainables.stages.siblings import Keep, Sibling, diverged_message, kept_siblings, sibling_file, stacks_to_retrain
 from trainables.stages.stage import Execution, Label, Row, Stage
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from trainables.pruning.context import State
+    from trainables.pruning.context import Pruned, State
     from trainables.stages.cost import StageCosts
     from trainables.stages.machine import Machine
+    from trainables.storage.folder import Folder
     from trainables.training.progress import Progress
     from trainables.training.training import Training
 
@@ -39,6 +41,7 @@ class Point:
         density: Fraction of the prunable weights to keep, in (0, 1].
         pruner: Name of the rule that chooses them.
         retrain: How the pruned model is retrained.
+        pruning: What prunes the model, if the rule is a method.
     """
 
     dense: DenseRun
@@ -46,6 +49,7 @@ class Point:
     density: float
     pruner: str
     retrain: Recipe
+    pruning: PruningRun | None = field(default=None, metadata={"added": True})
 
     @cached_property
     def key(self) -> str:
@@ -88,9 +92,16 @@ class PointStage(Stage):
 
     @property
     def needs(self) -> tuple[Stage, ...]:
-        """The dense model, and those of other epochs that the pruning rule takes."""
+        """What a method prunes to this density; or the dense model, and those of other epochs that the rule takes."""
+        if self.point.pruning is not None:
+            return (PruningStage(self.point.pruning, (self.point.density,)),)
         epochs = {self.point.epoch, *RULES[self.point.pruner].epochs}
         return (DenseStage(self.point.dense, tuple(sorted(epochs))),)
+
+    @property
+    def functions(self) -> tuple[OwnFunction, ...]:
+        """Those of pruning, too."""
+        return self.run.functions if self.point.pruning is None else self.point.pruning.functions
 
     @classmethod
     def tables(cls) -> tuple[str, ...]:
@@ -112,6 +123,7 @@ class PointStage(Stage):
             "load_axis": label.load_axis,
             "load": label.load,
             "pruner": point.pruner,
+            "pruning": "" if point.pruning is None else point.pruning.key,
             "configuration": json.dumps(asdict(point), sort_keys=True),
         }
 
@@ -134,23 +146,23 @@ class PointStage(Stage):
     def execute(self, machine: "Machine") -> Execution:
         """Take siblings of earlier attempts from their files, and retrain the missing ones together."""
         point = self.point
-        dense = dense_model(point.dense, point.epoch, machine.folder)
-        if diverged := diverged_epoch(dense):
-            return {"runs": [self._row(seed, NOT_FINITE.format(diverged, "dense training")) for seed in self.seeds]}
+        if diverged := diverged_before(point, machine.folder):
+            return {"runs": [self._row(seed, diverged) for seed in self.seeds]}
         siblings = kept_siblings(machine.folder, point.key)
         for seeds in stacks_to_retrain(self.seeds, siblings):
-            yield from self._retrain(seeds, dense["model"], machine)
+            yield from self._retrain(seeds, machine)
             siblings = kept_siblings(machine.folder, point.key)
         return {"runs": [self._sibling_row(siblings[seed]) for seed in self.seeds]}
 
-    def _retrain(self, seeds: Sequence[int], dense: dict[str, Any], machine: "Machine") -> Iterator["Progress"]:
-        """Prune the dense model, retrain one sibling for each seed, and keep them in one file."""
+    def _retrain(self, seeds: Sequence[int], machine: "Machine") -> Iterator["Progress"]:
+        """Take or make the pruned model, retrain one sibling for each seed, and keep them in one file."""
         from trainables.pruning.packing import pack_masks, pack_weights
         from trainables.storage import artifacts
         from trainables.training.resumable import ResumableTraining
 
         point = self.point
-        training, masks = retraining(point, seeds, dense, machine)
+        pruned = pruned_of(point, machine)
+        training, masks = retraining(point, seeds, pruned, machine), pruned.masks
         execution = machine.chooser.settle(training, point.dense.model, point.dense.data, masks)
         name = f"training/{point.key}-{'-'.join(map(str, seeds))}.pt"
         attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
@@ -171,16 +183,25 @@ class PointStage(Stage):
             }
             for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
         ]
-        content = {"masks": pack_masks(masks), "siblings": siblings}
+        content = {"masks": pack_masks(masks), "before": self._sizes_before(pruned, machine), "siblings": siblings}
         artifacts.save(machine.folder, sibling_file(point.key, seeds), content)
         attempt.finished()
 
-    def _sibling_row(self, sibling: Sibling) -> Row:
-        from metrics.sparsity import density, density_by_layer
+    def _sizes_before(self, pruned: "Pruned", machine: "Machine") -> dict[str, int]:
+        """How many weights of each prunable parameter there were before pruning, by name."""
+        from trainables.pruning.remains import sizes
 
+        if self.point.pruning is None:
+            return sizes(pruned.masks)
+        before: dict[str, int] = pruned_model(self.point.pruning, self.point.density, machine.folder)["before"]
+        return before
+
+    def _sibling_row(self, sibling: Sibling) -> Row:
+        from trainables.pruning.remains import remains, sizes
+
+        masks = sibling["masks"]
         known = {
-            "density": density(sibling["masks"]),
-            "density_by_layer": density_by_layer(sibling["masks"]),
+            **remains(sibling["model"], masks, sibling.get("before") or sizes(masks)).columns(),
             **{name: sibling[name] for name in ("stack", "losses", "seconds")},
             "execution": sibling.get("execution", ""),
         }
@@ -190,8 +211,8 @@ class PointStage(Stage):
 
     def _row(self, seed: int, message: str) -> Row:
         """Row of a sibling of which nothing is known but this."""
-        nothing: Row = {"density_by_layer": {}, "stack": [], "losses": [], "seconds": 0.0, "execution": ""}
-        nothing |= dict.fromkeys(("train_error", "validation_error", "test_error", "density"), math.nan)
+        nothing: Row = UNKNOWN | {"stack": [], "losses": [], "seconds": 0.0, "execution": ""}
+        nothing |= dict.fromkeys(("train_error", "validation_error", "test_error"), math.nan)
         return self.part_columns(seed) | nothing | {"status": "diverged" if message else "ok", "message": message}
 
     @property
@@ -227,25 +248,47 @@ class PointStage(Stage):
         return (size.everything + moments * size.parameters) * len(self.seeds)
 
 
-def retraining(
-    point: Point, seeds: Sequence[int], dense: "State", machine: "Machine"
-) -> tuple["Training", Mapping[str, "Tensor"]]:
-    """Prune a dense model, given as the state of a plain one; its siblings ready to be retrained, and their masks."""
+def diverged_before(point: Point, folder: "Folder") -> str:
+    """Why there is nothing to retrain, since a training before diverged: a sentence; empty if there is.
+
+    Raises:
+        ArtifactError: If what it comes from is not there.
+    """
+    if point.pruning is not None:
+        return str(pruned_model(point.pruning, point.density, folder)["diverged"])
+    diverged = diverged_epoch(dense_model(point.dense, point.epoch, folder))
+    return NOT_FINITE.format(diverged, "dense training") if diverged else ""
+
+
+def pruned_of(point: Point, machine: "Machine") -> "Pruned":
+    """The pruned model of a point: as its method left it, or made now by its rule."""
     from trainables.pruning import prune
-    from trainables.stages.machine import task_of
+    from trainables.pruning.context import Pruned
+    from trainables.pruning.packing import unpack_masks, unpack_weights
     from trainables.stages.pruning_context import DenseModelContext
-    from trainables.training.training import Training
+
+    if point.pruning is not None:
+        kept = pruned_model(point.pruning, point.density, machine.folder)
+        masks = unpack_masks(kept["masks"])
+        return Pruned(masks, unpack_weights(kept["model"], masks))
 
     def state_at(epoch: int) -> "State":
-        return dense if epoch == point.epoch else dense_model(point.dense, epoch, machine.folder)["model"]
+        state: State = dense_model(point.dense, epoch, machine.folder)["model"]
+        return state
 
-    context = DenseModelContext(point.dense, point.epoch, point.density, machine, state_at)
-    pruned = prune(point.pruner, context)
+    return prune(point.pruner, DenseModelContext(point.dense, point.epoch, point.density, machine, state_at))
+
+
+def retraining(point: Point, seeds: Sequence[int], pruned: "Pruned", machine: "Machine") -> "Training":
+    """Siblings of a pruned model, ready to be retrained."""
+    from trainables.stages.machine import task_of
+    from trainables.training.training import Training
+
     task = task_of(point.dense, machine)
-    stack = task.stack(point.dense.model, len(seeds), pruned.masks if point.retrain.precision == "float32" else None)
+    masks = pruned.masks if point.retrain.precision == "float32" else None
+    stack = task.stack(point.dense.model, len(seeds), masks, pruned.state)
     stack.load([pruned.state] * len(seeds))
-    seeded = [("retrain", seed) for seed in seeds]
-    return Training(stack, point.retrain, task, seeded, pruned.masks), pruned.masks
+    return Training(stack, point.retrain, task, [("retrain", seed) for seed in seeds], pruned.masks)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -13,8 +13,8 @@ Keep = Literal["siblings", "best", "nothing"]
 """Which of a point's retrained models are kept once they are measured: all, that of the lowest error, none."""
 
 Sibling = dict[str, Any]
-"""What is kept of a sibling: seed, seeds of its stack, execution, model, masks, epoch of divergence or 0, losses,
-errors and seconds."""
+"""What is kept of a sibling: seed, seeds of its stack, execution, model, masks, weights of each layer before pruning,
+epoch of divergence or 0, losses, errors and seconds."""
 
 
 def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
@@ -29,7 +29,7 @@ def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
             masks = unpack_masks(content["masks"])
             for sibling in content["siblings"]:
                 model = unpack_weights(sibling["model"], masks)
-                found[sibling["seed"]] = sibling | {"model": model, "masks": masks}
+                found[sibling["seed"]] = sibling | {"model": model, "masks": masks, "before": content.get("before")}
     return found
 
 

@@ -11,6 +11,7 @@ from trainables.stacks.stack import Stack
 from trainables.tasks.random_numbers import random_numbers, random_stream
 from trainables.tasks.task import Batch, Task
 from trainables.training.gradients import clip_gradients, frozen_batch_norm_statistics
+from trainables.training.masks import Masks
 from trainables.training.optimizers import make_optimizer
 from trainables.training.recipe import Recipe
 from trainables.training.saved_optimizer import load_optimizer_state, optimizer_state
@@ -26,7 +27,7 @@ class Training:
         task: What they are trained for.
         seeds: Names of each model's own random stream of batches.
         masks: Weights to keep, by parameter name of a plain model; the others are zero from the start and after
-            every step.
+            every step. Or what says which are kept when.
 
     Attributes:
         epoch: Epochs done.
@@ -42,7 +43,7 @@ class Training:
         recipe: Recipe,
         task: Task,
         seeds: Sequence[tuple[str, int]],
-        masks: Mapping[str, Tensor] | None = None,
+        masks: Mapping[str, Tensor] | Masks | None = None,
     ) -> None:
         self.stack, self.recipe, self.task, self._seeds = stack, recipe, task, seeds
         self.epoch = 0
@@ -50,11 +51,7 @@ class Training:
         self.losses = [0.0] * stack.models
         self.diverged = [0] * stack.models
         self._parameters = dict(stack.module.named_parameters())
-        own = stack.stack_states([masks or {}] * stack.models)
-        self._masked = [self._parameters[name] for name in own]
-        # In memory as the weights are, which the multiplication of all at once needs.
-        self._masks = [torch.empty_like(self._parameters[name]).copy_(mask) for name, mask in own.items()]
-        self._apply_masks()
+        self._masks = masks if isinstance(masks, Masks) else Masks(stack, masks or {})
         if recipe.rho and stack.models > 1:
             raise ValueError(f"SAM perturbs one model at a time, not a stack of {stack.models}")
         self._optimizer = make_optimizer(self._parameters.values(), recipe)
@@ -102,6 +99,7 @@ class Training:
             "diverged": self.diverged,
             "models": self.stack.states(),
             "optimizer": {key: self.stack.unstack_state(named) for key, named in tensors.items()},
+            **({"masks": masks} if (masks := self._masks.state_dict()) else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -111,6 +109,7 @@ class Training:
         if "optimizer" in state:
             tensors = {key: self.stack.stack_states(models) for key, models in state["optimizer"].items()}
             load_optimizer_state(self._optimizer, self._parameters, tensors)
+        self._masks.load_state_dict(state.get("masks", {}))
 
     def _step(self, batch: Batch) -> Tensor:
         losses = self._gradients(batch)
@@ -126,28 +125,23 @@ class Training:
         else:
             self._clip_gradients()
             self._optimizer.step()
-        self._apply_masks()
+        self._masks.after_step()
         return losses
 
     def _gradients(self, batch: Batch) -> Tensor:
         """Compute gradients afresh, and return the mean loss of every model."""
         self._optimizer.zero_grad()
+        self._masks.enter()
         bfloat16 = self.recipe.precision == "bfloat16"
         with torch.autocast(self.stack.device.type, torch.bfloat16, enabled=bfloat16):
             means = self.task.losses(self.stack, batch, self.recipe.label_smoothing)
         means.sum().backward()  # a sum: each model's gradient is that of its own mean loss
+        self._masks.leave(self._optimizer.param_groups[0]["lr"])
         return means.detach()
 
     @torch.no_grad()
     def _clip_gradients(self) -> None:
         if self.recipe.gradient_clipping:
             gradients = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
-            for parameter, mask in zip(self._masked, self._masks, strict=True):
-                if parameter.grad is not None:
-                    parameter.grad.mul_(mask)  # or the gradients of weights that stay zero would decide
+            self._masks.mask_gradients()  # or the gradients of weights that stay zero would decide
             clip_gradients(self.stack, gradients, self.recipe.gradient_clipping)
-
-    @torch.no_grad()
-    def _apply_masks(self) -> None:
-        if self._masked:
-            torch._foreach_mul_(self._masked, self._masks)  # type: ignore[arg-type]  # torch types them too narrowly

@@ -1,0 +1,158 @@
+"""The options of pruning methods, and what they decide."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Literal
+
+from sweeps.spec.checks import MOST, option_of, require
+from sweeps.spec.fields import SweepFields
+from sweeps.spec.kinds import Said
+from trainables.pruning import Method, rule_of
+from trainables.pruning.settings import PruningSettings, Scope
+from trainables.stages import DenseRun, PruningRun
+from trainables.training.recipe import Recipe
+
+NO_REWINDING = "none"
+
+RewindEpoch = Annotated[int | Literal["none"] | None, Said("a whole number of epochs, or none")]
+
+
+@dataclass(frozen=True)
+class PruningFields(SweepFields):
+    """Those of pruning methods, too. One that is left out has the default of the method."""
+
+    prune_scope: Scope | None = None
+    """With lottery, iterative, sap, gradual, feedback and movement: weights are compared with those of the same layer,
+    which is the default, with all (global) or, sap alone, with those of the same output (neuron)."""
+
+    prune_epochs: int | None = None
+    """Epochs of each training of a method: of a round of lottery and sap as many as the dense model had, of iterative
+    and all of gradual, feedback and movement as many as --retrain-epochs, of a round of filters 1."""
+
+    prune_to: float | None = None
+    """With gradual, feedback, movement and filters in rounds: density that they end with, on whose way the others are;
+    the lowest of --densities if not given."""
+
+    prune_share: float | None = None
+    """With lottery and iterative: share of the remaining weights that a round drops, in (0, 1); 0.2 if not given."""
+
+    prune_rounds: int | None = None
+    """With filter rules: rounds in which filters are dropped, after an epoch each; 1, at once, if not given. With sap:
+    rounds after which it gives up, 30 if not given."""
+
+    rewind_epoch: RewindEpoch = None
+    """With lottery and sap: epoch of the dense training whose weights rounds and siblings begin with; 0, the initial
+    ones, if not given. With sap also none: with those that they have."""
+
+    mask_steps: int | None = None
+    """With gradual, feedback and movement: steps after which masks are chosen anew; 16 if not given."""
+
+    sap_p: float | None = None
+    """With sap: p of the PQ Index, 0 < p < q; 0.5 if not given."""
+
+    sap_q: float | None = None
+    """With sap: q of the PQ Index; 1 if not given."""
+
+    sap_eta: float | None = None
+    """With sap: mass of the dropped weights relative to the kept ones in its bound, 0 or more; 0 if not given."""
+
+    sap_gamma: float | None = None
+    """With sap: factor on the share that the bound allows to drop, above 0; 1 if not given."""
+
+    sap_beta: float | None = None
+    """With sap: largest share of the remaining weights that a round drops, in (0, 1); 0.9 if not given."""
+
+    def check_pruning(self) -> None:
+        """Raise UsageError unless the options are ones of the rule, and have values that go together."""
+        rule, settings = rule_of(self.pruner), self.pruning_settings
+        for option, setting in _SETTINGS.items():
+            self._check_taken(option, isinstance(rule, Method) and setting in rule.settings)
+        self._check_taken("prune_epochs", isinstance(rule, Method) and _trains(rule, settings))
+        self._check_taken("prune_to", isinstance(rule, Method) and rule.has_end and _trains(rule, settings))
+        for option in ("prune_epochs", "prune_rounds", "mask_steps"):
+            value = getattr(self, option)
+            require(value is None or 1 <= value <= MOST, option_of(option), value, f"it is from 1 to {MOST}")
+        for option in ("prune_share", "sap_beta"):
+            value = getattr(self, option)
+            require(value is None or 0 < value < 1, option_of(option), value, "it is in (0, 1)")
+        require(
+            settings.scope != "neuron" or self.pruner == "sap",
+            "--prune-scope",
+            self.prune_scope,
+            "it is of --pruner sap alone",
+        )
+        p, q = settings.sap_p, settings.sap_q
+        require(0 < p < q < float("inf"), "--sap-p", p, f"it is above 0 and below --sap-q, which is {q:g}")
+        require(0 <= settings.sap_eta < float("inf"), "--sap-eta", settings.sap_eta, "it is 0 or more")
+        require(0 < settings.sap_gamma < float("inf"), "--sap-gamma", settings.sap_gamma, "it is a positive number")
+        end, lowest = self.prune_to, min(self.densities)
+        rule_of_end = f"it is above 0 and at most the lowest of --densities, which is {lowest:g}"
+        require(end is None or 0 < end <= lowest, "--prune-to", end, rule_of_end)
+        rewound = self.rewind_epoch != NO_REWINDING or self.pruner == "sap"
+        require(rewound, "--rewind-epoch", self.rewind_epoch, "lottery rewinds; --pruner iterative does not")
+        require(
+            settings.rewind_epoch is None or settings.rewind_epoch >= 0,
+            "--rewind-epoch",
+            self.rewind_epoch,
+            "it is 0 or more",
+        )
+
+    def _check_taken(self, option: str, is_taken: bool) -> None:
+        """Raise UsageError if an option was given that the rule does not take."""
+        said = f"--pruner {self.pruner} does not take it; leave it out, or name a rule that --help says it is of"
+        require(is_taken or getattr(self, option) is None, option_of(option), getattr(self, option), said)
+
+    @property
+    def pruning_settings(self) -> PruningSettings:
+        """Settings of the method; those that it does not take have their defaults."""
+        rule = rule_of(self.pruner)
+        if not isinstance(rule, Method):
+            return PruningSettings()
+        given = {setting: getattr(self, option) for option, setting in _SETTINGS.items()}
+        given = {setting: value for setting, value in given.items() if value is not None and setting in rule.settings}
+        if given.get("rewind_epoch") == NO_REWINDING:
+            given["rewind_epoch"] = None
+        return replace(PruningSettings(), **{"rounds": rule.rounds, **given})
+
+    def pruning(self, dense: DenseRun, epoch: int, retrain: Recipe) -> PruningRun | None:
+        """What prunes a dense model before its siblings are retrained, if the rule is a method.
+
+        Args:
+            dense: Its training.
+            epoch: At which it is pruned.
+            retrain: Recipe of retraining.
+        """
+        rule, settings = rule_of(self.pruner), self.pruning_settings
+        if not isinstance(rule, Method):
+            return None
+        if not _trains(rule, settings):
+            return PruningRun(dense, epoch, self.pruner, settings)
+        end = (self.prune_to or min(self.densities)) if rule.has_end else None
+        if rule.is_of_filters:  # at the beginning of a training: its schedule is that of the whole
+            return PruningRun(dense, epoch, self.pruner, settings, retrain, self.prune_epochs or 1, end)
+        recipe, epochs = (dense.recipe, epoch) if rule.trains == "as dense" else (retrain, retrain.epochs)
+        if self.prune_epochs is not None:
+            recipe, epochs = _shortened(recipe, self.prune_epochs), self.prune_epochs
+        return PruningRun(dense, epoch, self.pruner, settings, recipe, epochs, end)
+
+
+_SETTINGS = {
+    "prune_scope": "scope",
+    "prune_share": "share",
+    "prune_rounds": "rounds",
+    "rewind_epoch": "rewind_epoch",
+    "mask_steps": "mask_steps",
+    **{field.name: field.name for field in fields(PruningSettings) if field.name.startswith("sap_")},
+}
+"""Options, and the settings that they are of."""
+
+
+def _trains(rule: Method, settings: PruningSettings) -> bool:
+    """Whether a method trains: filters that go at once need no training."""
+    return bool(rule.trains) and not (rule.is_of_filters and settings.rounds == 1)
+
+
+def _shortened(recipe: Recipe, epochs: int) -> Recipe:
+    """The same recipe in so many epochs; where it counts in steps, in as much less of these."""
+    if recipe.iterations is None:
+        return replace(recipe, epochs=epochs)
+    return replace(recipe, epochs=epochs, iterations=max(1, recipe.iterations * epochs // recipe.epochs))

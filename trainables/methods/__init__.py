@@ -1,0 +1,1 @@
+"""Pruning that trains, or takes gradients: one run of a method gives pruned models of several densities."""

@@ -1,0 +1,149 @@
+"""What a pruning method is given, and what it is asked for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.execution.chooser import Chooser
+from trainables.pruning.context import Pruned, PruningContext, State
+from trainables.pruning.settings import PruningSettings
+from trainables.stacks.stack import Stack
+from trainables.storage.folder import Folder
+from trainables.tasks.task import SplitName, Task
+from trainables.training.masks import Masks
+from trainables.training.progress import Progress
+from trainables.training.recipe import Recipe
+from trainables.training.resumable import ResumableTraining
+from trainables.training.training import Training
+
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+Round = dict[str, Any]
+"""A row of the table of rounds: its number, density, errors, PQ Index and seconds."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a method may use.
+
+    Attributes:
+        pruner: Name of the rule.
+        settings: How it prunes.
+        context: The dense model. Its density is the one that the method ends with.
+        task: What models are trained for.
+        model: Name of the architecture.
+        data: Name of the data.
+        seed: Of the dense model.
+        recipe: How models are trained; None where none are.
+        epochs: Of each training.
+        folder: Where half-done trainings are kept.
+        file: Path that the names of their files begin with.
+        checkpoint_seconds: As in :class:`trainables.training.resumable.ResumableTraining`.
+        chooser: Says how trainings are computed.
+    """
+
+    pruner: str
+    settings: PruningSettings
+    context: PruningContext
+    task: Task
+    model: str
+    data: str
+    seed: int
+    recipe: Recipe | None
+    epochs: int
+    folder: Folder
+    file: str
+    checkpoint_seconds: float
+    chooser: Chooser
+
+    def stack(self, state: State, masks: Mapping[str, Tensor] | None = None) -> Stack:
+        """A stack of one model, with these weights.
+
+        Args:
+            state: State dictionary of the plain model, which may be smaller than the architecture.
+            masks: Weights that will not be zero, by parameter name; all of those without a mask.
+        """
+        is_float32 = self.recipe is None or self.recipe.precision == "float32"
+        stack = self.task.stack(self.model, 1, masks or {} if is_float32 else None, state)
+        stack.load([state])
+        return stack
+
+    def training(self, stack: Stack, masks: Mapping[str, Tensor] | Masks, stream: str) -> ResumableTraining:
+        """A training of this stack, which is kept in a file of its own while it runs.
+
+        Args:
+            stack: Of one model.
+            masks: As of :class:`trainables.training.training.Training`.
+            stream: Names its random numbers and its file.
+        """
+        assert self.recipe is not None
+        training = Training(stack, self.recipe, self.task, [(f"prune-{stream}", self.seed)], masks)
+        fixed = {} if isinstance(masks, Masks) else masks
+        self.chooser.settle(training, self.model, self.data, fixed)
+        return ResumableTraining(training, self.folder, f"{self.file}-{stream}.pt", self.checkpoint_seconds)
+
+    def errors(self, stack: Stack) -> dict[str, float]:
+        """Errors of the first model of a stack on every split."""
+        return {f"{split}_error": self.task.errors(stack, split)[0] for split in SPLITS}
+
+
+class Method(ABC):
+    """A method at work on one dense model. It is asked for pruned models of several densities, from high to low.
+
+    What it has done depends on what it was asked for in no way: it goes on as far as all lower densities need it, and
+    what is pruned to a density is a copy.
+
+    Args:
+        work: What it may use.
+
+    Attributes:
+        rounds: What was done so far.
+        seconds: That it took.
+        diverged: Why there are no pruned models, a sentence; empty if there are.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.rounds: list[Round] = []
+        self.seconds = 0.0
+        self.diverged = ""
+
+    @abstractmethod
+    def until(self, density: float) -> Iterator[Progress]:
+        """Go on until the next thing to do would pass this density.
+
+        Raises:
+            ValueError: If it cannot come so far; one sentence for the user.
+        """
+
+    @abstractmethod
+    def pruned(self, density: float) -> Pruned:
+        """Prune what there is now to a density."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`load_state_dict` needs to go on from here."""
+        return {"rounds": [dict(row) for row in self.rounds], "seconds": self.seconds, "diverged": self.diverged}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` gave."""
+        self.rounds = [dict(row) for row in state["rounds"]]
+        self.seconds, self.diverged = state["seconds"], state["diverged"]
+
+    @property
+    def done(self) -> int:
+        """How far it has come: more is further."""
+        return len(self.rounds)
+
+
+def on_cpu(state: State) -> dict[str, Tensor]:
+    """A copy of a state dictionary, on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+
+
+def all_kept(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Masks that keep all of these weights."""
+    return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}

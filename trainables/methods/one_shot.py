@@ -1,0 +1,79 @@
+"""Pruning at once that is not the same everywhere: by gradients, or by a function of the user's own."""
+
+import copy
+import inspect
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from torch import Tensor
+
+from trainables.functions import call, place, taken
+from trainables.functions import pinned as pinned_function
+from trainables.methods.method import Method
+from trainables.pruning import PURPOSE, check_masks
+from trainables.pruning.context import Pruned, PruningContext
+from trainables.pruning.on_gradients import SCORES
+from trainables.pruning.ranking import highest_of_all
+from trainables.training.progress import Progress
+
+ALIKE = 0.01
+"""By so much of itself the density of a rule's masks may differ from the one wanted, beside a weight for each layer."""
+
+
+class OnGradients(Method):
+    """Keep the weights that score highest of all layers together."""
+
+    def until(self, density: float) -> Iterator[Progress]:
+        """Nothing is before it."""
+        return iter(())
+
+    def pruned(self, density: float) -> Pruned:
+        """By the same scores for all densities."""
+        return Pruned(highest_of_all(self._scores, density), self.work.context.state)
+
+    @cached_property
+    def _scores(self) -> dict[str, Tensor]:
+        return SCORES[self.work.pruner](self.work.context)
+
+
+class Own(Method):
+    """Masks as the user's function gives them."""
+
+    def until(self, density: float) -> Iterator[Progress]:
+        """Nothing is before it."""
+        return iter(())
+
+    def pruned(self, density: float) -> Pruned:
+        """Call it, and see whether its masks are such."""
+        context = copy.copy(self.work.context)
+        context.density = density
+        return Pruned(own_masks(self.work.pruner, context), context.state)
+
+
+def own_masks(name: str, context: PruningContext) -> Mapping[str, Tensor]:
+    """Call a pinned function ``rule(weights, density) -> masks``, which may also take ``model`` and ``context``.
+
+    Args:
+        name: Of the function.
+        context: The model to be pruned, and the density.
+
+    Raises:
+        ValueError: If there is no such function, it has changed or fails, takes something else, or its masks are not
+            boolean tensors of the weights' names and shapes, or not of this density; one sentence.
+    """
+    location, function = place(name), pinned_function(name, PURPOSE)
+    possible = {"weights": context.weights, "density": context.density, "context": context}
+    if "model" in inspect.signature(function).parameters:
+        possible["model"] = context.model_at(context.epoch)
+    masks = call(location, function, **taken(function, possible))
+    if not isinstance(masks, Mapping) or not all(isinstance(mask, Tensor) for mask in masks.values()):
+        raise ValueError(
+            f"{location} returned {type(masks).__name__}, which is no dictionary of masks, tensors by name"
+        )
+    masks = {name: mask.cpu() for name, mask in masks.items()}
+    check_masks(location, masks, context.weights)
+    kept = sum(int(mask.count_nonzero()) for mask in masks.values())
+    wanted = context.density * sum(mask.numel() for mask in masks.values())
+    if abs(kept - wanted) > ALIKE * wanted + len(masks):
+        raise ValueError(f"{location} kept {kept} weights, and density {context.density:g} is {wanted:.0f} of them")
+    return masks

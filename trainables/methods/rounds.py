@@ -1,0 +1,188 @@
+"""Pruning in rounds: train, drop some of the smallest weights, and again."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metrics.sparsity import density
+from trainables.methods.method import Method, Work, all_kept, on_cpu
+from trainables.pruning.context import Pruned, State
+from trainables.pruning.packing import pack_masks, unpack_masks
+from trainables.pruning.ranking import highest_of_all, highest_of_each
+from trainables.pruning.remains import remains, sizes
+from trainables.pruning.sap import SapSettings
+from trainables.pruning.sap import pruned_masks as sap_masks
+from trainables.pruning.sap import pruned_to as sap_pruned_to
+from trainables.storage import artifacts
+from trainables.training.progress import Progress
+
+Masks = dict[str, Tensor]
+
+NEARLY = 1.01
+"""A round that would come so near to a density that is wanted is not done before: it differs by rounding at most."""
+
+
+class Rounds(Method):
+    """Rounds that drop a share of the remaining weights, the smallest.
+
+    The first prunes the dense model; each later one trains before. A density between those of two rounds is pruned to
+    from what the later one would be pruned from.
+    """
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(work)
+        self._state = on_cpu(work.context.state)
+        self._masks = all_kept(work.context.weights)
+
+    def until(self, wanted: float) -> Iterator[Progress]:
+        """Train round by round until the next would drop as much as is wanted, or more."""
+        self._take_up()
+        while not self.diverged:
+            masks = self._next()
+            if density(masks) <= NEARLY * wanted:
+                return
+            if density(masks) == density(self._masks) or len(self.rounds) == self._most_rounds:
+                raise ValueError(self._stopped(wanted))
+            yield from self._round(masks)
+
+    def pruned(self, density: float) -> Pruned:
+        """The smallest of the weights that are left are dropped."""
+        return Pruned(self._pruned_to(density), self._start())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Masks and weights of the last round."""
+        return super().state_dict() | {"masks": pack_masks(self._masks), "model": self._state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        super().load_state_dict(state)
+        self._masks, self._state = unpack_masks(state["masks"]), state["model"]
+
+    @property
+    def _rewind_epoch(self) -> int | None:
+        """Epoch of the dense training whose weights rounds and siblings begin with; None for those that they have."""
+        return self.work.settings.rewind_epoch
+
+    @property
+    def _most_rounds(self) -> int | None:
+        """Of training; None for as many as it takes."""
+        return None
+
+    @property
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: self._state[name] for name in self._masks}
+
+    @property
+    def _magnitudes(self) -> dict[str, Tensor]:
+        """Of the weights that are left; what was dropped is below them."""
+        pairs = ((name, self._state[name], mask) for name, mask in self._masks.items())
+        return {name: torch.where(mask, weight.abs(), -1.0) for name, weight, mask in pairs}
+
+    def _start(self) -> State:
+        """Weights that a round, or siblings, begin with."""
+        return self._state if self._rewind_epoch is None else self.work.context.state_at(self._rewind_epoch)
+
+    @abstractmethod
+    def _next(self) -> Masks:
+        """Masks of the next round."""
+
+    @abstractmethod
+    def _pruned_to(self, density: float) -> Masks:
+        """Masks of a density that is not below that of the next round."""
+
+    def _stopped(self, wanted: float) -> str:
+        reached = f"{self.work.pruner} stopped at density {density(self._masks):.4g}"
+        return f"{reached} after {len(self.rounds)} rounds of training, so {wanted:g} is not reached"
+
+    def _round(self, masks: Masks) -> Iterator[Progress]:
+        """Train under these masks."""
+        work, number = self.work, len(self.rounds) + 1
+        stack = work.stack(self._start(), masks)
+        attempt = work.training(stack, masks, str(number))
+        training = attempt.training
+        training.epoch = self._rewind_epoch or 0
+        for progress in attempt.run(until=work.epochs, evaluate_from=work.epochs):
+            yield progress
+        started = time.perf_counter()
+        if training.diverged[0]:
+            self.diverged = f"loss or weights not finite in epoch {training.diverged[0]} of round {number} of pruning"
+        self._state, self._masks = on_cpu(stack.states()[0]), masks
+        row = {"round": number, "density": density(masks), "pq_index": self._pq_index(), **work.errors(stack)}
+        seconds = attempt.seconds + time.perf_counter() - started
+        self.seconds += seconds
+        self.rounds.append(row | {"seconds": seconds})
+        artifacts.save(work.folder, self._file, self.state_dict())
+        attempt.finished()
+
+    def _pq_index(self) -> float:
+        """Of all weights that are left."""
+        return remains(self._state, self._masks, sizes(self._masks)).pq_index()
+
+    @property
+    def _file(self) -> str:
+        return f"{self.work.file}.pt"
+
+    def _take_up(self) -> None:
+        """Go on from what an earlier attempt left, if that has come further."""
+        state = artifacts.load(self.work.folder, self._file)
+        if state is not None and len(state["rounds"]) > len(self.rounds):
+            self.load_state_dict(state)
+
+
+class Lottery(Rounds):
+    """The lottery-ticket procedure (Frankle and Carbin 2019, arXiv 1803.03635, strategy 1 of appendix B).
+
+    Rounds train as the dense model was trained, from its weights at the epoch that they are rewound to, 0 as published
+    or a later one (Frankle et al. 2020, arXiv 1912.05671), to the epoch at which it is pruned. Siblings begin there.
+    """
+
+    def _next(self) -> Masks:
+        share = 1 - self.work.settings.share
+        if self.work.settings.scope == "global":
+            return highest_of_all(self._magnitudes, share * density(self._masks))
+        layers = self._magnitudes.items()
+        masks: Masks = {}
+        for name, magnitudes in layers:
+            kept = int(self._masks[name].count_nonzero()) / magnitudes.numel()
+            masks |= highest_of_each({name: magnitudes}, share * kept)
+        return masks
+
+    def _pruned_to(self, density: float) -> Masks:
+        choose = highest_of_all if self.work.settings.scope == "global" else highest_of_each
+        return choose(self._magnitudes, density)
+
+
+class Iterative(Lottery):
+    """The same without rewinding: rounds of fine-tuning, with the recipe of retraining (Han et al. 2015)."""
+
+    @property
+    def _rewind_epoch(self) -> None:
+        return None
+
+
+class Sap(Rounds):
+    """Sparsity-informed adaptive pruning (Diao et al. 2023, ICLR, algorithm 1): the PQ Index says how many to drop."""
+
+    def _next(self) -> Masks:
+        return sap_masks(self._weights, self._masks, self._settings)
+
+    def _pruned_to(self, density: float) -> Masks:
+        return sap_pruned_to(self._weights, self._masks, density, self._settings)
+
+    @property
+    def _settings(self) -> SapSettings:
+        own = self.work.settings
+        return SapSettings(own.scope, own.sap_p, own.sap_q, own.sap_eta, own.sap_gamma, own.sap_beta)
+
+    @property
+    def _most_rounds(self) -> int:
+        return self.work.settings.rounds
+
+    def _pq_index(self) -> float:
+        """With the p and q of the bound."""
+        own = self.work.settings
+        return remains(self._state, self._masks, sizes(self._masks)).pq_index(own.sap_p, own.sap_q)
