@@ -74,12 +74,8 @@ class PruningFields(SweepFields):
         for option in ("prune_share", "sap_beta"):
             value = getattr(self, option)
             require(value is None or 0 < value < 1, option_of(option), value, "it is in (0, 1)")
-        require(
-            settings.scope != "neuron" or self.pruner == "sap",
-            "--prune-scope",
-            self.prune_scope,
-            "it is of --pruner sap alone",
-        )
+        is_known = settings.scope != "neuron" or self.pruner == "sap"
+        require(is_known, "--prune-scope", self.prune_scope, "it is of --pruner sap alone")
         p, q = settings.sap_p, settings.sap_q
         require(0 < p < q < float("inf"), "--sap-p", p, f"it is above 0 and below --sap-q, which is {q:g}")
         require(0 <= settings.sap_eta < float("inf"), "--sap-eta", settings.sap_eta, "it is 0 or more")
@@ -87,14 +83,9 @@ class PruningFields(SweepFields):
         end, lowest = self.prune_to, min(self.densities)
         rule_of_end = f"it is above 0 and at most the lowest of --densities, which is {lowest:g}"
         require(end is None or 0 < end <= lowest, "--prune-to", end, rule_of_end)
-        rewound = self.rewind_epoch != NO_REWINDING or self.pruner == "sap"
-        require(rewound, "--rewind-epoch", self.rewind_epoch, "lottery rewinds; --pruner iterative does not")
-        require(
-            settings.rewind_epoch is None or settings.rewind_epoch >= 0,
-            "--rewind-epoch",
-            self.rewind_epoch,
-            "it is 0 or more",
-        )
+        is_rewound = self.rewind_epoch != NO_REWINDING or self.pruner == "sap"
+        require(is_rewound, "--rewind-epoch", self.rewind_epoch, "lottery rewinds; --pruner iterative does not")
+        require((settings.rewind_epoch or 0) >= 0, "--rewind-epoch", self.rewind_epoch, "it is 0 or more")
 
     def _check_taken(self, option: str, is_taken: bool) -> None:
         """Raise UsageError if an option was given that the rule does not take."""

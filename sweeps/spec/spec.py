@@ -64,11 +64,9 @@ class SweepSpec(PruningFields):
         check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)
         check_loss(self.loss, {name: getattr(self, name) for name in ("label_smoothing", "retrain_label_smoothing")})
         self.check_pruning()
-        temperatures = self.dense_recipe, self.temperature, self.temperatures, images
-        check_epochs_taken(rule_of(self.pruner).epochs, "--pruner", self.pruner, *temperatures)
-        check_epochs_taken(
-            [self.pruning_settings.rewind_epoch or 0], "--rewind-epoch", self.rewind_epoch, *temperatures
-        )
+        axis = self.dense_recipe, self.temperature, self.temperatures, images
+        check_epochs_taken(rule_of(self.pruner).epochs, "--pruner", self.pruner, *axis)
+        check_epochs_taken([self.pruning_settings.rewind_epoch or 0], "--rewind-epoch", self.rewind_epoch, *axis)
         if self.temperature == "batch_size":  # all in whole batches
             check_batches({name: getattr(self, name) for name in ("batch_size", "retrain_batch_size")}, images)
 

@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,16 +14,12 @@ from trainables.pruning.context import Pruned, State
 from trainables.pruning.packing import pack_masks, unpack_masks
 from trainables.pruning.ranking import highest_of_all, highest_of_each
 from trainables.pruning.remains import remains, sizes
-from trainables.pruning.sap import SapSettings
+from trainables.pruning.sap import SapSettings, masks_at_density
 from trainables.pruning.sap import pruned_masks as sap_masks
-from trainables.pruning.sap import pruned_to as sap_pruned_to
 from trainables.storage import artifacts
 from trainables.training.progress import Progress
 
 Masks = dict[str, Tensor]
-
-NEARLY = 1.01
-"""A round that would come so near to a density that is wanted is not done before: it differs by rounding at most."""
 
 
 class Rounds(Method):
@@ -31,7 +27,13 @@ class Rounds(Method):
 
     The first prunes the dense model; each later one trains before. A density between those of two rounds is pruned to
     from what the later one would be pruned from.
+
+    Attributes:
+        nearly: Times a density that is wanted: no round is trained that would come so near, and so differ by the
+            rounding of counts alone.
     """
+
+    nearly: ClassVar[float] = 1.01
 
     def __init__(self, work: Work) -> None:
         super().__init__(work)
@@ -43,7 +45,7 @@ class Rounds(Method):
         self._take_up()
         while not self.diverged:
             masks = self._next()
-            if density(masks) <= NEARLY * wanted:
+            if density(masks) <= self.nearly * wanted:
                 return
             if density(masks) == density(self._masks) or len(self.rounds) == self._most_rounds:
                 raise ValueError(self._stopped(wanted))
@@ -105,8 +107,7 @@ class Rounds(Method):
         attempt = work.training(stack, masks, str(number))
         training = attempt.training
         training.epoch = self._rewind_epoch or 0
-        for progress in attempt.run(until=work.epochs, evaluate_from=work.epochs):
-            yield progress
+        yield from attempt.run(until=work.epochs, evaluate_from=work.epochs)
         started = time.perf_counter()
         if training.diverged[0]:
             self.diverged = f"loss or weights not finite in epoch {training.diverged[0]} of round {number} of pruning"
@@ -167,11 +168,13 @@ class Iterative(Lottery):
 class Sap(Rounds):
     """Sparsity-informed adaptive pruning (Diao et al. 2023, ICLR, algorithm 1): the PQ Index says how many to drop."""
 
+    nearly = 1.0  # what it would drop decides how many are dropped of each group, so it is never passed
+
     def _next(self) -> Masks:
         return sap_masks(self._weights, self._masks, self._settings)
 
     def _pruned_to(self, density: float) -> Masks:
-        return sap_pruned_to(self._weights, self._masks, density, self._settings)
+        return masks_at_density(self._weights, self._masks, self._settings, density)
 
     @property
     def _settings(self) -> SapSettings:

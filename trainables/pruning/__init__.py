@@ -89,6 +89,7 @@ class Method(Rule):
 
 
 _ROUNDS, _MOVING = ("scope", "share"), ("scope", "mask_steps")
+_LOTTERY = ("scope", "share", "rewind_epoch")
 _SAP = ("scope", "rewind_epoch", "rounds", "sap_p", "sap_q", "sap_eta", "sap_gamma", "sap_beta")
 
 
@@ -120,9 +121,7 @@ RULES: dict[str, Rule] = {
     "loss": Method("trainables.methods.one_shot:OnGradients", "those that change the loss most, to first order"),
     "grasp": Method("trainables.methods.one_shot:OnGradients", "those that the gradient's norm needs"),
     "fisher": Method("trainables.methods.one_shot:OnGradients", "those of the most Fisher information"),
-    "lottery": _rounds(
-        "Lottery", "the largest after training in rounds, rewound", (*_ROUNDS, "rewind_epoch"), "as dense"
-    ),
+    "lottery": _rounds("Lottery", "the largest after training in rounds, rewound", _LOTTERY, "as dense"),
     "iterative": _rounds("Iterative", "the largest after training in rounds, not rewound", _ROUNDS, "as retraining"),
     "sap": _rounds("Sap", "in rounds, as many as the PQ Index says", _SAP, "as dense", 30),
     "gradual": _moving("Gradual", "the largest, fewer and fewer while training"),

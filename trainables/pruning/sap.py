@@ -6,14 +6,12 @@ Diao et al. 2023, Pruning Deep Neural Networks from a Sparsity Perspective, sect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from metrics.sparsity import P, Q, pq_index
-
-Scope = Literal["neuron", "layer", "global"]
+from trainables.pruning.settings import Scope
 
 ROUNDING = 1e-6
 """What lies so little beside a whole number of weights is that number: the rest is rounding of float64."""

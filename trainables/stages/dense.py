@@ -11,10 +11,11 @@ from trainables.stages.stage import Execution, Row, Stage
 from trainables.training.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
+    from trainables.pruning.context import State
     from trainables.stages.cost import StageCosts
     from trainables.stages.machine import Machine
     from trainables.storage.folder import Folder
-    from trainables.tasks.task import SplitName
+    from trainables.tasks.task import SplitName, Task
 
 SPLITS: tuple["SplitName", ...] = ("train", "validation", "test")
 
@@ -142,6 +143,7 @@ class DenseStage(Stage):
                     "train_error": kept["train"],
                     "validation_error": kept["validation"],
                     "test_error": kept["test"],
+                    **self._pq_index(kept["model"], task),
                     "losses": [losses[0] for losses in attempt.losses],
                     "seconds": attempt.seconds,
                     "execution": kept.get("execution", ""),
@@ -151,6 +153,14 @@ class DenseStage(Stage):
                 yield Progress(training.epoch, run.recipe.epochs, training.samples, rows={"dense": rows[-1:]})
         attempt.finished()
         return {"dense": rows}
+
+    def _pq_index(self, state: "State", task: "Task") -> Row:
+        """Columns of the PQ Index of a dense model."""
+        from trainables.pruning.prunable import prunable_weights
+        from trainables.pruning.remains import remains, sizes
+
+        columns = remains(state, {}, sizes(prunable_weights(task.model(self.run.model)))).columns()
+        return {name: value for name, value in columns.items() if name.startswith("pq_index")}
 
     @property
     def work(self) -> float:

@@ -244,8 +244,10 @@ def pruned_file(run: PruningRun, density: float) -> str:
 
 
 def pruned_model(run: PruningRun, density: float, folder: "Folder") -> Any:
-    """What is kept of a pruned model: ``diverged``, a sentence or empty; if empty its packed masks and model,
-    how many weights there were ``before``, and columns.
+    """What is kept of a pruned model.
+
+    ``diverged`` is a sentence, or empty; if empty there are its packed masks and model, how many weights each prunable
+    parameter had ``before``, and its columns of tables.
 
     Raises:
         ArtifactError: If it is not there, or damaged.
