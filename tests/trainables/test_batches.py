@@ -25,6 +25,30 @@ def test_splits_are_normalised_by_channel(numbered):
     assert [len(batch) for batch in split.batches(2, images=3)] == [2, 1]
 
 
+@pytest.mark.parametrize(
+    ("count", "chosen"),
+    [
+        (0, []),
+        (1, [0]),
+        (2, [0, 1]),
+        (3, [0, 1, 4]),
+        (5, [0, 1, 4, 2, 3]),  # of the second ones that of class 2 comes first
+        (7, [0, 1, 4, 2, 3, 6, 5]),
+        (8, [0, 1, 4, 2, 3, 6, 5, 7]),  # of classes 0 and 1 there is no more
+        (99, [0, 1, 4, 2, 3, 6, 5, 7]),
+    ],
+)
+def test_a_balanced_sample_has_as_many_of_every_class_as_there_are(count, chosen):
+    pixels = np.arange(8, dtype=np.uint8)[::-1].reshape(8, 1, 1, 1)
+    images = Images(pixels.copy(), np.array([1, 2, 2, 1, 0, 2, 0, 2]), order=np.arange(8)[::-1].copy())
+    split = Split(DataSet(images, images, images, 3, (0.0,), (1.0,), 0, False), images, CPU)
+    sample = split.balanced(count)
+    assert torch.cat([*sample.batches(3), torch.empty(0, 1, 1, 1)]).flatten().tolist() == chosen
+    assert sample.labels.tolist() == split.labels[chosen].tolist()
+    assert len(sample) == len(chosen)
+    assert len(split) == len(next(split.batches(9))) == 8
+
+
 def test_every_model_sees_every_image_once_an_epoch_with_its_label(numbered):
     batches = list(TrainingBatches(numbered, CPU).epoch([random_stream("a"), random_stream("b")], 2))
     assert [images.shape for images, _ in batches] == [(2, 2, 2, 4, 4), (2, 2, 2, 4, 4), (2, 1, 2, 4, 4)]

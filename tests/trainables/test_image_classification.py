@@ -31,6 +31,28 @@ def test_the_loss_of_each_model_is_the_cross_entropy_of_its_own_images(kind, smo
         assert loss == pytest.approx(expected.item())
 
 
+@pytest.mark.parametrize("samples", [7, 60, 123, 10**9])
+def test_the_loss_for_pruning_rules_is_of_as_many_images_of_each_class(samples, task):
+    seen = []
+
+    def model(images):
+        seen.append(images)
+        return torch.zeros(len(images), 10)
+
+    count = min(samples, 259)
+    assert sum(part.item() for part in task.loss_parts(model, samples, 50)) == pytest.approx(torch.tensor(10).log())
+    split = task.split("train")
+    images, labels = next(split.batches(259)), split.labels.tolist()
+    number = {image.numpy().tobytes(): place for place, image in enumerate(images)}
+    found = [number[image.numpy().tobytes()] for image in torch.cat(seen)]
+    assert len(set(found)) == len(found) == count
+    for label in range(10):
+        places = [place for place in range(259) if labels[place] == label]
+        chosen = sorted(place for place in found if labels[place] == label)
+        assert chosen == places[: len(chosen)]  # the first in the order that never changes
+        assert len(chosen) in (count // 10, count // 10 + 1) or chosen == places
+
+
 def test_statistics_and_outputs_are_of_training_images_in_one_order(task):
     parts = list(task.statistics_inputs(3, 100))
     assert [count for _, count in parts] == [100, 100, 59]

@@ -221,11 +221,11 @@ def sensitive(context):
 def test_a_rule_may_use_gradients_on_a_fixed_sample(machine, add):
     add("sensitive", sensitive)
     _, masks = siblings(machine, replace(POINT, pruner="sensitive"))
-    split = task_of(DENSE, machine).split("train")
+    sample = task_of(DENSE, machine).split("train").balanced(100)
     model = build(NAME, 1, 10).eval()
     model.load_state_dict(artifacts.load(machine.folder, dense_file(DENSE, 2))["model"])
-    images = next(split.batches(100))
-    F.cross_entropy(model(images), split.labels[:100]).backward()
+    images = next(sample.batches(100))
+    F.cross_entropy(model(images), sample.labels).backward()
     scores = {name: (weight * weight.grad).abs() for name, weight in model.named_parameters() if name in masks}
     found, dropped = (torch.cat([scores[n][m if keep else ~m] for n, m in masks.items()]) for keep in (True, False))
     assert density(masks) == pytest.approx(0.2, abs=1e-4)
@@ -248,7 +248,8 @@ def test_parts_of_the_loss_add_up_and_can_be_differentiated_twice():
                 sum_so_far += product
         products.append((mean, torch.cat([each.flatten() for each in total])))
     split = task_of(DENSE, Machine(LocalFolder("nowhere"), CPU)).split("train")
-    images, labels = next(split.batches(20)).double(), split.labels[:20]
+    sample = split.balanced(20)
+    images, labels = next(sample.batches(20)).double(), sample.labels
 
     def loss_and_gradient(scale):
         """At weights that are scaled, in double precision."""

@@ -68,7 +68,8 @@ class PruningContext(ABC):
 
         Args:
             model: Plain, of :meth:`model_at`; in the mode in which it is.
-            examples: How many training examples, always the same; all if there are fewer.
+            examples: How many training examples, always the same; of every class as many, where there are classes and
+                as far as they have them; all if there are fewer.
             at_once: Examples in a part.
 
         Yields:

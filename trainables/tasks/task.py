@@ -93,11 +93,11 @@ class Task(ABC):
 
     @abstractmethod
     def loss_parts(self, model: nn.Module, samples: int, at_once: int) -> Iterator[Tensor]:
-        """Mean loss of a plain model on the first training samples, not augmented, in parts that add up to it.
+        """Mean loss of a plain model on some training samples, not augmented, in parts that add up to it.
 
         Args:
             model: On the device.
-            samples: How many, always the same; all if there are fewer.
+            samples: How many, always the same; of every class as many, where there are classes; all if there are fewer.
             at_once: Samples in a part.
 
         Yields:

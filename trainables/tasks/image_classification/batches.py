@@ -1,6 +1,7 @@
 """Images on the device: batches for training, augmented there, and whole splits for evaluation."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -33,6 +34,22 @@ class Split:
         """Normalised images in their order, all or the first so many; float32, shape (batch, channels, h, w)."""
         for batch in self._order[:images].split(batch_size) if len(self) else ():
             yield self._normalised(self._pixels[batch]).permute(0, 3, 1, 2)
+
+    def balanced(self, images: int) -> "Split":
+        """So many of the images, of every class as many as far as there are; all if there are fewer.
+
+        The first image of every class, then the second of every class, and so on, each time in their order: so classes
+        whose next image comes first have one more, and a larger sample has all that a smaller one has.
+        """
+        by_class, sizes = self.labels.argsort(stable=True), self.labels.bincount()
+        place = torch.empty_like(by_class)  # of an image among those of its class
+        place[by_class] = (
+            torch.arange(len(self), device=place.device) - (sizes.cumsum(0) - sizes)[self.labels[by_class]]
+        )
+        chosen = place.argsort(stable=True)[:images]
+        sample = copy(self)
+        sample._order, sample.labels = self._order[chosen], self.labels[chosen]
+        return sample
 
 
 class TrainingBatches:

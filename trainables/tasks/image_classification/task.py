@@ -89,14 +89,16 @@ class ImageClassification(Task):
         return flat.unflatten(0, labels.shape).mean(1)
 
     def loss_parts(self, model: nn.Module, samples: int, at_once: int) -> Iterator[Tensor]:
-        """Cross entropy; or the user's own loss, the mean over a part times its share of the samples."""
-        split = self.split("train")
-        labels = split.labels[:samples]
-        for images, own in zip(split.batches(at_once, samples), labels.split(at_once), strict=True):
+        """Cross entropy; or the user's own loss, the mean over a part times its share of the samples.
+
+        Of every class as many images, as far as there are, as published (Lubana and Dick 2021, arXiv 2009.11839).
+        """
+        sample = self.split("train").balanced(samples)
+        for images, own in zip(sample.batches(at_once), sample.labels.split(at_once), strict=True):
             if self._own_loss is None:
-                yield F.cross_entropy(model(images), own, reduction="sum") / len(labels)
+                yield F.cross_entropy(model(images), own, reduction="sum") / len(sample)
             else:
-                yield self._own_loss(model(images), own) * (len(own) / len(labels))
+                yield self._own_loss(model(images), own) * (len(own) / len(sample))
 
     def errors(self, stack: Stack, split: SplitName) -> list[float]:
         """Share of images that are given another class than their own."""
