@@ -25,6 +25,7 @@ ROOMS = {
         "pruning",
         "training",
         "execution",
+        "methods",
         "measuring",
         "stages",
     ],

@@ -10,6 +10,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.data import Augmentation
+from trainables.pruning import RULES
 from trainables.training.recipe import Recipe
 
 DIGITS = PRESETS["digits-epochs"]
@@ -68,7 +69,10 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"cka_margin": -0.1}, "--cka-margin -0.1"),
         ({"temperature": "sharpness"}, "--temperature sharpness: it is one of epochs, batch_size, rho, lr."),
         ({"load": "depth"}, "--load depth: it is one of density, width."),
-        ({"pruner": "smallest"}, "--pruner smallest: it is one of magnitude-uniform, magnitude-global, random."),
+        (
+            {"pruner": "smallest"},
+            f"--pruner smallest: it is one of {', '.join(RULES)}, or package.module:function for your own.",
+        ),
         ({"cka_rule": "loose"}, "--cka-rule loose"),
         ({"model": "preresnet99999999998"}, "depth 99999999998"),
         ({"lmc_threshold": 0.0}, "--lmc-threshold 0.0"),

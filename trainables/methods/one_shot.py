@@ -12,12 +12,15 @@ from trainables.functions import pinned as pinned_function
 from trainables.methods.method import Method
 from trainables.pruning import PURPOSE, check_masks
 from trainables.pruning.context import Pruned, PruningContext
-from trainables.pruning.on_gradients import SCORES
+from trainables.pruning.on_gradients import fisher, grasp, loss
 from trainables.pruning.ranking import highest_of_all
 from trainables.training.progress import Progress
 
 ALIKE = 0.01
 """By so much of itself the density of a rule's masks may differ from the one wanted, beside a weight for each layer."""
+
+SCORES = {"loss": loss, "grasp": grasp, "fisher": fisher}
+"""What weights are ranked by, by the names of rules."""
 
 
 class OnGradients(Method):

@@ -89,9 +89,11 @@ class PruningContext(ABC):
     def model_at(self, epoch: int) -> nn.Module:
         """Make the plain model as it was after so many epochs: the caller's own, in evaluation mode, on the device.
 
+        All of its parameters have gradients, also those that its training left as they were.
+
         Raises:
             ArtifactError: If it is not kept.
         """
         model = self.plain_model()
         model.load_state_dict(self.state_at(epoch))
-        return model.eval()
+        return model.eval().requires_grad_()
