@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from sweeps.results.about_model import MADE_BY, about_model, means_of_pairs, regime_of
+from sweeps.results.own_files import check_free
 from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.stored_siblings import StoredSibling, best_sibling, named_sibling, points_at, stored_siblings
 from sweeps.running.preflight import as_usage_errors
@@ -94,7 +96,9 @@ def main(arguments: Sequence[str]) -> int:
     out.write(content)
     known = {split: about[f"{split}_error"] for split in ("validation", "test")}
     errors = ", ".join(f"{split} error {error:.4f}" for split, error in known.items() if error is not None)
-    print(f"Sibling: {sibling}{how}. {errors.capitalize()}")
+    print(f"Sibling: {sibling}" + f"; {errors}" * bool(errors) + f" ({how})" * bool(how))
+    if options.best and options.temperature is None and len(past.spec.temperatures) > 1:
+        print("Temperature: that of this sibling; the answer of a search is not stored, and --temperature names it.")
     if lacking:
         print(f"Left out: mean and standard deviation of the channels ({lacking}).")
     print(f"Model: {out} (what it is: {beside})")
@@ -139,7 +143,8 @@ def _files(name: str) -> tuple[File, File]:
 
 
 def _check(options: Export) -> None:
-    """Raise UsageError for seeds beside --best, which chooses them."""
+    """Raise UsageError for seeds beside --best, which chooses them, and for a folder of data that is a sweep's."""
+    check_free(f"--data-folder {options.data_folder}", os.path.expanduser(options.data_folder))
     for option, seed in (("--dense-seed", options.dense_seed), ("--retrain-seed", options.retrain_seed)):
         if options.best and seed is not None:
             raise UsageError(f"{option} {seed}: --best chooses among the seeds; leave one of them out.")
@@ -162,10 +167,7 @@ def _chosen(options: Export, past: Recorded) -> tuple[StoredSibling, str]:
     siblings = stored_siblings(points, past.store)
     if not options.best:
         return named_sibling(siblings, options.dense_seed, options.retrain_seed), ""
-    sibling, how = best_sibling(siblings)
-    if options.temperature is None and len(spec.temperatures) > 1:
-        how += f" at any {spec.temperature} (what a search chose is not stored: --temperature names it)"
-    return sibling, f", with {how}"
+    return best_sibling(siblings)
 
 
 def _images(data: str, folder: str) -> tuple[Outline | None, Normalisation | None, str]:

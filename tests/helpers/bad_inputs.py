@@ -298,6 +298,7 @@ def _of_exports():
     yield _same(EXPORT, "R --out new.pt --density 0.4", "--temperature (nothing)")
     yield _same(EXPORT, "R --out new.pt --best", "--density (nothing)")
     yield _same(EXPORT, named, "--keep siblings")
+    yield _same(EXPORT, f"{named} --data-folder R/runs", "R/runs")
     yield _same(EXPORT, "results_of/damaged --out new.pt --density 0.05 --best", f"runs/{KEY}.parquet")
 
 

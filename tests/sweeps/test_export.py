@@ -207,9 +207,9 @@ def test_a_format_whose_packages_are_missing_says_how_to_have_them(trained, tmp_
     export(trained, tmp_path / "model.pt", *NAMED)
 
 
-def made_up(results, errors, spec=SPEC, **options):
+def made_up(results, errors, spec=SPEC, endpoint=None, **options):
     """Results with these validation errors by temperature and retrain seed."""
-    store = Store(results)
+    store = Store(results, endpoint)
     store.set_spec(spec)
     for stage in spec.points():
         rows = made_up_rows(stage, **options)
@@ -237,11 +237,12 @@ def test_best_has_the_lowest_validation_error_at_the_density_and_the_temperature
     made_up(tmp_path / "R", {(1, 1): 0.3, (1, 2): 0.2, (2, 1): 0.1, (2, 2): math.nan})
     said = export(tmp_path / "R", out, "--best", "--density", 0.2)
     assert chosen(out) == [2, 1]
-    assert "the lowest validation error of 4 siblings at any epochs (what a search chose is not stored" in said
+    assert "validation error 0.1000, test error 0.1000 (the lowest validation error of 4 siblings)\n" in said
+    assert "the answer of a search is not stored, and --temperature names it" in said
     said = export(tmp_path / "R", out, "--best", "--density", 0.2, "--temperature", 1)
     assert chosen(out) == [1, 2]
-    assert "the lowest validation error of 2 siblings." in said
-    assert "at any" not in said
+    assert "(the lowest validation error of 2 siblings)\n" in said
+    assert "search" not in said
 
 
 def test_of_equal_ones_it_is_the_first_of_those_that_are_kept(tmp_path):
@@ -253,6 +254,27 @@ def test_of_equal_ones_it_is_the_first_of_those_that_are_kept(tmp_path):
     store.artifacts.delete(f"siblings/{stage.key}/1-2.pt")
     export(tmp_path / "R", out, "--best", "--density", 0.2)
     assert chosen(out) == [2, 1]
+
+
+def test_of_a_sweep_over_widths_the_width_is_given(tmp_path):
+    spec = replace(SPEC, load="width", widths=(0.5, 1), densities=(0.2,), model="preresnet8")
+    made_up(tmp_path / "R", {}, spec)
+    out = tmp_path / "model.pt"
+    export(tmp_path / "R", out, "--best", "--density", 0.2, "--width", 0.5)
+    assert about(out)["model"] == "preresnet8-w0.5"
+    said = export(tmp_path / "R", out, "--best", "--width", 2, code=2)
+    assert "--width 2: the latest sweep there has 0.5 1." in said
+    said = export(tmp_path / "R", out, "--best", "--density", 0.2, code=2)
+    assert "--width (nothing): the latest sweep there has 0.5 1; give one of them." in said
+    assert "--density 0.5: the latest sweep there has 0.2." in export(tmp_path / "R", out, "--density", 0.5, code=2)
+
+
+@pytest.mark.slow
+def test_results_in_object_storage(s3, tmp_path):
+    folder, endpoint = f"{s3[0]}/export", s3[1]
+    made_up(folder, {(2, 1): 0.1}, endpoint=endpoint)
+    export(folder, tmp_path / "model.pt", "--best", "--density", 0.2, "--storage-endpoint", endpoint)
+    assert chosen(tmp_path / "model.pt") == [2, 1]
 
 
 def test_siblings_that_a_search_added_count(tmp_path):
