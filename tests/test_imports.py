@@ -46,6 +46,7 @@ ONLY_IN = {
     "plotly": {"sweeps/views/interactive_diagram.py"},
     "matplotlib": {"sweeps/views/printed_diagram.py"},
     "torchvision": set(),
+    "safetensors": {"trainables/models/exported.py"},
 }
 
 
@@ -109,6 +110,7 @@ def test_files_are_short(file):
         ("sweeps.report", {"ray", "torch", "plotly", "matplotlib"}),
         ("sweeps.status", {"ray", "torch", "plotly", "matplotlib"}),
         ("sweeps.tune_temperature", {"ray", "torch", "plotly", "matplotlib"}),
+        ("sweeps.export", {"ray", "torch", "plotly", "matplotlib"}),
         ("sweeps.select_model", {"ray", "torch", "plotly", "matplotlib"}),
         ("sweeps.case_studies.temperature_tuning", {"ray", "torch"}),
         ("sweeps.plans.plan", {"ray", "torch", "pandas"}),

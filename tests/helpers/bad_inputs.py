@@ -3,6 +3,7 @@
 from bad_files import ARRAYS, KEY, MODEL, PARQUET, SWEEPS, TABLES
 
 GRID, TUNE, SELECT, REPORT, STATUS = "grid", "tune_temperature", "select_model", "report", "status"
+EXPORT = "export"
 PART = f"R/runs/{KEY}.parquet"
 SMOKE = "--preset smoke --out new"
 LONG = "x" * 300
@@ -68,7 +69,7 @@ def _of_options():
 
 def _of_command_lines():
     """What is typed wrongly."""
-    for command, before in ((GRID, ""), (TUNE, ""), (SELECT, ""), (REPORT, "R "), (STATUS, "R ")):
+    for command, before in ((GRID, ""), (TUNE, ""), (SELECT, ""), (REPORT, "R "), (STATUS, "R "), (EXPORT, "R ")):
         yield _same(command, f"{before}--no-such-option", "--no-such-option")
         yield _same(command, f"{before}--storage-endpoit x", "--storage-endpoint")
         yield _same(command, f"{before}--storage-endpoint", "--storage-endpoint needs a value")
@@ -267,6 +268,40 @@ def _of_outputs():
     yield from _each(REPORT, "R --serve --port @", ["-1", "65536", "http"])
 
 
+def _of_exports():
+    """A model that is to leave the results."""
+    yield from _each(
+        EXPORT, "@ --out new.pt", ["absent", "nothing", "good.csv", "R/sweep", LONG, "s3://bucket", "loop"]
+    )
+    yield from _each(EXPORT, "sweeps/@ --out new.pt", ["null_list", "deep", "unknown_model"])
+    yield _same(EXPORT, "--out new.pt", "RESULTS (nothing)")
+    yield _same(EXPORT, "R --best --density 0.4", "--out (nothing)")
+    outs = [
+        "R",
+        "new.json",
+        f"R/{MODEL}",
+        "R/artifacts/new.pt",
+        "link_to_runs/new.pt",
+        "s3://bucket/a.pt",
+    ]
+    outs += ["weights/text.pt", "weights/own.pt", "good.csv", "good.csv/a.pt", "..", "folder.pt", "/proc/no/a.pt", LONG]
+    yield from _each(EXPORT, "R --best --density 0.4 --out @", outs)
+    yield from _each(EXPORT, "R --best --out new.pt --density @", ["0.3", "nan", "ten%"])
+    yield from _each(EXPORT, "R --best --out new.pt --density 0.4 --temperature @", ["7", "inf", "hot"])
+    yield from _each(EXPORT, "R --best --out new.pt --density 0.4 --format @", ["keras", "onnx", "safetensors"])
+    for option in ("--dense-seed 1", "--retrain-seed 1", "--width 2"):
+        yield _same(EXPORT, f"R --best --out new.pt --density 0.4 {option}", option)
+    named = "R --out new.pt --density 0.4 --temperature 2"
+    for option in ("--dense-seed 9", "--retrain-seed 9", "--dense-seed one", "--best=yes"):
+        yield _same(EXPORT, f"{named} {option}", option)
+    yield _same(EXPORT, "R --best --density 0.4 --out R/sweep.pt", "R/sweep.json")
+    yield _same(EXPORT, "R --out new.pt --density 0.4", "--temperature (nothing)")
+    yield _same(EXPORT, "R --out new.pt --best", "--density (nothing)")
+    yield _same(EXPORT, named, "--keep siblings")
+    yield _same(EXPORT, f"{named} --data-folder R/runs", "R/runs")
+    yield _same(EXPORT, "results_of/damaged --out new.pt --density 0.05 --best", f"runs/{KEY}.parquet")
+
+
 CASES = [
     *_of_options(),
     *_of_command_lines(),
@@ -275,4 +310,5 @@ CASES = [
     *_of_replays(),
     *_of_data(),
     *_of_outputs(),
+    *_of_exports(),
 ]

@@ -13,7 +13,7 @@ from trainables.data.augmentation import AS_PUBLISHED, AUGMENTATIONS, Augmentati
 from trainables.data.file import ARRAYS, File
 from trainables.data.folder import Folder
 from trainables.data.function import Function
-from trainables.data.images import DataSet, Images, Outline
+from trainables.data.images import DataSet, Images, Normalisation, Outline
 from trainables.data.kind import Kind
 from trainables.data.memory import check_room
 from trainables.data.published import PUBLISHED, SPLIT_SEED, Named, crop_padding_of, parse
@@ -28,12 +28,14 @@ __all__ = [
     "Augmentation",
     "DataSet",
     "Images",
+    "Normalisation",
     "Outline",
     "augmentation_of",
     "check_loadable",
     "check_name",
     "content_name",
     "load",
+    "normalisation",
     "outline",
     "own_crop_padding",
     "pin",
@@ -107,6 +109,15 @@ def outline(data: str) -> Outline:
         ValueError: As :func:`check_name`, or if the file cannot be read.
     """
     return _kind(data).outline(data)
+
+
+def normalisation(data: str, folder: str = CACHE) -> Normalisation:
+    """How images of a data set are normalised, as far as that is known on this machine; no user's code is run.
+
+    Raises:
+        ValueError: As :func:`check_name`, or if it is not known; one sentence for the user.
+    """
+    return _kind(data).normalisation(data, folder)
 
 
 def check_loadable(data: str, folder: str) -> None:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from pathlib import Path
 
 from trainables.data.decoded import Decoded, cache_of, is_pinned, load_decoded, pinned
-from trainables.data.images import DataSet, Outline
+from trainables.data.images import DataSet, Normalisation, Outline
 from trainables.data.kind import Kind
 
 
@@ -57,6 +57,14 @@ class DecodedKind(Kind):
     def outline(self, data: str) -> Outline:
         """From the name."""
         return pinned(data)[1].outline
+
+    def normalisation(self, data: str, folder: str) -> Normalisation:
+        """As :meth:`Kind.normalisation`: from images that are decoded on this machine; nothing is decoded for it."""
+        try:
+            loaded = load_decoded(pinned(data)[1], cache_of(folder))
+        except FileNotFoundError:
+            raise ValueError(f"images of {data} are not decoded in {cache_of(folder)}") from None
+        return Normalisation(loaded.mean, loaded.std)
 
     def load(self, data: str, folder: str) -> DataSet:
         """As :meth:`Kind.load`, in files that are not read yet; decoded on this machine if that was not done."""

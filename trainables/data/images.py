@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,18 @@ class DataSet:
     std: tuple[float, ...]
     crop_padding: int
     flip: bool
+
+
+class Normalisation(NamedTuple):
+    """How images become what models are given: (pixels - mean) / std, float32.
+
+    Attributes:
+        mean: Of each channel, in pixel units, as of :class:`DataSet`.
+        std: Likewise.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 
-from trainables.data.images import DataSet, Outline
+from trainables.data.images import DataSet, Normalisation, Outline
 
 OWN_COPY = "every node reads its own copy there"
 
@@ -63,6 +63,15 @@ class Kind(ABC):
         Raises:
             ValueError: If they are not there, have changed or are not usable; one sentence for the user.
         """
+
+    def normalisation(self, data: str, folder: str) -> Normalisation:
+        """Mean and standard deviation of the channels of pinned data; by themselves, no code of the user's is run.
+
+        Raises:
+            ValueError: If they are not known on this machine; one sentence for the user.
+        """
+        loaded = self.load(data, folder)
+        return Normalisation(loaded.mean, loaded.std)
 
 
 def has_own_size(data: str, image_size: int | None) -> None:

@@ -7,7 +7,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.images import DataSet, Images, Outline, channel_statistics, check_images
+from trainables.data.images import DataSet, Images, Normalisation, Outline, channel_statistics, check_images
 from trainables.data.kind import Kind, has_own_size
 
 SPLIT_SEED = 20230515
@@ -122,10 +122,7 @@ def load_named(named: Name, folder: str) -> DataSet:
     train = train[: named.first]
     if named.side is not None:
         train, test = (Images(_averaged(split.pixels, named.side), split.labels) for split in (train, test))
-    if published.mean and published.std:
-        mean, std = (tuple(255 * value for value in values) for values in (published.mean, published.std))
-    else:
-        mean, std = channel_statistics(train)
+    mean, std = _published_normalisation(published) or channel_statistics(train)
     padding, flip = crop_padding_of(named), published.flip
     return DataSet(train, test[:0], test, published.classes, mean, std, padding, flip)
 
@@ -154,9 +151,20 @@ class Named(Kind):
         """As published."""
         return outline_of(parse(data))
 
+    def normalisation(self, data: str, folder: str) -> Normalisation:
+        """As :meth:`Kind.normalisation`; loaded only where it is not published."""
+        return _published_normalisation(PUBLISHED[parse(data).name]) or super().normalisation(data, folder)
+
     def load(self, data: str, folder: str) -> DataSet:
         """As :meth:`Kind.load`; fetched if it is not in the folder."""
         return load_named(parse(data), folder)
+
+
+def _published_normalisation(published: Published) -> Normalisation | None:
+    """In pixel units; None where the training images say."""
+    if published.mean is None or published.std is None:
+        return None
+    return Normalisation(*(tuple(255 * value for value in values) for values in (published.mean, published.std)))
 
 
 def _averaged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -1,0 +1,206 @@
+"""Take a pruned model home: ``python sweeps/export.py RESULTS --density 0.1 --best --out model.pt``. No Ray."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from sweeps.results.about_model import MADE_BY, about_model, means_of_pairs, regime_of
+from sweeps.results.own_files import check_free
+from sweeps.results.recorded import Recorded, open_recorded
+from sweeps.results.stored_siblings import StoredSibling, best_sibling, named_sibling, points_at, stored_siblings
+from sweeps.running.preflight import as_usage_errors
+from sweeps.spec.choices import described, one_of
+from sweeps.spec.command_line import OK, parse, run_command
+from sweeps.spec.errors import UsageError
+from sweeps.views.named_files import JSON, File, checked_file
+from trainables.data import CACHE, Normalisation, Outline, normalisation, outline
+from trainables.models.exported import FORMATS, Exported, Format, format_of
+
+BEGINS = json.dumps({"made_by": MADE_BY}, indent=2).removesuffix("\n}").encode()
+"""Of the JSON beside a model, by which it is known again."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write one retrained sibling of a sweep as a file of its own: its weights, with zeros where it was pruned.
+
+    Beside it, as --out with .json, is what it is: data and their normalisation, errors, density, seeds, configuration.
+    Of several sweeps in a folder it is the latest. docs/export.md says how to load the file.
+    """
+
+    results: tyro.conf.Positional[str]
+    """Folder or s3://... that a sweep wrote (its --out)."""
+
+    out: str | None = None
+    """File of the model, to be given: .pt, .safetensors or .onnx. Beside it is its .json; a model that has one is
+    replaced, any other file is not."""
+
+    temperature: float | None = None
+    """The temperature, one of the sweep's; with --best any of them if not given."""
+
+    density: float | None = None
+    """The density, one of the sweep's; needed if it has several."""
+
+    width: float | None = None
+    """The width, of a sweep with --load width; needed if it has several."""
+
+    best: bool = False
+    """The sibling of the lowest validation error, of all dense and retrain seeds."""
+
+    dense_seed: int | None = None
+    """Seed of the dense model; needed if there are siblings of several, and --best is not given."""
+
+    retrain_seed: int | None = None
+    """Seed of the sibling; likewise."""
+
+    format: Annotated[str | None, one_of("--format", FORMATS, optional=True), described("What to write", FORMATS)] = (
+        None
+    )
+    """By the end of --out if not given."""
+
+    data_folder: str = CACHE
+    """Where torchvision's data sets and decoded images are, for their mean and standard deviation."""
+
+    storage_endpoint: str | None = None
+    """Server of s3://..., if it is not Amazon's own, as http://host:port."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    options = parse(Export, arguments)
+    if options.out is None:
+        raise UsageError("--out (nothing): name the file of the model, as --out model.pt.")
+    name, kind = _format(options.out, options.format)
+    out, beside = _files(options.out)
+    _check(options)
+    past = open_recorded(options.results, None, options.storage_endpoint)
+    if past.store is None:
+        raise UsageError(f"{options.results} is a file; name the folder of a sweep.")
+    sibling, how = _chosen(options, past)
+    sizes, normal, lacking = _images(sibling.stage.run.data, options.data_folder)
+    if kind.needs_model and sizes is None:
+        raise UsageError(f"--format {name}: it needs the sizes of the images ({lacking}).")
+    pairs = means_of_pairs(sibling, past.store, past.spec.measurement)
+    regime = regime_of(sibling, past.table(past.spec.thresholds))
+    about = about_model(sibling, regime, pairs, sizes, normal)
+    with as_usage_errors():
+        content = kind.encode(Exported(sibling.stage.run.model, _state(sibling, past), sizes, _facts(about)))
+    file = {"made_by": MADE_BY, "file": out.name, "format": name, "sha256": hashlib.sha256(content).hexdigest()}
+    beside.write((json.dumps(file | about, indent=2) + "\n").encode())
+    out.write(content)
+    known = {split: about[f"{split}_error"] for split in ("validation", "test")}
+    errors = ", ".join(f"{split} error {error:.4f}" for split, error in known.items() if error is not None)
+    print(f"Sibling: {sibling}" + f"; {errors}" * bool(errors) + f" ({how})" * bool(how))
+    if options.best and options.temperature is None and len(past.spec.temperatures) > 1:
+        print("Temperature: that of this sibling; the answer of a search is not stored, and --temperature names it.")
+    if lacking:
+        print(f"Left out: mean and standard deviation of the channels ({lacking}).")
+    print(f"Model: {out} (what it is: {beside})")
+    return OK
+
+
+def _format(out: str, given: str | None) -> tuple[str, Format]:
+    """Format to write, by name.
+
+    Raises:
+        UsageError: If the name of the file is of another one, or what it needs is not installed.
+    """
+    end = Path(out).suffix.lower()
+    name = given or format_of(end)
+    other = [each for each, format_ in FORMATS.items() if each != name and end in format_.ends]
+    if other:
+        raise UsageError(f"--out {out}: its end is that of {other[0]}, and --format is {name}; change one.")
+    if lacking := FORMATS[name].lacking:
+        ways = ".venv/bin/pip install --editable '.[export]' in the clone"
+        raise UsageError(f"--format {name} needs {' and '.join(lacking)}: {ways}.")
+    return name, FORMATS[name]
+
+
+def _files(name: str) -> tuple[File, File]:
+    """The model's file, and that of what it is.
+
+    Raises:
+        UsageError: If one of them cannot be written, or the second would replace something else.
+    """
+    path = Path(name)
+    if path.suffix.lower() in JSON:
+        raise UsageError(f"--out {name}: beside a model is what it is, as .json; name the model otherwise.")
+    out = checked_file("--out", name, [path.suffix.lower()])
+    json_name = str(path.with_suffix(".json"))
+    beside = checked_file("the JSON of --out", json_name, JSON)
+    there = Path(json_name).read_bytes() if Path(json_name).exists() else b""
+    if there and not there.startswith(BEGINS):
+        raise UsageError(f"--out {name}: what it is goes to {json_name}, which is something else; name another.")
+    if path.exists() and not there:
+        raise UsageError(f"--out {name}: there is such a file, and no command like this one wrote it; name another.")
+    return out, beside
+
+
+def _check(options: Export) -> None:
+    """Raise UsageError for seeds beside --best, which chooses them, and for a folder of data that is a sweep's."""
+    check_free(f"--data-folder {options.data_folder}", os.path.expanduser(options.data_folder))
+    for option, seed in (("--dense-seed", options.dense_seed), ("--retrain-seed", options.retrain_seed)):
+        if options.best and seed is not None:
+            raise UsageError(f"{option} {seed}: --best chooses among the seeds; leave one of them out.")
+
+
+def _chosen(options: Export, past: Recorded) -> tuple[StoredSibling, str]:
+    """The sibling to write, and how it was chosen, for a person; empty if it was named."""
+    assert past.store is not None
+    spec = past.spec
+    points = points_at(
+        past.store.with_added_siblings(spec.points()), spec, options.temperature, options.density, options.width
+    )
+    several = {spec.load: {stage.label.load for stage in points}}
+    if not options.best:
+        several |= {"temperature": {stage.label.temperature for stage in points}}
+    for axis, values in several.items():
+        if len(values) > 1:
+            there = " ".join(f"{value:.12g}" for value in sorted(values))
+            raise UsageError(f"--{axis} (nothing): the latest sweep there has {there}; give one of them.")
+    siblings = stored_siblings(points, past.store)
+    if not options.best:
+        return named_sibling(siblings, options.dense_seed, options.retrain_seed), ""
+    return best_sibling(siblings)
+
+
+def _images(data: str, folder: str) -> tuple[Outline | None, Normalisation | None, str]:
+    """Sizes of the images and how they are normalised, as far as that is known here, and what is in the way."""
+    sizes = None
+    try:
+        sizes = outline(data)
+        return sizes, normalisation(data, folder), ""
+    except ValueError as error:
+        return sizes, None, str(error)
+
+
+def _state(sibling: StoredSibling, past: Recorded) -> Mapping[str, Any]:
+    """Weights of a sibling, with zeros for what was pruned."""
+    from trainables.stages.siblings import kept_siblings
+
+    assert past.store is not None
+    kept = kept_siblings(past.store.artifacts, sibling.stage.key)
+    if sibling.seed not in kept:
+        raise UsageError(f"{sibling}: its weights are not there any more; run its sweep again.")
+    state: Mapping[str, Any] = kept[sibling.seed]["model"]
+    return state
+
+
+def _facts(about: Mapping[str, Any]) -> dict[str, str]:
+    """The JSON's main facts as words, for formats that have a place for them."""
+    long = ("configuration", "density_by_layer")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in about.items()
+        if name not in long
+    }
+
+
+if __name__ == "__main__":
+    run_command(main)
