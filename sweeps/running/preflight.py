@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import trainables.data
 import trainables.models
+import trainables.pruning
 from sweeps.results.store import Store
 from sweeps.running.options import RunOptions, SweepOptions
 from sweeps.running.precision import AUTO, resolved_precision
@@ -16,10 +17,13 @@ from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from trainables.data import CACHE, Augmentation
 from trainables.functions import is_function, pin
-from trainables.stages import MeasurementSettings, PointStage
+from trainables.stages import MeasurementSettings, PointStage, PruningRun, PruningStage
 from trainables.training.recipe import Recipe
 
 C = TypeVar("C", bound=SweepOptions)
+
+LOOKALIKES = 64
+"""Random images on which a pruning method is tried."""
 
 
 def pinned(spec: SweepSpec, data_folder: str = CACHE) -> SweepSpec:
@@ -40,6 +44,7 @@ def pinned(spec: SweepSpec, data_folder: str = CACHE) -> SweepSpec:
             model=trainables.models.pin(spec.model),
             augmentation=_pinned_function(spec.augmentation, "augmentation"),
             loss=spec.loss and _pinned_function(spec.loss, "loss"),
+            pruner=trainables.pruning.pin(spec.pruner),
         )
 
 
@@ -61,7 +66,7 @@ def checked(options: C) -> C:
 
 def _say_what_changed(spec: SweepSpec, store: Store) -> None:
     """Tell a person if a file or function of theirs is not what it was in the latest sweep: nothing stored is used."""
-    names = [name for name in ("data", "model", "augmentation", "loss") if "#" in str(getattr(spec, name))]
+    names = [name for name in ("data", "model", "augmentation", "loss", "pruner") if "#" in str(getattr(spec, name))]
     try:
         before = store.spec() if names else spec
     except UsageError:
@@ -122,6 +127,20 @@ def check_models(points: Sequence[PointStage], measurement: MeasurementSettings)
         for (model, data, augmentation, loss), batch in smallest.items():
             task = lookalike_task(data, torch.device("cpu"), augmentation=augmentation, loss=loss)
             check_suitable(model, task, batch)
+        for pruning in _prunings(points):
+            pruning.check(lookalike_task(pruning.run.data, torch.device("cpu"), LOOKALIKES, loss=pruning.run.loss))
+
+
+def _prunings(points: Sequence[PointStage]) -> list[PruningStage]:
+    """What prunes these points, by a method: of each model and pruner once, to all densities."""
+    densities: dict[tuple[str, str, str], set[float]] = {}
+    found: dict[tuple[str, str, str], PruningRun] = {}
+    for point in (stage.point for stage in points):
+        if point.pruning is not None:
+            key = point.dense.model, point.dense.data, point.pruner
+            found[key] = point.pruning
+            densities.setdefault(key, set()).add(point.density)
+    return [PruningStage(found[key], ()).with_parts(own) for key, own in densities.items()]
 
 
 def check_data(points: Sequence[PointStage], data_folder: str) -> None:

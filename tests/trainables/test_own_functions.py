@@ -16,7 +16,7 @@ from trainables.models import build
 from trainables.stacks.stack import GroupedStack, SerialStack
 from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, finish
 from trainables.stages.cost import StageCosts
-from trainables.stages.machine import Machine
+from trainables.stages.machine import Machine, task_of
 from trainables.stages.pruning_context import DenseModelContext
 from trainables.stages.siblings import kept_siblings
 from trainables.storage.local_folder import LocalFolder
@@ -288,7 +288,7 @@ def test_parts_of_the_loss_for_pruning_rules_add_up_to_the_mean_of_ones_own(func
     state = build(NAME, 1, 10).state_dict()
     where = Machine(LocalFolder("nowhere"), CPU)
     runs = run, replace(run, loss=None)
-    contexts = [DenseModelContext(each, 4, 0.2, where, lambda epoch: state) for each in runs]
+    contexts = [DenseModelContext(each, 4, 0.2, task_of(each, where), lambda epoch: state) for each in runs]
     model = contexts[0].model_at(4)
     parts, expected = ([part.item() for part in each.loss_parts(model, 100, at_once=30)] for each in contexts)
     assert parts == pytest.approx(expected, rel=1e-5)

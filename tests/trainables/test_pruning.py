@@ -31,6 +31,7 @@ DENSE = DenseRun("digits", 0.7, NAME, Recipe(epochs=2, batch_size=64, lr=0.05), 
 FROZEN = Recipe(epochs=1, batch_size=64, lr=1e-30)
 POINT = Point(DENSE, 2, 0.2, "magnitude-uniform", FROZEN)
 CPU = torch.device("cpu")
+NOWHERE = Machine(LocalFolder("nowhere"), CPU)
 PLAIN = [name for name, rule in RULES.items() if not isinstance(rule, Method)]
 
 
@@ -54,7 +55,7 @@ def context(point=POINT, weights=0):
     torch.manual_seed(weights)
     state = build(NAME, 1, 10).state_dict()
     return DenseModelContext(
-        point.dense, point.epoch, point.density, Machine(LocalFolder("nowhere"), CPU), lambda epoch: state
+        point.dense, point.epoch, point.density, task_of(point.dense, NOWHERE), lambda epoch: state
     )
 
 

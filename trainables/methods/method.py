@@ -1,7 +1,7 @@
 """What a pruning method is given, and what it is asked for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,19 @@ class Method(ABC):
         self.rounds: list[Round] = []
         self.seconds = 0.0
         self.diverged = ""
+
+    @classmethod
+    def check(cls, pruner: str, context: PruningContext, densities: Sequence[float]) -> None:
+        """Try what can be known before anything trains.
+
+        Args:
+            pruner: Name of the rule.
+            context: A model with random weights.
+            densities: That will be wanted.
+
+        Raises:
+            ValueError: If it cannot do what is asked of it; one sentence for the user.
+        """
 
     @abstractmethod
     def until(self, density: float) -> Iterator[Progress]:

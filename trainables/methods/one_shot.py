@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from torch import Tensor
@@ -42,15 +42,20 @@ class OnGradients(Method):
 class Own(Method):
     """Masks as the user's function gives them."""
 
+    @classmethod
+    def check(cls, pruner: str, context: PruningContext, densities: Sequence[float]) -> None:
+        """Call it for each density."""
+        for density in densities:
+            own_masks(pruner, _at(context, density))
+
     def until(self, density: float) -> Iterator[Progress]:
         """Nothing is before it."""
         return iter(())
 
     def pruned(self, density: float) -> Pruned:
         """Call it, and see whether its masks are such."""
-        context = copy.copy(self.work.context)
-        context.density = density
-        return Pruned(own_masks(self.work.pruner, context), context.state)
+        context = self.work.context
+        return Pruned(own_masks(self.work.pruner, _at(context, density)), context.state)
 
 
 def own_masks(name: str, context: PruningContext) -> Mapping[str, Tensor]:
@@ -80,3 +85,10 @@ def own_masks(name: str, context: PruningContext) -> Mapping[str, Tensor]:
     if abs(kept - wanted) > ALIKE * wanted + len(masks):
         raise ValueError(f"{location} kept {kept} weights, and density {context.density:g} is {wanted:.0f} of them")
     return masks
+
+
+def _at(context: PruningContext, density: float) -> PruningContext:
+    """The same, with another density."""
+    other = copy.copy(context)
+    other.density = density
+    return other

@@ -265,6 +265,7 @@ def pruned_of(point: Point, machine: "Machine") -> "Pruned":
     from trainables.pruning import prune
     from trainables.pruning.context import Pruned
     from trainables.pruning.packing import unpack_masks, unpack_weights
+    from trainables.stages.machine import task_of
     from trainables.stages.pruning_context import DenseModelContext
 
     if point.pruning is not None:
@@ -276,7 +277,8 @@ def pruned_of(point: Point, machine: "Machine") -> "Pruned":
         state: State = dense_model(point.dense, epoch, machine.folder)["model"]
         return state
 
-    return prune(point.pruner, DenseModelContext(point.dense, point.epoch, point.density, machine, state_at))
+    where = point.density, task_of(point.dense, machine)
+    return prune(point.pruner, DenseModelContext(point.dense, point.epoch, *where, state_at))
 
 
 def retraining(point: Point, seeds: Sequence[int], pruned: "Pruned", machine: "Machine") -> "Training":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainables.stages.cost import StageCosts
     from trainables.stages.machine import Machine
     from trainables.storage.folder import Folder
+    from trainables.tasks.task import Task
 
 PRUNED, ROUNDS = "pruned", "rounds"
 """The tables: a row for each pruned model, and for each round that a method trained."""
@@ -145,6 +146,26 @@ class PruningStage(Stage):
                     folder.delete(f"training/{name}.pt")
         return {PRUNED: rows, ROUNDS: list(rounds.values())}
 
+    def check(self, task: "Task") -> None:
+        """Try what can be known without training, on a model with random weights.
+
+        Args:
+            task: On random data that look like the real ones.
+
+        Raises:
+            ValueError: If the method cannot do what is asked of it; one sentence for the user.
+        """
+        import torch
+
+        from trainables.stages.pruning_context import DenseModelContext
+
+        run = self.pruning
+        with torch.random.fork_rng(devices=[]):
+            state = task.model(run.dense.model).state_dict()
+        context = DenseModelContext(run.dense, run.epoch, run.end or self.densities[-1], task, lambda epoch: state)
+        kind: type[Method] = run.method.function  # type: ignore[assignment]  # methods are classes
+        kind.check(run.pruner, context, self.densities)
+
     def _method(self, machine: "Machine") -> "Method":
         """The method at its beginning."""
         from trainables.methods.method import Work
@@ -157,11 +178,12 @@ class PruningStage(Stage):
             state: State = dense_model(run.dense, epoch, machine.folder)["model"]
             return state
 
+        task = task_of(run.dense, machine)
         work = Work(
             run.pruner,
             run.settings,
-            DenseModelContext(run.dense, run.epoch, run.end or self.densities[-1], machine, state_at),
-            task_of(run.dense, machine),
+            DenseModelContext(run.dense, run.epoch, run.end or self.densities[-1], task, state_at),
+            task,
             run.dense.model,
             run.dense.data,
             run.dense.seed,

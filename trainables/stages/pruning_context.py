@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from trainables.pruning.context import PruningContext, State
 from trainables.stages.dense_run import DenseRun
-from trainables.stages.machine import Machine, task_of
 from trainables.tasks.random_numbers import random_stream
+from trainables.tasks.task import Task
 
 
 class DenseModelContext(PruningContext):
@@ -18,16 +18,13 @@ class DenseModelContext(PruningContext):
         run: Its training.
         epoch: After which it is pruned.
         density: Fraction of the prunable weights to keep, in (0, 1].
-        machine: That carries it out.
+        task: What it is trained for.
         state_at: Gives the state dictionary of the plain dense model after so many epochs.
     """
 
-    def __init__(
-        self, run: DenseRun, epoch: int, density: float, machine: Machine, state_at: Callable[[int], State]
-    ) -> None:
+    def __init__(self, run: DenseRun, epoch: int, density: float, task: Task, state_at: Callable[[int], State]) -> None:
         super().__init__(density, epoch)
-        self._run, self._state_at, self._device = run, state_at, machine.device
-        self._task = task_of(run, machine)
+        self._run, self._state_at, self._task = run, state_at, task
 
     def state_at(self, epoch: int) -> State:
         """As :meth:`PruningContext.state_at`."""
@@ -35,7 +32,7 @@ class DenseModelContext(PruningContext):
 
     def plain_model(self) -> nn.Module:
         """As :meth:`PruningContext.plain_model`."""
-        return self._task.model(self._run.model).to(self._device)
+        return self._task.model(self._run.model).to(self._task.device)
 
     def random_stream(self, *names: str | int) -> torch.Generator:
         """As :meth:`PruningContext.random_stream`."""

@@ -132,7 +132,7 @@ class Task(ABC):
             Inputs of a batch, and its number of samples.
         """
 
-    def stack(self, name: str, models: int, masks: Mapping[str, Tensor] | None = None, like=None) -> Stack:
+    def stack(self, name: str, models: int, masks: Mapping[str, Tensor] | None = None, like: Any = None) -> Stack:
         """Make a stack of so many copies of a new model.
 
         Args:

@@ -1,0 +1,214 @@
+"""Pruning methods as stages: what they prune, from where siblings begin, and a kill at any moment."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from metrics.sparsity import density
+from trainables.methods.method import Method as AtWork
+from trainables.pruning import RULES, Method
+from trainables.pruning.magnitude import all_layers, per_layer
+from trainables.pruning.packing import unpack_masks, unpack_weights
+from trainables.pruning.ranking import highest_of_each
+from trainables.pruning.settings import PruningSettings
+from trainables.stages import DenseRun, Label, Point, PointStage, PruningRun, PruningStage, finish
+from trainables.stages.dense import dense_file
+from trainables.stages.machine import Machine
+from trainables.stages.pruning import pruned_model
+from trainables.stages.siblings import kept_siblings
+from trainables.storage import artifacts
+from trainables.storage.local_folder import LocalFolder
+from trainables.training.recipe import Recipe
+
+NAME = "preresnet8-w0.5"
+DENSE = DenseRun("digits", 0.7, NAME, Recipe(epochs=3, batch_size=64, lr=0.05), 1)
+SHORT = Recipe(epochs=4, batch_size=64, lr=0.05)
+FROZEN = Recipe(epochs=1, batch_size=64, lr=1e-30)
+METHODS = [name for name, rule in RULES.items() if isinstance(rule, Method)]
+TRAINING = [name for name in METHODS if RULES[name].trains]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(LocalFolder(tmp_path), torch.device("cpu"))
+
+
+def pruning(pruner, end=0.3, recipe=None, **settings):
+    """A short run of a method, as a sweep would make it."""
+    method = RULES[pruner]
+    fast = {"sap_p": 1.0, "sap_q": 2.0} if pruner == "sap" else {}
+    settings = PruningSettings(**({"rounds": 3 if method.is_of_filters else method.rounds} | fast | settings))
+    if not method.trains:
+        return PruningRun(DENSE, 3, pruner, settings)
+    recipe = recipe or (DENSE.recipe if method.trains == "as dense" else SHORT)
+    epochs = 1 if method.is_of_filters else 3
+    return PruningRun(DENSE, 3, pruner, settings, recipe, epochs, end if method.has_end else None)
+
+
+def execute(stage, machine):
+    """A stage and what it needs."""
+    for need in stage.needs:
+        execute(need, machine)
+    return finish(stage.execute(machine))
+
+
+def pruned(run, density, machine):
+    """State, with zeros, and masks that are kept."""
+    kept = pruned_model(run, density, machine.folder)
+    masks = unpack_masks(kept["masks"])
+    return unpack_weights(kept["model"], masks), masks
+
+
+def dense(machine, epoch=3):
+    return artifacts.load(machine.folder, dense_file(DENSE, epoch))["model"]
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_lottery_rewinds_and_its_rounds_drop_a_fifth_each(machine):
+    run = pruning("lottery")
+    rows = execute(PruningStage(run, (0.8, 0.45)), machine)
+    assert [row["round"] for row in rows["rounds"]] == [1, 2, 3]
+    assert [row["density"] for row in rows["rounds"]] == pytest.approx([0.8, 0.64, 0.512], abs=1e-3)
+    state, masks = pruned(run, 0.8, machine)
+    first = dense(machine, 0)
+    weights = {name: dense(machine)[name] for name in masks}
+    assert same(masks, per_layer(weights, 0.8))  # nothing was trained before
+    assert all(torch.equal(state[name], first[name] * mask) for name, mask in masks.items())
+    assert same(
+        {name: state[name] for name in state if name not in masks}, {n: first[n] for n in state if n not in masks}
+    )
+    _, fewer = pruned(run, 0.45, machine)
+    assert all(not bool((fewer[name] & ~mask).any()) for name, mask in masks.items())
+    assert not same(fewer, per_layer(weights, 0.45))
+    assert [row["density"] for row in rows["pruned"]] == pytest.approx([0.8, 0.45], abs=1e-3)
+
+
+def test_the_tickets_last_round_is_a_training_of_the_masked_initial_weights(machine):
+    run = pruning("lottery", share=0.5)
+    rows = execute(PruningStage(run, (0.25,)), machine)
+    (row,) = rows["rounds"]
+    kept = pruned_model(run, 0.25, machine.folder)["state"]
+    masks, trained = unpack_masks(kept["masks"]), kept["model"]
+    assert density(masks) == pytest.approx(0.5, abs=1e-3)
+    assert all(bool((trained[name] == 0).eq(~mask).all()) for name, mask in masks.items())
+    assert row["train_error"] < 0.9
+    magnitudes = {name: torch.where(mask, trained[name].abs(), -1.0) for name, mask in masks.items()}
+    assert same(pruned(run, 0.25, machine)[1], highest_of_each(magnitudes, 0.25))
+
+
+def test_a_later_epoch_can_be_rewound_to(machine):
+    run = pruning("lottery", rewind_epoch=2)
+    execute(PruningStage(run, (0.5,)), machine)
+    state, masks = pruned(run, 0.5, machine)
+    assert all(torch.equal(state[name], dense(machine, 2)[name] * mask) for name, mask in masks.items())
+
+
+def test_iterative_pruning_goes_on_from_the_weights_it_has(machine):
+    run = pruning("iterative", scope="global")
+    execute(PruningStage(run, (0.8, 0.6)), machine)
+    state, masks = pruned(run, 0.8, machine)
+    weights = {name: dense(machine)[name] for name in masks}
+    assert same(masks, all_layers(weights, 0.8))
+    assert all(torch.equal(state[name], weights[name] * mask) for name, mask in masks.items())
+    kept = pruned_model(run, 0.6, machine.folder)["state"]["model"]
+    assert all(
+        torch.equal(pruned(run, 0.6, machine)[0][n], kept[n] * m) for n, m in pruned(run, 0.6, machine)[1].items()
+    )
+
+
+@pytest.mark.parametrize("rewind_epoch", [0, None])
+def test_sap_comes_to_a_density_exactly_or_says_where_it_stopped(rewind_epoch, machine):
+    run = pruning("sap", rewind_epoch=rewind_epoch)
+    rows = execute(PruningStage(run, (0.7, 0.5)), machine)
+    assert [row["density"] for row in rows["pruned"]] == pytest.approx([0.7, 0.5], abs=1e-4)
+    few = pruning("sap", rounds=1, sap_gamma=0.1)
+    with pytest.raises(ValueError, match=r"sap stopped at density 0\.9.* after 1 rounds of training, so 0\.3 is not"):
+        execute(PruningStage(few, (0.3,)), machine)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_prunes_depends_on_no_other_density(name, machine, tmp_path):
+    alone = Machine(LocalFolder(tmp_path / "alone"), torch.device("cpu"))
+    run = pruning(name)
+    execute(PruningStage(run, (0.8, 0.5, 0.3)), machine)
+    execute(PruningStage(run, (0.5,)), alone)
+    for own, other in zip(pruned(run, 0.5, machine), pruned(run, 0.5, alone), strict=True):
+        assert same(own, other)
+    execute(PruningStage(run, (0.3,)), alone)  # goes on
+    assert same(pruned(run, 0.3, machine)[0], pruned(run, 0.3, alone)[0])
+    execute(PruningStage(run, (0.8,)), alone)  # begins anew
+    assert same(pruned(run, 0.8, machine)[0], pruned(run, 0.8, alone)[0])
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_a_kill_in_any_round_resumes_value_for_value(name, machine, tmp_path):
+    run = pruning(name)
+    stage = PruningStage(run, (0.8, 0.5, 0.3))
+    whole = execute(stage, machine)
+    killed = Machine(LocalFolder(tmp_path / "killed"), torch.device("cpu"), checkpoint_seconds=0.0)
+    execute(stage.needs[0], killed)
+    kills = 0
+    while True:
+        execution = stage.execute(killed)
+        try:
+            while next(execution).rows:  # a density that is kept
+                pass
+        except StopIteration as end:
+            rows = end.value
+            break
+        kills += 1
+        assert kills < 100
+    assert kills >= 2
+    for table, own in whole.items():
+        assert [{k: v for k, v in row.items() if k != "seconds"} for row in own] == [
+            {k: v for k, v in row.items() if k != "seconds"} for row in rows[table]
+        ]
+    for wanted in stage.densities:
+        assert same(pruned(run, wanted, machine)[0], pruned(run, wanted, killed)[0])
+    assert killed.folder.names("training", ".pt") == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_siblings_begin_with_the_pruned_model(name, machine):
+    run = pruning(name)
+    stage = PointStage(Point(DENSE, 3, 0.5, name, FROZEN, run), (1, 2), Label("epochs", 3, "density", 0.5))
+    rows = execute(stage, machine)
+    state, masks = pruned(run, 0.5, machine)
+    for sibling in kept_siblings(machine.folder, stage.key).values():
+        assert same(sibling["masks"], masks)
+        weights = {name: sibling["model"][name] for name in state if name.endswith("weight")}
+        assert all(torch.allclose(weights[name], state[name], atol=1e-6) for name in weights)
+    row = rows["runs"][0]
+    assert row["status"] == "ok"
+    kept = pruned_model(run, 0.5, machine.folder)["columns"]
+    assert row["density"] == kept["density"]
+    assert row["pq_index"] == pytest.approx(kept["pq_index"], abs=1e-6)
+    assert row["density_by_layer"] == kept["density_by_layer"]
+
+
+@pytest.mark.parametrize("name", ["lottery", "gradual"])
+def test_a_method_that_diverges_has_rows_that_say_so_and_so_have_its_points(name, machine):
+    run = pruning(name, recipe=Recipe(epochs=3, batch_size=64, lr=1e9))
+    rows = execute(PruningStage(run, (0.9, 0.3)), machine)
+    assert [row["status"] for row in rows["pruned"]][-1] == "diverged"
+    assert "not finite in epoch 1" in rows["pruned"][-1]["message"]
+    stage = PointStage(Point(DENSE, 3, 0.3, name, FROZEN, run), (1, 2), Label("epochs", 3, "density", 0.3))
+    rows = execute(stage, machine)
+    assert {row["status"] for row in rows["runs"]} == {"diverged"}
+    assert rows["runs"][0]["message"] == rows["runs"][1]["message"] != ""
+
+
+def test_a_dense_model_that_diverged_is_not_pruned(machine):
+    diverging = replace(DENSE, recipe=replace(DENSE.recipe, lr=1e9))
+    run = replace(pruning("lottery"), dense=diverging)
+    rows = execute(PruningStage(run, (0.5,)), machine)
+    assert rows["pruned"][0]["message"].endswith("of dense training")
+
+
+def test_every_method_of_the_registry_is_a_class_of_methods():
+    for name in METHODS:
+        assert issubclass(RULES[name].function, AtWork)
