@@ -45,6 +45,7 @@ ONLY_IN = {
     "plotly": {"sweeps/views/interactive_diagram.py"},
     "matplotlib": {"sweeps/views/printed_diagram.py"},
     "torchvision": set(),
+    "torch_pruning": {"trainables/pruning/filters.py"},
 }
 
 
