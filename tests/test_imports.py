@@ -47,6 +47,7 @@ ONLY_IN = {
     "matplotlib": {"sweeps/views/printed_diagram.py"},
     "torchvision": set(),
     "safetensors": {"trainables/models/exported.py"},
+    "torch_pruning": {"trainables/pruning/filters.py"},
 }
 
 

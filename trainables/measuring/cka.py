@@ -20,7 +20,7 @@ class OutputSimilarity(Metric):
         """The outputs of all models first, then pair by pair."""
         from trainables.measuring.comparison import kept_weights, similarities
 
-        stack = models.task.stack(models.name, len(models.states), kept_weights(models.states))
+        stack = models.task.stack(models.name, len(models.states), kept_weights(models.states), models.states[0])
         stack.load(models.states)
         pairs = [(first, second) for first, second in places]
         for value in similarities(stack, pairs, models.task, settings):

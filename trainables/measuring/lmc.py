@@ -28,9 +28,10 @@ class LinearModeConnectivity(Metric):
         task, name = models.task, models.name
         pairs = [(first, second) for first, second in places]
         positions = _positions(len({model for pair in pairs for model in pair}), len(pairs), settings)
-        at_once = task.models_at_once(name, positions, settings.batch_norm_batch_size)
+        like = models.states[0]
+        at_once = task.models_at_once(name, positions, settings.batch_norm_batch_size, like)
         masks = kept_weights(models.states)
-        stacks = PathStacks(lambda count: task.stack(name, count, masks), at_once)
+        stacks = PathStacks(lambda count: task.stack(name, count, masks, like), at_once)
         for errors in path_errors(stacks, models.states, pairs, task, settings):
             if any(map(math.isnan, errors)):
                 yield {"lmc": math.nan, "path_errors": errors, MESSAGE: "outputs not finite on the path"}

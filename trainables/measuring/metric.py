@@ -43,7 +43,8 @@ class Models:
 
     Attributes:
         name: Of the architecture.
-        states: State dictionary of each plain model, on the CPU, all of it finite.
+        states: State dictionary of each plain model, on the CPU, all of it finite, all with the same numbers of
+            channels, which may be fewer than the architecture's.
         task: What they were trained for.
     """
 

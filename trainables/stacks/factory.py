@@ -13,10 +13,10 @@ from trainables.stacks.stack import GroupedStack, Stack
 
 
 class StackFactory:
-    """Makes stacks of models of one architecture.
+    """Makes stacks of models of one architecture that have the same numbers of channels.
 
     Args:
-        model: The architecture, on the CPU; it is tried, not kept.
+        model: One of them, on the CPU; it is tried, not kept.
         example: Of its inputs.
         device: Where stacks are to be.
         room: Bytes for the largest activation of a measured batch (:mod:`trainables.stacks.memory`).
@@ -34,7 +34,7 @@ class StackFactory:
         self._activation = memory.activation_bytes(model, example)
 
     def stack(self, model: nn.Module, models: int, masks: Mapping[str, Tensor] | None = None) -> Stack:
-        """Make a stack of so many copies of a model of the architecture; for masks see :meth:`Task.stack`."""
+        """Make a stack of so many copies of such a model; for masks see :meth:`Task.stack`."""
         stack = self._kind(model, models, self._layout).to(self._device)
         if masks is not None and self._has_kernels and kernels_pay(model, masks, self._is_narrow):
             stack.use_kernels(masks)

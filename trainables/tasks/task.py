@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from trainables.models.smaller import Shapes, resized, shapes
 from trainables.stacks import memory
 from trainables.stacks.factory import StackFactory
 from trainables.stacks.inputs import Inputs, ModelInputs
@@ -47,7 +48,7 @@ class Task(ABC):
 
     def __init__(self, device: torch.device, room: int = memory.ROOM_ON_CPU) -> None:
         self.device, self._room, self.kernels = device, room, True
-        self._makers: dict[str, StackFactory] = {}
+        self._makers: dict[tuple[str, Shapes], StackFactory] = {}
 
     @abstractmethod
     def model(self, name: str) -> nn.Module:
@@ -93,11 +94,11 @@ class Task(ABC):
 
     @abstractmethod
     def loss_parts(self, model: nn.Module, samples: int, at_once: int) -> Iterator[Tensor]:
-        """Mean loss of a plain model on some training samples, not augmented, in parts that add up to it.
+        """Mean loss of a plain model on the first training samples, not augmented, in parts that add up to it.
 
         Args:
             model: On the device.
-            samples: How many, always the same; of every class as many, where there are classes; all if there are fewer.
+            samples: How many, always the same; all if there are fewer.
             at_once: Samples in a part.
 
         Yields:
@@ -132,7 +133,13 @@ class Task(ABC):
             Inputs of a batch, and its number of samples.
         """
 
-    def stack(self, name: str, models: int, masks: Mapping[str, Tensor] | None = None, like: Any = None) -> Stack:
+    def stack(
+        self,
+        name: str,
+        models: int,
+        masks: Mapping[str, Tensor] | None = None,
+        like: Mapping[str, Tensor] | None = None,
+    ) -> Stack:
         """Make a stack of so many copies of a new model.
 
         Args:
@@ -140,15 +147,29 @@ class Task(ABC):
             models: How many.
             masks: Weights that will not be zero, by parameter name, where float32 is wanted: kernels of our own may
                 compute without the others. None for torch's layers alone.
+            like: State dictionary of a plain model that may have fewer channels than the architecture: the stack's
+                have as many. None for all channels.
         """
-        model = self.model(name)
+        model = self._plain(name, like)
         return self._maker(name, model).stack(model, models, masks if self.kernels else None)
 
-    def models_at_once(self, name: str, models: int, batch_size: int) -> int:
-        """How many of so many models are to be in a stack that is measured in batches of so many samples."""
-        return self._maker(name, self.model(name)).models_at_once(models, batch_size)
+    def models_at_once(self, name: str, models: int, batch_size: int, like: Mapping[str, Tensor] | None = None) -> int:
+        """How many of so many models are to be in a stack that is measured in batches of so many samples.
+
+        Args:
+            name: Of the architecture.
+            models: How many.
+            batch_size: Samples in a batch.
+            like: As of :meth:`stack`.
+        """
+        return self._maker(name, self._plain(name, like)).models_at_once(models, batch_size)
+
+    def _plain(self, name: str, like: Mapping[str, Tensor] | None) -> nn.Module:
+        model = self.model(name)
+        return model if like is None else resized(model, like)
 
     def _maker(self, name: str, model: nn.Module) -> StackFactory:
-        if name not in self._makers:
-            self._makers[name] = StackFactory(model, self.example_inputs, self.device, self._room)
-        return self._makers[name]
+        key = name, shapes(model.state_dict())
+        if key not in self._makers:
+            self._makers[key] = StackFactory(model, self.example_inputs, self.device, self._room)
+        return self._makers[key]
