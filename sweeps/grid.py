@@ -1,6 +1,6 @@
 """Compute a whole grid of temperatures and loads: ``python sweeps/grid.py``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sweeps.plans.grid_plan import GridPlan
@@ -11,7 +11,7 @@ from sweeps.running.options import SweepOptions, read_options
 from sweeps.running.preflight import check_before, check_models, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.command_line import INTERRUPTED, OK, run_command
-from trainables.stages import PointStage
+from trainables.stages import DenseStage, PointStage, PruningStage, Stage
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,13 @@ class Grid(SweepOptions):
 
     estimate: bool = False
     """As --dry-run, and try the models and measure some steps on this machine, to say what it would cost."""
+
+
+MODELS: dict[type[Stage], tuple[str, str]] = {
+    DenseStage: ("dense models", "trainings"),
+    PruningStage: ("pruned models", "runs of a method"),
+}
+"""What kinds of stages before points give, and in what, for a person."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,15 +72,25 @@ def main(arguments: Sequence[str]) -> int:
 
 def _to_do(points: Sequence[PointStage], plan: GridPlan, inventory: Inventory) -> list[str]:
     """Lines that say what is wanted, stored and to do."""
-    needs = [need for stage in points for need in stage.needs]
-    models = {(need.id, part): need.with_parts([part]) for need in needs for part in need.parts}
-    there = sum(not inventory.missing_artifacts(model) for model in models.values())
-    to_do = sum(len(stage.parts) for stage in plan.dense)
-    trainings = f" in {len(plan.dense)} trainings" if to_do else ""
-    return [
-        f"dense models: {len(models)} wanted, {there} stored, {to_do} to do{trainings}",
-        f"points: {len(points)} wanted, {len(points) - len(plan.points)} stored, {len(plan.points)} to do{_how(plan)}",
-    ]
+    lines = []
+    for kind, (models, runs) in MODELS.items():
+        wanted = {(need.id, part): need.with_parts([part]) for need in _needs(points, kind) for part in need.parts}
+        there = sum(not inventory.missing_artifacts(model) for model in wanted.values())
+        begun = [stage for stage in plan.left if isinstance(stage, kind)]
+        to_do = sum(len(stage.parts) for stage in begun)
+        in_runs = f" in {len(begun)} {runs}" if to_do else ""
+        if wanted:
+            lines.append(f"{models}: {len(wanted)} wanted, {there} stored, {to_do} to do{in_runs}")
+    done = len(points) - len(plan.points)
+    return [*lines, f"points: {len(points)} wanted, {done} stored, {len(plan.points)} to do{_how(plan)}"]
+
+
+def _needs(stages: Iterable[Stage], kind: type[Stage]) -> Iterator[Stage]:
+    """All stages of a kind that these need, and what those need."""
+    needs = {need for stage in stages for need in stage.needs}
+    if needs:
+        yield from (need for need in needs if isinstance(need, kind))
+        yield from _needs(needs, kind)
 
 
 def _how(plan: GridPlan) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sweeps.running.options import RunOptions, machine_cores
 from sweeps.spec.errors import UsageError
-from trainables.stages import DenseStage, Stage
+from trainables.stages import KINDS, DenseStage, PruningStage, Stage
 
 
 def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
@@ -26,16 +26,19 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
         raise UsageError(f"--gpus-per-trial {gpus:g}: this machine has no GPU to measure a step on.")
     torch.set_num_threads(options.threads)
     costs = StageCosts(torch.device("cuda" if gpus else "cpu"), options.compile == "auto")
-    dense = sum(stage.seconds(costs) for stage in stages if isinstance(stage, DenseStage))
-    everything = dense + sum(stage.seconds(costs) for stage in stages if not isinstance(stage, DenseStage))
+    seconds = dict.fromkeys(KINDS, 0.0)
+    for stage in stages:
+        seconds[stage.kind] += stage.seconds(costs)
+    everything, dense, pruning = sum(seconds.values()), seconds[DenseStage.kind], seconds[PruningStage.kind]
     each, unit = (gpus, "GPU") if gpus else (cores, "core")
     at_once = machine_cores() / cores if not gpus else min(machine_cores() / cores, torch.cuda.device_count() / gpus)
     at_once = max(1, int(at_once))
+    pruned = f" and {_number(each * pruning / 3600)} for methods that prune them" if pruning else ""
     disk = sum(stage.kept_bytes(options.keep) for stage in stages)
     while_running = at_once * max((stage.running_bytes for stage in stages), default=0)
     return (
         f"estimate: {_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense "
-        f"models; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing else "
+        f"models{pruned}; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing else "
         f"running (from steps measured just now); {_size(disk)} of disk for models, with --keep {options.keep}, and "
         f"{_size(while_running)} for checkpoints while it runs"
     )

@@ -112,7 +112,7 @@ class Method(ABC):
         self.seconds = 0.0
         self.diverged = ""
 
-    @classmethod
+    @classmethod  # noqa: B027  most have nothing to check
     def check(cls, pruner: str, context: PruningContext, densities: Sequence[float]) -> None:
         """Try what can be known before anything trains.
 
