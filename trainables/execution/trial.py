@@ -78,7 +78,7 @@ class Trial:
             with self._random_numbers_kept():
                 like = self._like
                 masks = self._masks if like.stack.has_kernels else None
-                stack = like.task.stack(self._model, like.stack.models, masks)
+                stack = like.task.stack(self._model, like.stack.models, masks, like.stack.states()[0])
                 seeds = [("trial", index) for index in range(stack.models)]
                 training = Training(stack, replace(like.recipe, lr=0.0), like.task, seeds, self._masks)
                 batch = self._batches[0]

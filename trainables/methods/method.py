@@ -12,6 +12,7 @@ from trainables.execution.chooser import Chooser
 from trainables.pruning.context import Pruned, PruningContext, State
 from trainables.pruning.settings import PruningSettings
 from trainables.stacks.stack import Stack
+from trainables.storage import artifacts
 from trainables.storage.folder import Folder
 from trainables.tasks.task import SplitName, Task
 from trainables.training.masks import Masks
@@ -21,6 +22,8 @@ from trainables.training.resumable import ResumableTraining
 from trainables.training.training import Training
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+NOT_FINITE = "loss or weights not finite in epoch {} {}"
 
 Round = dict[str, Any]
 """A row of the table of rounds: its number, density, errors, PQ Index and seconds."""
@@ -148,8 +151,25 @@ class Method(ABC):
 
     @property
     def done(self) -> int:
-        """How far it has come: more is further."""
+        """How far it has come, in rounds."""
         return len(self.rounds)
+
+    def add_round(self, row: Round, seconds: float) -> None:
+        """Note a round that is done, and keep all for a later attempt."""
+        self.rounds.append(row | {"seconds": seconds})
+        self.seconds += seconds
+        artifacts.save(self.work.folder, f"{self.work.file}.pt", self.state_dict())
+
+    def take_up(self) -> None:
+        """Go on from what an earlier attempt kept, if that has come further."""
+        state = artifacts.load(self.work.folder, f"{self.work.file}.pt")
+        if state is not None and len(state["rounds"]) > self.done:
+            self.load_state_dict(state)
+
+    def note_divergence(self, training: Training, when: str) -> None:
+        """Note it if a training diverged, and in which part of the method that was."""
+        if training.diverged[0]:
+            self.diverged = NOT_FINITE.format(training.diverged[0], when)
 
 
 def on_cpu(state: State) -> dict[str, Tensor]:

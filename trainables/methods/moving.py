@@ -32,8 +32,7 @@ class Gradual(Method):
         above = (epoch for epoch in range(epochs + 1) if self._masks.density_after(epoch / epochs) > density - ROUNDING)
         yield from self._attempt.run(until=max(above), evaluate_from=epochs)
         self.seconds += self._attempt.seconds - started
-        if training.diverged[0]:
-            self.diverged = f"loss or weights not finite in epoch {training.diverged[0]} of pruning while training"
+        self.note_divergence(training, "of pruning while training")
 
     def pruned(self, density: float) -> Pruned:
         """What scores lowest now is dropped."""

@@ -16,7 +16,6 @@ from trainables.pruning.ranking import highest_of_all, highest_of_each
 from trainables.pruning.remains import remains, sizes
 from trainables.pruning.sap import SapSettings, masks_at_density
 from trainables.pruning.sap import pruned_masks as sap_masks
-from trainables.storage import artifacts
 from trainables.training.progress import Progress
 
 Masks = dict[str, Tensor]
@@ -42,7 +41,7 @@ class Rounds(Method):
 
     def until(self, wanted: float) -> Iterator[Progress]:
         """Train round by round until the next would drop as much as is wanted, or more."""
-        self._take_up()
+        self.take_up()
         while not self.diverged:
             masks = self._next()
             if density(masks) <= self.nearly * wanted:
@@ -109,29 +108,15 @@ class Rounds(Method):
         training.epoch = self._rewind_epoch or 0
         yield from attempt.run(until=work.epochs, evaluate_from=work.epochs)
         started = time.perf_counter()
-        if training.diverged[0]:
-            self.diverged = f"loss or weights not finite in epoch {training.diverged[0]} of round {number} of pruning"
+        self.note_divergence(training, f"of round {number} of pruning")
         self._state, self._masks = on_cpu(stack.states()[0]), masks
         row = {"round": number, "density": density(masks), "pq_index": self._pq_index(), **work.errors(stack)}
-        seconds = attempt.seconds + time.perf_counter() - started
-        self.seconds += seconds
-        self.rounds.append(row | {"seconds": seconds})
-        artifacts.save(work.folder, self._file, self.state_dict())
+        self.add_round(row, attempt.seconds + time.perf_counter() - started)
         attempt.finished()
 
     def _pq_index(self) -> float:
         """Of all weights that are left."""
         return remains(self._state, self._masks, sizes(self._masks)).pq_index()
-
-    @property
-    def _file(self) -> str:
-        return f"{self.work.file}.pt"
-
-    def _take_up(self) -> None:
-        """Go on from what an earlier attempt left, if that has come further."""
-        state = artifacts.load(self.work.folder, self._file)
-        if state is not None and len(state["rounds"]) > len(self.rounds):
-            self.load_state_dict(state)
 
 
 class Lottery(Rounds):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.pruning.prunable import prunable_weights
+from trainables.stacks.inputs import ModelInputs
 
 State = Mapping[str, Tensor]
 
@@ -50,6 +51,10 @@ class PruningContext(ABC):
     @abstractmethod
     def plain_model(self) -> nn.Module:
         """Make a plain model of this architecture, with any weights, on the device."""
+
+    @abstractmethod
+    def example_inputs(self, samples: int) -> ModelInputs:
+        """Made-up inputs of the model, on the CPU, always the same."""
 
     @abstractmethod
     def random_stream(self, *names: str | int) -> torch.Generator:

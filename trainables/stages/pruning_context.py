@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.pruning.context import PruningContext, State
+from trainables.stacks.inputs import ModelInputs
 from trainables.stages.dense_run import DenseRun
 from trainables.tasks.random_numbers import random_stream
 from trainables.tasks.task import Task
@@ -33,6 +34,10 @@ class DenseModelContext(PruningContext):
     def plain_model(self) -> nn.Module:
         """As :meth:`PruningContext.plain_model`."""
         return self._task.model(self._run.model).to(self._task.device)
+
+    def example_inputs(self, samples: int) -> ModelInputs:
+        """As :meth:`PruningContext.example_inputs`."""
+        return self._task.example_inputs(samples)
 
     def random_stream(self, *names: str | int) -> torch.Generator:
         """As :meth:`PruningContext.random_stream`."""

@@ -1,0 +1,135 @@
+"""Removing whole filters: at once, or in rounds after a little training each."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.methods.method import Method, Work, on_cpu
+from trainables.models.smaller import resized
+from trainables.pruning.channels import ChannelGroup, filters, highest_channels, left, without_channels
+from trainables.pruning.context import Pruned, PruningContext, State
+from trainables.pruning.filter_scores import FILTER_SCORES, Products
+from trainables.pruning.filters import channel_groups, pruned_filters
+from trainables.pruning.gradient_scores import first_order, fisher_information, second_order
+from trainables.pruning.remains import remains, sizes
+from trainables.pruning.schedules import telescoping_share
+from trainables.training.progress import Progress
+
+ROUNDING = 1e-9
+"""By which shares of the schedule may be off."""
+
+EXAMPLES = 4
+"""Made-up inputs with which a smaller model is tried."""
+
+
+class Filters(Method):
+    """Remove the filters that score lowest of the whole model (Lubana and Dick 2021, arXiv 2009.11839, section 5).
+
+    With one round that is done at once. With more, every round first trains the model for some epochs, at the beginning
+    of the schedule and with a new optimizer, and removes a share of the remaining filters: that of
+    :func:`trainables.pruning.schedules.telescoping_share`. Theirs begin with the initial weights; here with those of
+    the dense model, which may have been trained for an epoch. Densities are shares of the filters.
+    """
+
+    @classmethod
+    def check(cls, pruner: str, context: PruningContext, densities: Sequence[float]) -> None:
+        """Remove filters from a model that was not trained, by scores of which none are gradients."""
+        model = context.model_at(context.epoch)
+        nothing = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
+        inputs = context.example_inputs(EXAMPLES)
+        groups = channel_groups(model, inputs)
+        scores = FILTER_SCORES[pruner](model, groups, Products(*[lambda: nothing] * 4))
+        for density in densities:
+            pruned_filters(model, groups, highest_channels(scores, density), inputs)
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(work)
+        self._state: State = on_cpu(work.context.state)
+        self._is_trained = work.recipe is None
+        self._kept = [torch.ones(group.channels, dtype=torch.bool) for group in self._all_groups]
+
+    def until(self, density: float) -> Iterator[Progress]:
+        """Train and remove round by round, until the next removal would pass this share of the filters."""
+        self.take_up()
+        while not self.diverged:
+            if not self._is_trained:
+                yield from self._train()
+            after = self._share_after(max(1, self.done))
+            if self.work.recipe is None or self.diverged or after <= density + ROUNDING:
+                return
+            kept = self._highest(after)
+            self._state = self._without(kept)
+            for all_of_group, own in zip(self._kept, kept, strict=True):
+                all_of_group[all_of_group.nonzero().flatten()] = own
+            self._is_trained = False
+
+    def pruned(self, density: float) -> Pruned:
+        """A smaller model, of which nothing is masked."""
+        return Pruned({}, self._without(self._highest(density)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The smaller model that there is, and which filters it has."""
+        own = {"model": self._state, "kept": [each.clone() for each in self._kept], "is_trained": self._is_trained}
+        return super().state_dict() | own
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        super().load_state_dict(state)
+        self._state, self._kept = state["model"], [each.clone() for each in state["kept"]]
+        self._is_trained = state["is_trained"]
+
+    @cached_property
+    def _all_groups(self) -> list[ChannelGroup]:
+        """Of the model with all its filters."""
+        context = self.work.context
+        return channel_groups(context.model_at(context.epoch).cpu(), context.example_inputs(EXAMPLES))
+
+    def _share_after(self, rounds: int) -> float:
+        """Share of the filters that is left after so many rounds."""
+        share, number = 1.0, self.work.settings.rounds
+        for each in range(1, rounds + 1):
+            share *= 1 - telescoping_share(1 - self.work.context.density, each, number)
+        return share
+
+    def _highest(self, share: float) -> list[Tensor]:
+        """Of the filters that are left which are kept, if this share of all stays."""
+        model, groups = self._model(), left(self._all_groups, self._kept)
+        scores = FILTER_SCORES[self.work.pruner](model, groups, self._products(model))
+        return highest_channels(scores, share * filters(self._all_groups) / filters(groups))
+
+    def _without(self, kept: Sequence[Tensor]) -> State:
+        model, inputs = self._model().cpu(), self.work.context.example_inputs(EXAMPLES)
+        return on_cpu(pruned_filters(model, left(self._all_groups, self._kept), kept, inputs))
+
+    def _model(self) -> nn.Module:
+        """The smaller model that there is, in evaluation mode, on the device."""
+        model = resized(self.work.context.plain_model(), self._state)
+        model.load_state_dict(self._state)
+        return model.eval().requires_grad_()
+
+    def _products(self, model: nn.Module) -> Products:
+        context = self.work.context
+        return Products(
+            cache(lambda: first_order(context, model)),
+            cache(lambda: second_order(context, model)),
+            cache(lambda: fisher_information(context, model)),
+            lambda: without_channels(context.state_at(0), self._all_groups, self._kept),
+        )
+
+    def _train(self) -> Iterator[Progress]:
+        """Train for a round."""
+        work, number = self.work, len(self.rounds) + 1
+        stack = work.stack(self._state)
+        attempt = work.training(stack, {}, str(number))
+        yield from attempt.run(until=work.epochs, evaluate_from=work.epochs)
+        started = time.perf_counter()
+        self.note_divergence(attempt.training, f"of round {number} of pruning")
+        self._state, self._is_trained = on_cpu(stack.states()[0]), True
+        rest = remains(self._state, {}, sizes(work.context.weights))
+        row = {"round": number, "density": rest.density, "pq_index": rest.pq_index(), **work.errors(stack)}
+        self.add_round(row, attempt.seconds + time.perf_counter() - started)
+        attempt.finished()
