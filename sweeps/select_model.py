@@ -157,7 +157,7 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
                 loss=run.loss,
             )
             point = replace(stage.point, dense=dense, epoch=0)
-            points.append(PointStage(point, stage.seeds, Label("checkpoint", number, spec.load, load)))
+            points.append(PointStage(point, stage.seeds, Label("checkpoint", number, spec.load_name, load)))
     return points
 
 
@@ -171,7 +171,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
     candidate = "checkpoint" if options.checkpoints else spec.temperature
     shown = Table(box=SIMPLE, collapse_padding=True)
     wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= WIDE
-    headings = [spec.load, "chosen by", candidate, "regime", *(["LMC", "CKA"] if wide else [])]
+    headings = [spec.load_name, "chosen by", candidate, "regime", *(["LMC", "CKA"] if wide else [])]
     for heading in (*headings, "dense error", "test error", "regret", *(["reason"] if wide else [])):
         words = heading in ("chosen by", "reason")
         shown.add_column(heading, justify="left" if words else "right", no_wrap=True)
@@ -181,7 +181,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
     for load in sorted(spec.loads):
         choices = select(rows_of(table[table["load"] == load]), thresholds.lmc, select_by)
         used.setdefault(choices[0].select_by, []).append(f"{load:g}")
-        answers.append({spec.load: load, "selections": [_as_json(choice, options) for choice in choices]})
+        answers.append({spec.load_name: load, "selections": [_as_json(choice, options) for choice in choices]})
         for first, choice in enumerate(choices):
             shown.add_row("" if first else f"{load:g}", *_cells(choice, wide))
         shown.add_section()
@@ -191,7 +191,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
     if (table["status"] == "incomplete").any():
         print("Note: some cells lack a part of their results; what there is was taken.")
     for name, loads in used.items():
-        at = f" at {spec.load} {' '.join(loads)}" if len(used) > 1 else ""
+        at = f" at {spec.load_name} {' '.join(loads)}" if len(used) > 1 else ""
         warning = ", so the test images choose, and judge what they chose" if name == "dense_test_error" else ""
         print(f"Dense error: {name}{at}{warning}.")
     for note in filter(None, (threshold_note(thresholds), diverged_note(table))):

@@ -240,9 +240,9 @@ def _report(
     answers = tuning.answers(table)
     limit = tuning.thresholds.lmc
     if options.json:
-        write_json("--json", options.json, [answer.as_json(spec.load, limit) for answer in answers])
+        write_json("--json", options.json, [answer.as_json(spec.load_name, limit) for answer in answers])
     shown = Table(box=SIMPLE, collapse_padding=True)
-    headings = spec.load, f"chosen {spec.temperature}", "regime", "evaluated, in order", "retrained", "test error"
+    headings = spec.load_name, f"chosen {spec.temperature}", "regime", "evaluated, in order", "retrained", "test error"
     for heading in (*headings, "regret"):
         shown.add_column(heading, justify="right", no_wrap=heading != "evaluated, in order")
     for answer in answers:
@@ -254,13 +254,13 @@ def _report(
     print_table(shown)
     for answer in answers:
         if answer.reason:
-            print(f"{spec.load} {answer.load:g}: {answer.temperature:g} is {answer.reason}.")
+            print(f"{spec.load_name} {answer.load:g}: {answer.temperature:g} is {answer.reason}.")
     print(_cost(answers, tuning, spec))
     if note := threshold_note(tuning.thresholds):
         print(note)
     for note in dict.fromkeys(answer.note for answer in answers if answer.note):
         loads = " ".join(f"{answer.load:g}" for answer in answers if answer.note == note)
-        print(f"Note on {spec.load} {loads}: {note}.")
+        print(f"Note on {spec.load_name} {loads}: {note}.")
     unsure = sum(visit.row.get("status") in ("incomplete", "failed") for each in answers for visit in each.visits)
     if unsure:
         print(f"Note: {unsure} of the cells evaluated lack some of their results; what there is was taken.")

@@ -68,7 +68,7 @@ def read_table(path: str) -> pd.DataFrame:
     ours = {"load_axis", "load", "status"}.issubset(table)
     if ours:
         axes = ", ".join(sorted({str(axis) for axis in table["load_axis"]}))
-        if axes != "density":
+        if axes not in ("density", "filters"):
             raise UsageError(f"{path} is over {axes}, not density; give its results folder.")
         table = table.assign(density=table["load"])  # there the column density is what was really kept
     lacking = [name for name in NEEDED if name not in table]

@@ -28,7 +28,7 @@ from sweeps.spec.pruning import PruningFields
 from sweeps.spec.recipes import RETRAIN, recipe_of
 from trainables.data import augmentation_of, own_crop_padding, short_name, training_images
 from trainables.models import check_name
-from trainables.pruning import rule_of
+from trainables.pruning import Method, rule_of
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
 from trainables.training.recipe import Recipe
 
@@ -92,6 +92,12 @@ class SweepSpec(PruningFields):
         return LOADS[self.load].values
 
     @property
+    def load_name(self) -> str:
+        """What the load is, for a person: density, or the share of filters with rules that remove these."""
+        rule = rule_of(self.pruner)
+        return "filters" if self.load == "density" and isinstance(rule, Method) and rule.is_of_filters else self.load
+
+    @property
     def hot_is_low(self) -> bool:
         """Whether small temperatures are the hot ones."""
         return TEMPERATURES[self.temperature].hot_is_low
@@ -137,7 +143,8 @@ class SweepSpec(PruningFields):
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, augmentation, loss=self.loss)
             run = runs.setdefault(run, run)  # one object, which finds its key once
             point = Point(run, epoch, density, self.pruner, retrain, self.pruning(run, epoch, retrain))
-            points.append(PointStage(point, self.retrain_seeds, Label(self.temperature, temperature, self.load, load)))
+            label = Label(self.temperature, temperature, self.load_name, load)
+            points.append(PointStage(point, self.retrain_seeds, label))
         return points
 
     def to_json(self) -> str:
