@@ -21,7 +21,7 @@ class Part:
         rows: Indices along this dimension.
         channels: The channel of the group that each of these belongs to.
         filter: The convolution or linear layer whose filters they are part of: this layer, or the one whose output it
-            normalises. Empty for what reads channels, and for a batch-norm of a sum or a concatenation.
+            normalises. Empty for what reads channels, for a PReLU, and for a batch-norm of a sum or a concatenation.
     """
 
     layer: str

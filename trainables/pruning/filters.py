@@ -34,7 +34,8 @@ def channel_groups(model: nn.Module, example_inputs: ModelInputs) -> list[Channe
     Those of layers whose outputs are added or pass through a depthwise convolution go together; of a concatenation each
     layer's own are by themselves. Outputs of the model, as of the final linear layer, are never removed. Filters are of
     convolutions and of hidden linear layers; that the latter count is our extension, as in
-    :func:`trainables.pruning.prunable.prunable_weights`.
+    :func:`trainables.pruning.prunable.prunable_weights`. Torch-Pruning 1.6 misreads a concatenation whose pixels a
+    linear layer takes; :func:`check_filters` finds that.
 
     Args:
         model: Plain, with all its channels (:func:`trainables.pruning.channels.left` gives those of a smaller one).
@@ -98,6 +99,17 @@ def pruned_filters(
     return smaller
 
 
+def check_filters(model: nn.Module, example_inputs: ModelInputs) -> None:
+    """Raise ValueError, in one sentence, unless a model can lose filters: every second channel is removed, to try it.
+
+    Args:
+        model: Plain, on the CPU; it is not changed.
+        example_inputs: Of this model, on the CPU.
+    """
+    groups = channel_groups(model, example_inputs)
+    pruned_filters(model, groups, [torch.arange(group.channels) % 2 == 0 for group in groups], example_inputs)
+
+
 @torch.no_grad()
 @torch.random.fork_rng(devices=[])
 def _outputs(model: nn.Module, inputs: ModelInputs) -> Tensor:
@@ -134,8 +146,10 @@ def _parts(graph: Any, group: Any, names: dict[nn.Module, str]) -> Iterator[Part
         if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
             continue
         rows, channels = tuple(item.idxs), tuple(item.root_idxs)
-        if isinstance(layer, (_BatchNorm, nn.PReLU)):
+        if isinstance(layer, _BatchNorm):
             yield Part(name, 0, rows, channels, _filter_before(node, names))
+        elif isinstance(layer, nn.PReLU):
+            yield Part(name, 0, rows, channels)
         elif depthwise or graph.is_out_channel_pruning_fn(item.dep.handler):
             yield Part(name, 0, rows, channels, name)
         else:
