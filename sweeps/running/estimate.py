@@ -38,8 +38,8 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     while_running = at_once * max((stage.running_bytes for stage in stages), default=0)
     return (
         f"estimate: {_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense "
-        f"models{pruned}; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing else "
-        f"running (from steps measured just now); {_size(disk)} of disk for models, with --keep {options.keep}, and "
+        f"models{pruned}; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing "
+        f"else running (from steps measured just now); {_size(disk)} of disk for models, with --keep {options.keep}, and "
         f"{_size(while_running)} for checkpoints while it runs"
     )
 

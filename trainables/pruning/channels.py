@@ -21,7 +21,7 @@ class Part:
         rows: Indices along this dimension.
         channels: The channel of the group that each of these belongs to.
         filter: The convolution or linear layer whose filters they are part of: this layer, or the one whose output it
-            normalises. Empty for what reads channels, and for a batch-norm of a sum or a concatenation.
+            normalises. Empty for what reads channels, for a PReLU, and for a batch-norm of a sum or a concatenation.
     """
 
     layer: str
@@ -85,8 +85,8 @@ def highest_channels(scores: Sequence[Tensor], share: float) -> list[Tensor]:
     total = sum(map(len, scores))
     removed = round((1 - share) * total)
     if total - removed < len(scores):
-        left = f"a share of {share:g} of the model's {total} filters is {total - removed}"
-        raise ValueError(f"{left}, but {len(scores)} groups of layers keep at least one each")
+        too_few = f"{total - removed} of the model's {total} filters would be left, a share of {share:g}"
+        raise ValueError(f"{too_few}, but {len(scores)} groups of layers keep one each; keep more")
     flat = torch.cat(list(scores))
     order = flat.argsort(stable=True)
     place = torch.empty_like(order)

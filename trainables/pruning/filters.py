@@ -34,7 +34,8 @@ def channel_groups(model: nn.Module, example_inputs: ModelInputs) -> list[Channe
     Those of layers whose outputs are added or pass through a depthwise convolution go together; of a concatenation each
     layer's own are by themselves. Outputs of the model, as of the final linear layer, are never removed. Filters are of
     convolutions and of hidden linear layers; that the latter count is our extension, as in
-    :func:`trainables.pruning.prunable.prunable_weights`.
+    :func:`trainables.pruning.prunable.prunable_weights`. Torch-Pruning 1.6 misreads a concatenation whose pixels a
+    linear layer takes; :func:`pruned_filters` finds that.
 
     Args:
         model: Plain, with all its channels (:func:`trainables.pruning.channels.left` gives those of a smaller one).
@@ -47,20 +48,19 @@ def channel_groups(model: nn.Module, example_inputs: ModelInputs) -> list[Channe
         ValueError: If the model cannot be traced, or its filters cannot be removed; one sentence.
     """
     traced = copy.deepcopy(model).cpu().requires_grad_()
-    graph = explained(
-        lambda: _traced(traced, example_inputs), "the model cannot be traced to see which of its filters go together"
-    )
+    said = "the model cannot be traced to see which of its filters go together"
+    graph, groups = explained(lambda: _traced(traced, example_inputs), said)
     names = {module: name for name, module in traced.named_modules()}
     for module, name in names.items():
         if isinstance(module, LAYERS) and module not in graph.module2node:
             raise ValueError(f"{name} gives nothing to the model's outputs, so what goes with its filters is not known")
     found = [
         ChannelGroup(len(group[0].idxs), tuple(_parts(graph, group, names)))
-        for group in graph.get_all_groups()
+        for group in groups
         if not _gives_outputs(graph, group)
     ]
     if not found:
-        raise ValueError("the model has no convolution and no hidden linear layer, so it has no filters to remove")
+        raise ValueError("no convolution and no linear layer is hidden in the model, so it has no filters to remove")
     _check(traced, found)
     places = list(names.values())
     return sorted(found, key=lambda group: min(places.index(part.layer) for part in group.parts if part.filter))
@@ -105,12 +105,13 @@ def _outputs(model: nn.Module, inputs: ModelInputs) -> Tensor:
     return outputs
 
 
-def _traced(model: nn.Module, inputs: ModelInputs) -> Any:
-    """Torch-Pruning's graph of a model, with nothing printed."""
+def _traced(model: nn.Module, inputs: ModelInputs) -> tuple[Any, list[Any]]:
+    """Torch-Pruning's graph of a model and its groups, with nothing printed."""
     with redirect_stdout(io.StringIO()), torch.enable_grad():
-        return torch_pruning.DependencyGraph().build_dependency(
+        graph = torch_pruning.DependencyGraph().build_dependency(
             model, inputs, forward_fn=lambda traced, given: traced(*arguments(given)), verbose=False
         )
+        return graph, list(graph.get_all_groups())
 
 
 def _gives_outputs(graph: Any, group: Any) -> bool:
@@ -134,8 +135,10 @@ def _parts(graph: Any, group: Any, names: dict[nn.Module, str]) -> Iterator[Part
         if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
             continue
         rows, channels = tuple(item.idxs), tuple(item.root_idxs)
-        if isinstance(layer, (_BatchNorm, nn.PReLU)):
+        if isinstance(layer, _BatchNorm):
             yield Part(name, 0, rows, channels, _filter_before(node, names))
+        elif isinstance(layer, nn.PReLU):
+            yield Part(name, 0, rows, channels)
         elif depthwise or graph.is_out_channel_pruning_fn(item.dep.handler):
             yield Part(name, 0, rows, channels, name)
         else:
