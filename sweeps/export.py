@@ -13,6 +13,7 @@ import tyro
 from sweeps.results.about_model import MADE_BY, about_model, means_of_pairs, regime_of
 from sweeps.results.own_files import check_free
 from sweeps.results.recorded import Recorded, open_recorded
+from sweeps.results.search_answers import kept_answer
 from sweeps.results.stored_siblings import StoredSibling, best_sibling, named_sibling, points_at, stored_siblings
 from sweeps.running.preflight import as_usage_errors
 from sweeps.spec.choices import described, one_of
@@ -97,8 +98,6 @@ def main(arguments: Sequence[str]) -> int:
     known = {split: about[f"{split}_error"] for split in ("validation", "test")}
     errors = ", ".join(f"{split} error {error:.4f}" for split, error in known.items() if error is not None)
     print(f"Sibling: {sibling}" + f"; {errors}" * bool(errors) + f" ({how})" * bool(how))
-    if options.best and options.temperature is None and len(past.spec.temperatures) > 1:
-        print("Temperature: that of this sibling; the answer of a search is not stored, and --temperature names it.")
     if lacking:
         print(f"Left out: mean and standard deviation of the channels ({lacking}).")
     print(f"Model: {out} (what it is: {beside})")
@@ -164,10 +163,16 @@ def _chosen(options: Export, past: Recorded) -> tuple[StoredSibling, str]:
         if len(values) > 1:
             there = " ".join(f"{value:.12g}" for value in sorted(values))
             raise UsageError(f"--{axis} (nothing): the latest sweep there has {there}; give one of them.")
-    siblings = stored_siblings(points, past.store)
     if not options.best:
+        siblings = stored_siblings(points, past.store)
         return named_sibling(siblings, options.dense_seed, options.retrain_seed), ""
-    return best_sibling(siblings)
+    answer = kept_answer(past.store.folder, points) if options.temperature is None else None
+    if answer is None:
+        return best_sibling(stored_siblings(points, past.store))
+    sibling, how = best_sibling(
+        stored_siblings([stage for stage in points if stage.label.temperature == answer], past.store)
+    )
+    return sibling, f"{how} of {spec.temperature} {answer:g}, which a search chose"
 
 
 def _images(data: str, folder: str) -> tuple[Outline | None, Normalisation | None, str]:

@@ -22,6 +22,7 @@ from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table, rows_of, threshold_note
 from sweeps.results.recorded import Recorded, check_recorded, replayed
 from sweeps.results.schema import PHASE
+from sweeps.results.search_answers import keep_answers
 from sweeps.results.store import Store
 from sweeps.running.budget import BudgetSpent, budget_of
 from sweeps.running.carry_out import carry_out, report_failures
@@ -229,6 +230,7 @@ def _search(options: TuneTemperature, store: Store) -> int:
     known = plan.with_all_stored(store.with_added_siblings(candidates))  # a grid's cells with all of their siblings
     table = phase_table(known, store, tuning.thresholds, spec.measurement)
     answers = _report(options, tuning, table, File(store.folder, PICTURE), spec.title)
+    keep_answers(store.folder, {answer.load: answer.temperature for answer in answers}, candidates)
     return SOME_FAILED if any(answer.temperature is None for answer in answers) else code
 
 

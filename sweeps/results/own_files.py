@@ -10,6 +10,7 @@ SPEC = "sweep.json"
 PROGRESS = "progress.json"
 SIGNS = ".driver"
 ADDED_SIBLINGS = "added_siblings"
+ANSWERS = "search_answers.json"
 ARTIFACTS = "artifacts"
 MERGED = ".merged"
 
@@ -31,7 +32,7 @@ def check_free(what: str, path: str | os.PathLike[str]) -> None:
         what: The option and its value, for the sentence.
         path: On this machine. It need not be there; links are followed, and may lie in a results folder themselves.
     """
-    own = {SPEC, PROGRESS, SIGNS, ADDED_SIBLINGS, ARTIFACTS, MERGED, *table_schemas()}
+    own = {SPEC, PROGRESS, SIGNS, ADDED_SIBLINGS, ANSWERS, ARTIFACTS, MERGED, *table_schemas()}
     absolute = Path(os.path.abspath(path))
     itself = Path(os.path.realpath(Path(path).absolute().parent)) / absolute.name
     for place in (Path(os.path.realpath(path)), itself, absolute):

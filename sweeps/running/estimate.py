@@ -36,11 +36,12 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     pruned = f" and {_number(each * pruning / 3600)} for methods that prune them" if pruning else ""
     disk = sum(stage.kept_bytes(options.keep) for stage in stages)
     while_running = at_once * max((stage.running_bytes for stage in stages), default=0)
+    hours = f"{_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense models"
+    where = f"on this machine with {at_once} trials at once and nothing else running (from steps measured just now)"
     return (
-        f"estimate: {_number(each * everything / 3600)} {unit} hours, {_number(each * dense / 3600)} of them for dense "
-        f"models{pruned}; {_duration(everything / at_once)} on this machine with {at_once} trials at once and nothing "
-        f"else running (from steps measured just now); {_size(disk)} of disk for models, with --keep {options.keep}, and "
-        f"{_size(while_running)} for checkpoints while it runs"
+        f"estimate: {hours}{pruned}; {_duration(everything / at_once)} {where}; "
+        f"{_size(disk)} of disk for models, with --keep {options.keep}, and {_size(while_running)} for checkpoints "
+        "while it runs"
     )
 
 

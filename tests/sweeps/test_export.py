@@ -17,6 +17,7 @@ from support import run_here
 from metrics.error import error
 from sweeps.plans.grid_plan import GridPlan
 from sweeps.results.inventory import inventory_of
+from sweeps.results.search_answers import keep_answers
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from trainables import data
@@ -238,11 +239,31 @@ def test_best_has_the_lowest_validation_error_at_the_density_and_the_temperature
     said = export(tmp_path / "R", out, "--best", "--density", 0.2)
     assert chosen(out) == [2, 1]
     assert "validation error 0.1000, test error 0.1000 (the lowest validation error of 4 siblings)\n" in said
-    assert "the answer of a search is not stored, and --temperature names it" in said
+    assert "a search chose" not in said
     said = export(tmp_path / "R", out, "--best", "--density", 0.2, "--temperature", 1)
     assert chosen(out) == [1, 2]
     assert "(the lowest validation error of 2 siblings)\n" in said
-    assert "search" not in said
+    assert "a search chose" not in said
+
+
+def test_after_a_search_best_is_of_the_temperature_that_it_chose(tmp_path):
+    store, out = (
+        made_up(tmp_path / "R", {(1, 1): 0.3, (1, 2): 0.2, (2, 1): 0.1, (2, 2): math.nan}),
+        tmp_path / "model.pt",
+    )
+    keep_answers(store.folder, {0.2: 1.0}, SPEC.points())
+    said = export(tmp_path / "R", out, "--best", "--density", 0.2)
+    assert chosen(out) == [1, 2]
+    assert "(the lowest validation error of 2 siblings of epochs 1, which a search chose)\n" in said
+    export(tmp_path / "R", out, "--best", "--density", 0.2, "--temperature", 2)
+    assert chosen(out) == [2, 1]
+    keep_answers(store.folder, {0.2: 2.0}, SPEC.points())  # the latest counts
+    export(tmp_path / "R", out, "--best", "--density", 0.2)
+    assert chosen(out) == [2, 1]
+    keep_answers(store.folder, {0.2: None}, SPEC.points())
+    assert "a search chose" not in export(tmp_path / "R", out, "--best", "--density", 0.2)
+    store.folder.write("search_answers.json", b"{")
+    assert "a search chose" not in export(tmp_path / "R", out, "--best", "--density", 0.2)
 
 
 def test_of_equal_ones_it_is_the_first_of_those_that_are_kept(tmp_path):

@@ -78,12 +78,14 @@ def plain_model(exported: Exported) -> "nn.Module":
     Raises:
         ValueError: If the architecture is not there, or another one; one sentence for the user.
     """
+    from trainables.models.smaller import resized
+
     assert exported.sizes is not None
     model = build(exported.name, exported.sizes.channels, exported.sizes.classes)
-    # A state of smaller tensors than the named architecture's is given to a smaller model here.
     try:
+        model = resized(model, exported.state)
         model.load_state_dict(dict(exported.state))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"the weights do not fit the model {exported.name} ({said})") from None
     return model.eval()
