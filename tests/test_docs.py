@@ -111,8 +111,9 @@ def own_things(tmp_path_factory):
     np.savez(folder / "images.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
     (folder / "mine.py").write_text("import numpy as np\n\ndef data():\n    return dict(np.load('images.npz'))\n")
     (folder / "mymodels.py").write_text("def small(channels, classes): ...\n")
-    blocks = FENCE.findall((ROOT / "docs/axes_and_recipes.md").read_text())
-    (folder / "recipe.py").write_text(next(block for _, block in blocks if block.startswith("# recipe.py")))
+    for page, name in (("axes_and_recipes", "recipe.py"), ("other_ways_to_prune", "rules.py")):
+        blocks = FENCE.findall((ROOT / "docs" / f"{page}.md").read_text())
+        (folder / name).write_text(next(block for _, block in blocks if block.startswith(f"# {name}")))
     for place in ("train/rose", "train/tulip", "test/rose", "test/tulip"):
         (folder / "flowers" / place).mkdir(parents=True)
         for number in range(100):
