@@ -3,7 +3,8 @@
 import signal
 
 import pandas as pd
-from support import PATIENCE, assert_same, grid, start_grid, tables, until, workers
+import pytest
+from support import NOT_VALUES, PATIENCE, assert_same, grid, start_grid, tables, until, workers
 
 from sweeps.results.store import Store
 from trainables.stages import DenseStage, MeasurementStage
@@ -87,3 +88,30 @@ def test_what_is_killed_or_stopped_and_continued_ends_with_the_same_values(undis
     assert "4 of 4 points done" in said
     assert artifacts.names("training", ".pt") == []
     assert_same(out, undisturbed[0])
+
+
+@pytest.mark.slow
+def test_a_method_that_is_killed_in_its_rounds_and_continued_ends_with_the_same_values(tmp_path):
+    """And a density that comes later goes on from what the rounds left."""
+    method = ["--pruner", "lottery", "--prune-epochs", "4", "--temperatures", "6"]
+    whole, out = tmp_path / "whole", tmp_path / "results"
+    said = start_grid(whole, *method, "--densities", "0.05", "0.2", "0.6").communicate(timeout=PATIENCE)[0]
+    assert "3 of 3 points done" in said
+    artifacts = LocalFolder(out / "artifacts")
+    first = start_grid(out, *method, "--densities", "0.2", "0.6")
+    until(lambda: [name for name in artifacts.names("training", ".pt") if name.startswith("pruning-")], first)
+    first.kill()
+    first.wait()
+    last = start_grid(out, *method, "--densities", "0.2", "0.6")
+    said, _ = last.communicate(timeout=PATIENCE)
+    assert last.returncode == 0, said
+    last = start_grid(out, *method, "--densities", "0.05", "0.2", "0.6")
+    said, _ = last.communicate(timeout=PATIENCE)
+    assert last.returncode == 0, said
+    assert "3 points wanted, 2 stored" in said
+    assert artifacts.names("training", ".pt") == []
+    assert_same(out, whole)
+    for table, columns in (("pruned", ["target_density"]), ("rounds", ["round"])):
+        ours, theirs = (pd.read_parquet(each / table).drop(columns=NOT_VALUES) for each in (out, whole))
+        by = [each.sort_values(columns, ignore_index=True) for each in (ours, theirs)]
+        pd.testing.assert_frame_equal(*by, check_exact=True)

@@ -6,7 +6,7 @@ from points import grid_plan, inventory, measurement
 from sweeps.plans.plan import StagePlan
 from sweeps.results.inventory import Inventory
 from sweeps.spec.presets import PRESETS
-from trainables.stages import DenseStage, MeasurementStage, PointStage, Stage
+from trainables.stages import DenseStage, MeasurementStage, PointStage, PruningStage, Stage
 
 SPEC = replace(PRESETS["digits-epochs"], temperatures=(3, 10), densities=(0.1, 0.2), dense_seeds=(1, 2))
 POINTS = SPEC.points()
@@ -252,3 +252,42 @@ def test_a_plan_knows_no_kind_of_stage():
     lost = plan.tell(plan.ask(), "failed")
     assert sorted(other.stage.name for other in lost) == ["left", "right", "top"]
     assert [stage.name for stage in plan.left] == ["alone"]
+
+
+METHOD = replace(SPEC, pruner="lottery").points()
+
+
+def test_a_method_comes_between_the_dense_model_and_its_points_and_lets_them_begin_early():
+    plan = grid_plan(METHOD)
+    dense = drain(plan)
+    assert [stage.epochs for stage in dense] == [(0, 3, 10), (0, 3, 10)]
+    plan.tell_kept(dense[0], [0, 3])  # what the hotter model's rounds need
+    (run,) = drain(plan)
+    assert isinstance(run, PruningStage)
+    assert run.densities == (0.2, 0.1)  # from high to low
+    plan.tell_kept(run, [0.2])
+    (point,) = drain(plan)
+    assert (point.point.pruning.key, point.point.density) == (run.key, 0.2)
+    plan.tell(run, "ok")
+    (other,) = drain(plan)
+    assert other.point.density == 0.1
+
+
+def test_a_method_that_stops_too_early_loses_the_points_of_lower_densities_alone():
+    plan = grid_plan(METHOD)
+    for stage in drain(plan):
+        plan.tell(stage, "ok")
+    run = of(PruningStage, drain(plan))[0]
+    plan.tell_kept(run, [0.2])
+    lost = plan.tell(run, "failed", "it stopped at density 0.15")
+    assert {each.stage.point.density for each in lost if isinstance(each.stage, PointStage)} == {0.1}
+    assert {each.why for each in lost} == {"it stopped at density 0.15"}
+
+
+def test_what_a_later_sweep_adds_to_a_method_is_all_that_is_run():
+    of_seed = [stage for stage in METHOD if stage.run.seed == 1 and stage.label.temperature == 3]
+    (run,) = {stage.point.pruning for stage in of_seed}
+    have = {"dense": {run.dense.key: {0, 3}}, "pruning": {run.key: {0.2}}}
+    there = Inventory(lambda kind: have.get(kind, {}), lambda kind: have.get(kind, {}))
+    (stage,) = drain(grid_plan([each for each in of_seed if each.point.density == 0.1], there))
+    assert stage == PruningStage(run, (0.1,))
