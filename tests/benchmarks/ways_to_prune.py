@@ -4,8 +4,8 @@ RESULTS is a folder into which the same grid ran with several ``--pruner``. Inde
 computed of each of them by itself, over its siblings, and given as means over dense seeds with 95 % intervals of
 Student's t; differences from ``magnitude-uniform`` are paired by dense seed. Costs are in epochs of training one model:
 of the dense model, of the method up to that density, and of one sibling. Of rules that remove whole filters the
-differences are from ``filter-magnitude``, and the speed of the models of the first dense seed is measured here: images a
-second of inference, relative to the dense model, in turns.
+differences are from ``filter-magnitude``, and the speed of the models of the first dense seed is measured here: images
+a second of inference, relative to the dense model, in turns.
 """
 
 import json

@@ -26,6 +26,14 @@ DENSE = DenseRun("digits", 0.7, NAME, Recipe(epochs=3, batch_size=64, lr=0.05), 
 SHORT = Recipe(epochs=4, batch_size=64, lr=0.05)
 FROZEN = Recipe(epochs=1, batch_size=64, lr=1e-30)
 METHODS = [name for name, rule in RULES.items() if isinstance(rule, Method)]
+QUICK = {"loss", "lottery", "movement", "filter-magnitude"}
+"""One of each kind; the others are alike, and slow."""
+
+
+def each(names):
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 TRAINING = [name for name in METHODS if RULES[name].trains]
 
 
@@ -130,7 +138,7 @@ def test_sap_comes_to_a_density_exactly_or_says_where_it_stopped(rewind_epoch, m
         execute(PruningStage(few, (0.3,)), machine)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", each(METHODS))
 def test_what_a_method_prunes_depends_on_no_other_density(name, machine, tmp_path):
     alone = Machine(LocalFolder(tmp_path / "alone"), torch.device("cpu"))
     run = pruning(name)
@@ -144,7 +152,7 @@ def test_what_a_method_prunes_depends_on_no_other_density(name, machine, tmp_pat
     assert same(pruned(run, 0.8, machine)[0], pruned(run, 0.8, alone)[0])
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@pytest.mark.parametrize("name", each(TRAINING))
 def test_a_kill_in_any_round_resumes_value_for_value(name, machine, tmp_path):
     run = pruning(name)
     stage = PruningStage(run, (0.8, 0.5, 0.3))
@@ -172,7 +180,7 @@ def test_a_kill_in_any_round_resumes_value_for_value(name, machine, tmp_path):
     assert killed.folder.names("training", ".pt") == []
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", each(METHODS))
 def test_siblings_begin_with_the_pruned_model(name, machine):
     run = pruning(name)
     stage = PointStage(Point(DENSE, 3, 0.5, name, FROZEN, run), (1, 2), Label("epochs", 3, "density", 0.5))
