@@ -27,7 +27,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import RETRAIN
 from sweeps.spec.typed import typed
 from sweeps.views.named_files import JSON, check_distinct, checked_file, print_table, write_json
-from trainables.pruning import RULES
+from trainables.pruning import rule_of
 from trainables.stages import DenseRun, Label, PointStage
 from trainables.training.recipe import Recipe
 
@@ -130,10 +130,11 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     from trainables.storage.checkpoints import keep_checkpoint
 
     spec = options.spec
-    if RULES[spec.pruner].epochs:
-        raise UsageError(f"--pruner {spec.pruner}: it takes models of other epochs, which --checkpoints do not have.")
     shape = outline(spec.data)
     like = {stage.label.load: stage for stage in spec.points()}
+    prunings = [stage.point.pruning for stage in like.values()]
+    if rule_of(spec.pruner).epochs or any(each and {*each.dense_epochs} != {each.epoch} for each in prunings):
+        raise UsageError(f"--pruner {spec.pruner}: it takes models of other epochs, which --checkpoints do not have.")
     runs = {stage.point.dense.model: stage.point.dense for stage in like.values()}
     points: list[PointStage] = []
     names: dict[str, str] = {}
@@ -156,7 +157,8 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
                 checkpoint=checkpoint,
                 loss=run.loss,
             )
-            point = replace(stage.point, dense=dense, epoch=0)
+            pruning = stage.point.pruning and replace(stage.point.pruning, dense=dense, epoch=0)
+            point = replace(stage.point, dense=dense, epoch=0, pruning=pruning)
             points.append(PointStage(point, stage.seeds, Label("checkpoint", number, spec.load_name, load)))
     return points
 

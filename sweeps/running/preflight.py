@@ -68,7 +68,7 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
     """Tell a person if a file or function of theirs is not what it was in the latest sweep: nothing stored is used."""
     names = [name for name in ("data", "model", "augmentation", "loss", "pruner") if "#" in str(getattr(spec, name))]
     try:
-        before = store.spec() if names else spec
+        before = store.spec() if names or spec.pruning_end is not None else spec
     except UsageError:
         return
     for name in names:
@@ -76,6 +76,14 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
         if now == then and own != other:
             said = "these are other points; those of before stay"
             print(f"Note: {now} is not what it was in the latest sweep in {store.folder}, so {said}.", flush=True)
+    if before.pruner == spec.pruner and before.pruning_end != spec.pruning_end is not None:
+        said = (
+            f"{spec.pruner} ends with density {spec.pruning_end:g}, and in the latest sweep with {before.pruning_end:g}"
+        )
+        print(
+            f"Note: {said}, so these are other points; --prune-to {before.pruning_end:g} goes on from those.",
+            flush=True,
+        )
 
 
 def check_before(

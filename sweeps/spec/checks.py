@@ -161,33 +161,6 @@ def check_temperatures(axis: str, temperatures: Sequence[float], recipe: Recipe,
         require(TEMPERATURES[axis].allowed(value, recipe, images), "--temperatures", value, rule)
 
 
-def check_epochs_taken(
-    epochs: Collection[int],
-    option: str,
-    value: object,
-    recipe: Recipe,
-    axis: str,
-    temperatures: Sequence[float],
-    images: int,
-) -> None:
-    """Raise UsageError if pruning takes dense models of epochs that come after the one that is pruned.
-
-    Args:
-        epochs: That it takes.
-        option: That decides them.
-        value: Of the option.
-        recipe: Of dense training.
-        axis: Of temperature.
-        temperatures: Its values.
-        images: Number of training images.
-    """
-    latest = max(epochs, default=0)
-    for temperature in temperatures:
-        taken = TEMPERATURES[axis].dense(recipe, temperature, images)[1]
-        rule = f"it takes the model after {latest} epochs, and that of temperature {temperature:g} has {taken}"
-        require(latest <= taken, option, value, rule)
-
-
 def check_batches(sizes: Mapping[str, int | None], images: int) -> None:
     """Raise UsageError unless there are as many images as in a batch, for fields by name; None has no size."""
     rule = f"on the batch_size axis all batches are whole, and there are {images} training images"

@@ -1,5 +1,7 @@
 """The options of pruning methods, and what they decide."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
@@ -26,11 +28,12 @@ class PruningFields(SweepFields):
 
     prune_epochs: int | None = None
     """Epochs of each training of a method: of a round of lottery and sap as many as the dense model had, of iterative
-    and all of gradual, feedback and movement as many as --retrain-epochs, of a round of filters 1."""
+    and all of gradual, feedback and movement as many as --retrain-epochs, of a round of filters 1. On the batch_size
+    axis counted as --epochs are: all batch sizes take as many steps."""
 
     prune_to: float | None = None
     """With gradual, feedback, movement and filters in rounds: density that they end with, on whose way the others are;
-    the lowest of --densities if not given."""
+    the lowest of --densities if not given. Another one is another run, for all densities."""
 
     prune_share: float | None = None
     """With lottery and iterative: share of the remaining weights that a round drops, in (0, 1); 0.2 if not given."""
@@ -61,13 +64,22 @@ class PruningFields(SweepFields):
     sap_beta: float | None = None
     """With sap: largest share of the remaining weights that a round drops, in (0, 1); 0.9 if not given."""
 
-    def check_pruning(self) -> None:
-        """Raise UsageError unless the options are ones of the rule, and have values that go together."""
+    def check_pruning(self, taken: Mapping[float, int]) -> None:
+        """Raise UsageError unless the options are ones of the rule, and have values that go together.
+
+        Args:
+            taken: Epochs of the dense models that are pruned, by temperature.
+        """
         rule, settings = rule_of(self.pruner), self.pruning_settings
         for option, setting in _SETTINGS.items():
             self._check_taken(option, isinstance(rule, Method) and setting in rule.settings)
-        self._check_taken("prune_epochs", isinstance(rule, Method) and _trains(rule, settings))
-        self._check_taken("prune_to", isinstance(rule, Method) and rule.has_end and _trains(rule, settings))
+        for option in ("prune_epochs", "prune_to"):
+            if isinstance(rule, Method) and rule.is_of_filters:
+                said = "it is of filters that go in rounds; leave it out, or give --prune-rounds 2 or more"
+                is_given = getattr(self, option) is not None
+                require(settings.rounds > 1 or not is_given, option_of(option), getattr(self, option), said)
+        self._check_taken("prune_epochs", isinstance(rule, Method) and bool(rule.trains))
+        self._check_taken("prune_to", isinstance(rule, Method) and rule.has_end)
         for option in ("prune_epochs", "prune_rounds", "mask_steps"):
             value = getattr(self, option)
             require(value is None or 1 <= value <= MOST, option_of(option), value, f"it is from 1 to {MOST}")
@@ -86,6 +98,28 @@ class PruningFields(SweepFields):
         is_rewound = self.rewind_epoch != NO_REWINDING or self.pruner == "sap"
         require(is_rewound, "--rewind-epoch", self.rewind_epoch, "lottery rewinds; --pruner iterative does not")
         require((settings.rewind_epoch or 0) >= 0, "--rewind-epoch", self.rewind_epoch, "it is 0 or more")
+        for temperature, epochs in taken.items():
+            latest = max(rule.epochs, default=0)
+            rule_of_epochs = (
+                f"it takes the model after {latest} epochs, and that of temperature {temperature:g} has {epochs}"
+            )
+            require(latest <= epochs, "--pruner", self.pruner, rule_of_epochs)
+            to_train = f"rounds go on from there to the {epochs} epochs of temperature {temperature:g}; give less"
+            require(
+                not settings.rewind_epoch or settings.rewind_epoch < epochs,
+                "--rewind-epoch",
+                self.rewind_epoch,
+                to_train,
+            )
+        if self.prune_epochs is not None:
+            rule_of_both = "with --prune-epochs rounds have a schedule of their own; leave one of them out"
+            require(not settings.rewind_epoch, "--rewind-epoch", self.rewind_epoch, rule_of_both)
+            most = self.retrain_epochs or self.epochs
+            rule_of_filters = f"a round is at the beginning of retraining, which has {most}"
+            is_of_filters = isinstance(rule, Method) and rule.is_of_filters
+            require(
+                not is_of_filters or self.prune_epochs <= most, "--prune-epochs", self.prune_epochs, rule_of_filters
+            )
 
     def _check_taken(self, option: str, is_taken: bool) -> None:
         """Raise UsageError if an option was given that the rule does not take."""
@@ -104,25 +138,35 @@ class PruningFields(SweepFields):
             given["rewind_epoch"] = None
         return replace(PruningSettings(), **{"rounds": rule.rounds, **given})
 
-    def pruning(self, dense: DenseRun, epoch: int, retrain: Recipe) -> PruningRun | None:
+    @property
+    def pruning_end(self) -> float | None:
+        """Density that the method ends with, if all that it does depends on that."""
+        rule = rule_of(self.pruner)
+        has_end = isinstance(rule, Method) and rule.has_end and _trains(rule, self.pruning_settings)
+        return (self.prune_to or min(self.densities)) if has_end else None
+
+    def pruning(self, dense: DenseRun, epoch: int, retrain: Recipe, images: int) -> PruningRun | None:
         """What prunes a dense model before its siblings are retrained, if the rule is a method.
 
         Args:
             dense: Its training.
             epoch: At which it is pruned.
             retrain: Recipe of retraining.
+            images: That it is trained on.
         """
         rule, settings = rule_of(self.pruner), self.pruning_settings
         if not isinstance(rule, Method):
             return None
         if not _trains(rule, settings):
             return PruningRun(dense, epoch, self.pruner, settings)
-        end = (self.prune_to or min(self.densities)) if rule.has_end else None
+        end = self.pruning_end
         if rule.is_of_filters:  # at the beginning of a training: its schedule is that of the whole
             return PruningRun(dense, epoch, self.pruner, settings, retrain, self.prune_epochs or 1, end)
         recipe, epochs = (dense.recipe, epoch) if rule.trains == "as dense" else (retrain, retrain.epochs)
         if self.prune_epochs is not None:
-            recipe, epochs = _shortened(recipe, self.prune_epochs), self.prune_epochs
+            whole = self.epochs if rule.trains == "as dense" else (self.retrain_epochs or self.epochs)
+            recipe = _resized(recipe, self.prune_epochs, whole, images)
+            epochs = recipe.epochs
         return PruningRun(dense, epoch, self.pruner, settings, recipe, epochs, end)
 
 
@@ -142,8 +186,16 @@ def _trains(rule: Method, settings: PruningSettings) -> bool:
     return bool(rule.trains) and not (rule.is_of_filters and settings.rounds == 1)
 
 
-def _shortened(recipe: Recipe, epochs: int) -> Recipe:
-    """The same recipe in so many epochs; where it counts in steps, in as much less of these."""
+def _resized(recipe: Recipe, epochs: int, whole: int, images: int) -> Recipe:
+    """The same recipe in other epochs; where it counts in steps, in as much more or less of these.
+
+    Args:
+        recipe: Of a whole training.
+        epochs: Instead of those of the sweep.
+        whole: Those of the sweep.
+        images: That it is trained on.
+    """
     if recipe.iterations is None:
         return replace(recipe, epochs=epochs)
-    return replace(recipe, epochs=epochs, iterations=max(1, recipe.iterations * epochs // recipe.epochs))
+    steps = math.ceil(recipe.iterations * epochs / whole)
+    return replace(recipe, iterations=steps, epochs=math.ceil(steps / (images // recipe.batch_size)))

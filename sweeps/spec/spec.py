@@ -10,7 +10,6 @@ from sweeps.spec.axes import LOADS, TEMPERATURES
 from sweeps.spec.checks import (
     check_augmentation,
     check_batches,
-    check_epochs_taken,
     check_list,
     check_loads,
     check_loss,
@@ -63,12 +62,13 @@ class SweepSpec(PruningFields):
         padding = own_crop_padding(self.data)
         check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)
         check_loss(self.loss, {name: getattr(self, name) for name in ("label_smoothing", "retrain_label_smoothing")})
-        self.check_pruning()
-        axis = self.dense_recipe, self.temperature, self.temperatures, images
-        check_epochs_taken(rule_of(self.pruner).epochs, "--pruner", self.pruner, *axis)
-        check_epochs_taken([self.pruning_settings.rewind_epoch or 0], "--rewind-epoch", self.rewind_epoch, *axis)
         if self.temperature == "batch_size":  # all in whole batches
             check_batches({name: getattr(self, name) for name in ("batch_size", "retrain_batch_size")}, images)
+        taken = {
+            value: TEMPERATURES[self.temperature].dense(self.dense_recipe, value, images)[1]
+            for value in self.temperatures
+        }
+        self.check_pruning(taken)
 
     @property
     def thresholds(self) -> Thresholds:
@@ -142,7 +142,7 @@ class SweepSpec(PruningFields):
             model, density = LOADS[self.load].model_and_density(self.model, self.densities[0], load)
             run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, augmentation, loss=self.loss)
             run = runs.setdefault(run, run)  # one object, which finds its key once
-            point = Point(run, epoch, density, self.pruner, retrain, self.pruning(run, epoch, retrain))
+            point = Point(run, epoch, density, self.pruner, retrain, self.pruning(run, epoch, retrain, images))
             label = Label(self.temperature, temperature, self.load_name, load)
             points.append(PointStage(point, self.retrain_seeds, label))
         return points

@@ -7,6 +7,7 @@ import pytest
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
+from trainables.data import training_images
 from trainables.pruning import RULES, Method
 from trainables.stages import DenseStage, PruningStage
 
@@ -54,12 +55,18 @@ def test_rounds_train_as_the_dense_model_or_as_retraining():
     assert pruning(pruner="filter-magnitude").recipe is None
 
 
-def test_steps_of_a_schedule_are_shortened_as_epochs_are():
-    spec = replace(PRESETS["digits"], pruner="lottery", prune_epochs=5)
-    run = spec.points()[0].point.pruning
-    dense = run.dense.recipe
-    assert run.recipe.iterations == dense.iterations * 5 // dense.epochs
-    assert run.recipe == replace(dense, epochs=5, iterations=run.recipe.iterations)
+@pytest.mark.parametrize("epochs", [1, 5, 20, 47])
+def test_steps_of_a_schedule_become_more_or_less_as_epochs_do(epochs):
+    """Of all batch sizes as many, and the last epoch has at least one of them."""
+    spec = replace(PRESETS["digits"], pruner="lottery", prune_epochs=epochs)
+    images = training_images(spec.data, spec.validation_fraction)
+    runs = {stage.point.pruning for stage in spec.points()}
+    assert len(runs) == len(spec.temperatures) * len(spec.dense_seeds)
+    (steps,) = {run.recipe.iterations for run in runs}
+    assert steps == runs.pop().dense.recipe.iterations * epochs // spec.epochs
+    for run in runs:
+        of_each = images // run.recipe.batch_size
+        assert (run.epochs - 1) * of_each < steps <= run.epochs * of_each
 
 
 def test_what_a_rule_does_not_take_changes_no_key():
@@ -82,7 +89,7 @@ def test_what_a_rule_does_not_take_changes_no_key():
         ),
         ({"pruner": "lottery", "sap_eta": 0.1}, "--sap-eta 0.1: --pruner lottery does not take it"),
         ({"pruner": "lottery", "prune_to": 0.01}, "--prune-to 0.01: --pruner lottery does not take it"),
-        ({"pruner": "filter-loss", "prune_to": 0.01}, "--prune-to 0.01: --pruner filter-loss does not take it"),
+        ({"pruner": "filter-loss", "prune_to": 0.01}, "--prune-to 0.01: it is of filters that go in rounds"),
         ({"pruner": "sap", "sap_p": 1.0}, "--sap-p 1.0: it is above 0 and below --sap-q, which is 1"),
         ({"pruner": "sap", "sap_q": 0.4}, "--sap-p 0.5: it is above 0 and below --sap-q, which is 0.4"),
         ({"pruner": "sap", "sap_eta": -0.1}, "--sap-eta -0.1: it is 0 or more"),
@@ -97,7 +104,15 @@ def test_what_a_rule_does_not_take_changes_no_key():
         ({"pruner": "lottery", "rewind_epoch": -1}, "--rewind-epoch -1: it is 0 or more"),
         (
             {"pruner": "lottery", "rewind_epoch": 5},
-            "--rewind-epoch 5: it takes the model after 5 epochs, and that of temperature 4 has 4",
+            "--rewind-epoch 5: rounds go on from there to the 4 epochs of temperature 4; give less",
+        ),
+        (
+            {"pruner": "lottery", "rewind_epoch": 1, "prune_epochs": 2},
+            "--rewind-epoch 1: with --prune-epochs rounds have a schedule of their own",
+        ),
+        (
+            {"pruner": "filter-bn", "prune_rounds": 2, "prune_epochs": 7},
+            "--prune-epochs 7: a round is at the beginning of retraining, which has 6",
         ),
         ({"pruner": "gradual", "prune_to": 0.1}, "--prune-to 0.1: it is above 0 and at most the lowest of --densities"),
         ({"pruner": "gradual", "mask_steps": 0}, "--mask-steps 0: it is from 1 to"),

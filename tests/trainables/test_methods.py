@@ -180,6 +180,21 @@ def test_a_kill_in_any_round_resumes_value_for_value(name, machine, tmp_path):
     assert killed.folder.names("training", ".pt") == []
 
 
+@pytest.mark.parametrize("name", ["lottery", "sap", "filter-magnitude", "gradual"])
+def test_a_density_that_is_wanted_after_a_run_was_killed_on_its_way_to_a_lower_one(name, machine, tmp_path):
+    run = pruning(name)
+    execute(PruningStage(run, (0.9, 0.6)), machine)
+    killed = Machine(LocalFolder(tmp_path / "killed"), torch.device("cpu"), checkpoint_seconds=0.0)
+    execute(PruningStage(run, (0.9,)), killed)
+    towards = PruningStage(run, (0.3,)).execute(killed)
+    epochs = [next(towards).epochs for _ in range({"gradual": 2, "filter-magnitude": 2}.get(name, 8))]
+    assert epochs == sorted(set(epochs))  # of all rounds
+    towards.close()
+    execute(PruningStage(run, (0.6,)), killed)
+    for own, other in zip(pruned(run, 0.6, machine), pruned(run, 0.6, killed), strict=True):
+        assert same(own, other)
+
+
 @pytest.mark.parametrize("name", each(METHODS))
 def test_siblings_begin_with_the_pruned_model(name, machine):
     run = pruning(name)

@@ -48,13 +48,14 @@ class Filters(Method):
 
     def __init__(self, work: Work) -> None:
         super().__init__(work)
-        self._state: State = on_cpu(work.context.state)
+        self._scores: list[Tensor] | None = None
+        self._become(on_cpu(work.context.state))
         self._is_trained = work.recipe is None
         self._kept = [torch.ones(group.channels, dtype=torch.bool) for group in self._all_groups]
 
     def until(self, density: float) -> Iterator[Progress]:
         """Train and remove round by round, until the next removal would pass this share of the filters."""
-        self.take_up()
+        self.take_up(density)
         while not self.diverged:
             if not self._is_trained:
                 yield from self._train()
@@ -62,7 +63,7 @@ class Filters(Method):
             if self.work.recipe is None or self.diverged or after <= density + ROUNDING:
                 return
             kept = self._highest(after)
-            self._state = self._without(kept)
+            self._become(self._without(kept))
             for all_of_group, own in zip(self._kept, kept, strict=True):
                 all_of_group[all_of_group.nonzero().flatten()] = own
             self._is_trained = False
@@ -70,6 +71,10 @@ class Filters(Method):
     def pruned(self, density: float) -> Pruned:
         """A smaller model, of which nothing is masked."""
         return Pruned({}, self._without(self._highest(density)))
+
+    def is_past(self, density: float) -> bool:
+        """Whether a round removed as many, or more."""
+        return self._share_after(self.done - 1) <= density + ROUNDING
 
     def state_dict(self) -> dict[str, Any]:
         """The smaller model that there is, and which filters it has."""
@@ -79,8 +84,8 @@ class Filters(Method):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         super().load_state_dict(state)
-        self._state, self._kept = state["model"], [each.clone() for each in state["kept"]]
-        self._is_trained = state["is_trained"]
+        self._become(state["model"])
+        self._kept, self._is_trained = [each.clone() for each in state["kept"]], state["is_trained"]
 
     @cached_property
     def _all_groups(self) -> list[ChannelGroup]:
@@ -95,11 +100,17 @@ class Filters(Method):
             share *= 1 - telescoping_share(1 - self.work.context.density, each, number)
         return share
 
+    def _become(self, state: State) -> None:
+        """Be another model, of which no scores are known."""
+        self._state, self._scores = state, None
+
     def _highest(self, share: float) -> list[Tensor]:
         """Of the filters that are left which are kept, if this share of all stays."""
-        model, groups = self._model(), left(self._all_groups, self._kept)
-        scores = FILTER_SCORES[self.work.pruner](model, groups, self._products(model))
-        return highest_channels(scores, share * filters(self._all_groups) / filters(groups))
+        groups = left(self._all_groups, self._kept)
+        if self._scores is None:
+            model = self._model()
+            self._scores = FILTER_SCORES[self.work.pruner](model, groups, self._products(model))
+        return highest_channels(self._scores, share * filters(self._all_groups) / filters(groups))
 
     def _without(self, kept: Sequence[Tensor]) -> State:
         model, inputs = self._model().cpu(), self.work.context.example_inputs(EXAMPLES)
@@ -125,11 +136,11 @@ class Filters(Method):
         work, number = self.work, len(self.rounds) + 1
         stack = work.stack(self._state)
         attempt = work.training(stack, {}, str(number))
-        yield from attempt.run(until=work.epochs, evaluate_from=work.epochs)
+        yield from self.trained(attempt, work.epochs, len(self.rounds))
         started = time.perf_counter()
         self.note_divergence(attempt.training, f"of round {number} of pruning")
-        self._state, self._is_trained = on_cpu(stack.states()[0]), True
+        self._become(on_cpu(stack.states()[0]))
+        self._is_trained = True
         rest = remains(self._state, {}, sizes(work.context.weights))
         row = {"round": number, "density": rest.density, "pq_index": rest.pq_index(), **work.errors(stack)}
-        self.add_round(row, attempt.seconds + time.perf_counter() - started)
-        attempt.finished()
+        self.round_is_done(row, attempt, time.perf_counter() - started)

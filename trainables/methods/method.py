@@ -47,6 +47,7 @@ class Work:
         file: Path that the names of their files begin with.
         checkpoint_seconds: As in :class:`trainables.training.resumable.ResumableTraining`.
         chooser: Says how trainings are computed.
+        trainings: How many it will take about.
     """
 
     pruner: str
@@ -62,6 +63,7 @@ class Work:
     file: str
     checkpoint_seconds: float
     chooser: Chooser
+    trainings: int = 1
 
     def stack(self, state: State, masks: Mapping[str, Tensor] | None = None) -> Stack:
         """A stack of one model, with these weights.
@@ -97,7 +99,7 @@ class Work:
 class Method(ABC):
     """A method at work on one dense model. It is asked for pruned models of several densities, from high to low.
 
-    What it has done depends on what it was asked for in no way: it goes on as far as all lower densities need it, and
+    What it does depends in no way on which densities it is asked for: it goes as far as all lower ones need it, and
     what is pruned to a density is a copy.
 
     Args:
@@ -107,6 +109,7 @@ class Method(ABC):
         rounds: What was done so far.
         seconds: That it took.
         diverged: Why there are no pruned models, a sentence; empty if there are.
+        told: How far all of it is, as it was told last.
     """
 
     def __init__(self, work: Work) -> None:
@@ -114,6 +117,8 @@ class Method(ABC):
         self.rounds: list[Round] = []
         self.seconds = 0.0
         self.diverged = ""
+        self.told = Progress(0, work.trainings * work.epochs)
+        self._samples = 0
 
     @classmethod  # noqa: B027  most have nothing to check
     def check(cls, pruner: str, context: PruningContext, densities: Sequence[float]) -> None:
@@ -154,17 +159,46 @@ class Method(ABC):
         """How far it has come, in rounds."""
         return len(self.rounds)
 
-    def add_round(self, row: Round, seconds: float) -> None:
-        """Note a round that is done, and keep all for a later attempt."""
-        self.rounds.append(row | {"seconds": seconds})
-        self.seconds += seconds
-        artifacts.save(self.work.folder, f"{self.work.file}.pt", self.state_dict())
-
-    def take_up(self) -> None:
-        """Go on from what an earlier attempt kept, if that has come further."""
+    def take_up(self, density: float) -> None:
+        """Go on from what an earlier attempt kept, if that has come further, but not past this density."""
         state = artifacts.load(self.work.folder, f"{self.work.file}.pt")
         if state is not None and len(state["rounds"]) > self.done:
+            here = self.state_dict()
             self.load_state_dict(state)
+            if self.is_past(density):
+                self.load_state_dict(here)
+
+    def is_past(self, density: float) -> bool:
+        """Whether what there is now was pruned too far for this density."""
+        raise NotImplementedError
+
+    def trained(self, attempt: ResumableTraining, until: int, before: int = 0) -> Iterator[Progress]:
+        """Train until so many epochs are done, and tell how far all of the method is.
+
+        Args:
+            attempt: The training.
+            until: Its epochs.
+            before: Trainings that are done already.
+        """
+        for progress in attempt.run(until=until, evaluate_from=self.work.epochs):
+            epochs = before * self.work.epochs + progress.epochs
+            of = max(epochs, self.work.trainings * self.work.epochs)
+            self.told = Progress(epochs, of, self._samples + progress.samples)
+            yield self.told
+
+    def round_is_done(self, row: Round, attempt: ResumableTraining, seconds: float) -> None:
+        """Note a training that was a round, and keep all for a later attempt.
+
+        Args:
+            row: Of the round.
+            attempt: The training; its own file goes.
+            seconds: That its evaluation took.
+        """
+        self._samples += attempt.training.samples
+        self.rounds.append(row | {"seconds": attempt.seconds + seconds})
+        self.seconds += attempt.seconds + seconds
+        artifacts.save(self.work.folder, f"{self.work.file}.pt", self.state_dict())
+        attempt.finished()
 
     def note_divergence(self, training: Training, when: str) -> None:
         """Note it if a training diverged, and in which part of the method that was."""

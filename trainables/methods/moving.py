@@ -30,7 +30,7 @@ class Gradual(Method):
         """Train until the next epoch would end below this density; of the lowest to the end."""
         training, started, epochs = self._attempt.training, self._attempt.seconds, self.work.epochs
         above = (epoch for epoch in range(epochs + 1) if self._masks.density_after(epoch / epochs) > density - ROUNDING)
-        yield from self._attempt.run(until=max(above), evaluate_from=epochs)
+        yield from self.trained(self._attempt, max(above))
         self.seconds += self._attempt.seconds - started
         self.note_divergence(training, "of pruning while training")
 

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from trainables.functions import call, place, taken
@@ -70,10 +71,13 @@ def own_masks(name: str, context: PruningContext) -> Mapping[str, Tensor]:
             boolean tensors of the weights' names and shapes, or not of this density; one sentence.
     """
     location, function = place(name), pinned_function(name, PURPOSE)
-    possible = {"weights": context.weights, "density": context.density, "context": context}
+    weights = {name: weight.clone() for name, weight in context.weights.items()}  # it may change them
+    possible = {"weights": weights, "density": context.density, "context": context}
     if "model" in inspect.signature(function).parameters:
         possible["model"] = context.model_at(context.epoch)
-    masks = call(location, function, **taken(function, possible))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(context.random_stream("own").initial_seed())
+        masks = call(location, function, **taken(function, possible))
     if not isinstance(masks, Mapping) or not all(isinstance(mask, Tensor) for mask in masks.values()):
         raise ValueError(
             f"{location} returned {type(masks).__name__}, which is no dictionary of masks, tensors by name"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from metrics.sparsity import density
+from metrics.sparsity import density as density_of
 from trainables.methods.method import Method, Work, all_kept, on_cpu
 from trainables.pruning.context import Pruned, State
 from trainables.pruning.packing import pack_masks, unpack_masks
@@ -39,20 +39,24 @@ class Rounds(Method):
         self._state = on_cpu(work.context.state)
         self._masks = all_kept(work.context.weights)
 
-    def until(self, wanted: float) -> Iterator[Progress]:
+    def until(self, density: float) -> Iterator[Progress]:
         """Train round by round until the next would drop as much as is wanted, or more."""
-        self.take_up()
+        self.take_up(density)
         while not self.diverged:
             masks = self._next()
-            if density(masks) <= self.nearly * wanted:
+            if density_of(masks) <= self.nearly * density:
                 return
-            if density(masks) == density(self._masks) or len(self.rounds) == self._most_rounds:
-                raise ValueError(self._stopped(wanted))
+            if density_of(masks) == density_of(self._masks) or len(self.rounds) == self._most_rounds:
+                raise ValueError(self._stopped(density))
             yield from self._round(masks)
 
     def pruned(self, density: float) -> Pruned:
         """The smallest of the weights that are left are dropped."""
         return Pruned(self._pruned_to(density), self._start())
+
+    def is_past(self, density: float) -> bool:
+        """Whether the masks keep as few, or nearly."""
+        return density_of(self._masks) <= self.nearly * density
 
     def state_dict(self) -> dict[str, Any]:
         """Masks and weights of the last round."""
@@ -96,7 +100,7 @@ class Rounds(Method):
         """Masks of a density that is not below that of the next round."""
 
     def _stopped(self, wanted: float) -> str:
-        reached = f"{self.work.pruner} stopped at density {density(self._masks):.4g}"
+        reached = f"{self.work.pruner} stopped at density {density_of(self._masks):.4g}"
         return f"{reached} after {len(self.rounds)} rounds of training, so {wanted:g} is not reached"
 
     def _round(self, masks: Masks) -> Iterator[Progress]:
@@ -106,13 +110,12 @@ class Rounds(Method):
         attempt = work.training(stack, masks, str(number))
         training = attempt.training
         training.epoch = self._rewind_epoch or 0
-        yield from attempt.run(until=work.epochs, evaluate_from=work.epochs)
+        yield from self.trained(attempt, work.epochs, len(self.rounds))
         started = time.perf_counter()
         self.note_divergence(training, f"of round {number} of pruning")
         self._state, self._masks = on_cpu(stack.states()[0]), masks
-        row = {"round": number, "density": density(masks), "pq_index": self._pq_index(), **work.errors(stack)}
-        self.add_round(row, attempt.seconds + time.perf_counter() - started)
-        attempt.finished()
+        row = {"round": number, "density": density_of(masks), "pq_index": self._pq_index(), **work.errors(stack)}
+        self.round_is_done(row, attempt, time.perf_counter() - started)
 
     def _pq_index(self) -> float:
         """Of all weights that are left."""
@@ -129,7 +132,7 @@ class Lottery(Rounds):
     def _next(self) -> Masks:
         share = 1 - self.work.settings.share
         if self.work.settings.scope == "global":
-            return highest_of_all(self._magnitudes, share * density(self._masks))
+            return highest_of_all(self._magnitudes, share * density_of(self._masks))
         layers = self._magnitudes.items()
         masks: Masks = {}
         for name, magnitudes in layers:

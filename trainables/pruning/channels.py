@@ -83,7 +83,7 @@ def highest_channels(scores: Sequence[Tensor], share: float) -> list[Tensor]:
         ValueError: If so few are to be kept that a group would be emptied; one sentence.
     """
     total = sum(map(len, scores))
-    removed = round((1 - share) * total)
+    removed = max(0, round((1 - share) * total))
     if total - removed < len(scores):
         too_few = f"{total - removed} of the model's {total} filters would be left, a share of {share:g}"
         raise ValueError(f"{too_few}, but {len(scores)} groups of layers keep one each; keep more")

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from trainables.functions import OwnFunction
@@ -139,7 +139,8 @@ class PruningStage(Stage):
                 rounds.setdefault((row["round"], row["density"]), common | row)
             if density != self.densities[-1]:  # points of this density need not wait for the lower ones
                 new = {PRUNED: rows[-1:], ROUNDS: list(rounds.values())[known:]}
-                yield Progress(len(rows), len(self.densities), rows=new)
+                told = Progress(0, 1) if method is None else method.told
+                yield replace(told, rows=new)
         for name in folder.names("training", ".pt"):
             if name.startswith(f"pruning-{self.key}"):
                 with suppress(OSError):  # it does no harm
@@ -162,7 +163,14 @@ class PruningStage(Stage):
         run = self.pruning
         with torch.random.fork_rng(devices=[]):
             state = task.model(run.dense.model).state_dict()
-        context = DenseModelContext(run.dense, run.epoch, run.end or self.densities[-1], task, lambda epoch: state)
+
+        def state_at(epoch: int) -> "State":
+            if epoch not in run.dense_epochs:
+                said = f"asks for the dense model after {epoch} epochs, of which that after {run.epoch} is kept alone"
+                raise ValueError(f"{run.pruner.partition('#')[0]} {said}")
+            return state
+
+        context = DenseModelContext(run.dense, run.epoch, run.end or self.densities[-1], task, state_at)
         kind: type[Method] = run.method.function  # type: ignore[assignment]  # methods are classes
         kind.check(run.pruner, context, self.densities)
 
@@ -193,6 +201,7 @@ class PruningStage(Stage):
             f"training/pruning-{run.key}",
             machine.checkpoint_seconds,
             machine.chooser,
+            run.trainings(self.densities[-1]),
         )
         method: Method = run.method.function(work)
         if diverged := diverged_epoch(dense_model(run.dense, run.epoch, machine.folder)):

@@ -120,6 +120,7 @@ class Training:
                 self._gradients(batch)
                 self._clip_gradients()
 
+            self._masks.mask_gradients()  # or pruned weights would be perturbed, and have a part in the norm
             with frozen_batch_norm_statistics(self.stack):
                 self._optimizer.step(again)  # type: ignore[arg-type]
         else:
