@@ -146,3 +146,23 @@ def test_masks_and_scores_are_state_that_resumes_exactly(kind, task):
     pairs = [(each.stack.states()[0], own.pruned_to(0.3)) for each, own in ((whole, before), (second, masks))]
     for found, expected in zip(*pairs, strict=True):
         assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_sam_leaves_pruned_weights_where_they_are(task, monkeypatch):
+    """In its second pass, too: they have no part in the perturbation."""
+    torch.manual_seed(0)
+    stack = task.stack(NAME, 1)
+    weights = prunable_weights(task.model(NAME))
+    masks = highest_of_each({name: weight.abs() for name, weight in weights.items()}, 0.2)
+    training = Training(stack, Recipe(epochs=1, batch_size=64, lr=0.05, rho=0.5), task, [("test", 1)], masks)
+    seen, losses = [], task.losses
+
+    def watched(*arguments):
+        state = stack.states()[0]
+        seen.append(max(float(state[name][~mask].abs().max()) for name, mask in masks.items()))
+        return losses(*arguments)
+
+    monkeypatch.setattr(task, "losses", watched)
+    training.run_epoch()
+    assert len(seen) == 2 * task.steps_per_epoch(64)
+    assert set(seen) == {0.0}
