@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 from sweeps.results.own_files import ANSWERS
@@ -40,6 +41,14 @@ def _read(folder: Folder) -> list[dict[str, Any]]:
     """What is kept; nothing if the file is not there, or somebody changed it."""
     try:
         found = json.loads(folder.read(ANSWERS) or b"[]")
-        return [{name: answer[name] for name in ("load", "temperature", "among")} for answer in found]
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         return []
+    return [answer for answer in found if _is_answer(answer)] if isinstance(found, list) else []
+
+
+def _is_answer(answer: object) -> bool:
+    if not isinstance(answer, dict) or not isinstance(answer.get("among"), list):
+        return False
+    return isinstance(answer.get("temperature"), (int, float, NoneType)) and all(
+        isinstance(key, str) for key in answer["among"]
+    )

@@ -262,8 +262,13 @@ def test_after_a_search_best_is_of_the_temperature_that_it_chose(tmp_path):
     assert chosen(out) == [2, 1]
     keep_answers(store.folder, {0.2: None}, SPEC.points())
     assert "a search chose" not in export(tmp_path / "R", out, "--best", "--density", 0.2)
-    store.folder.write("search_answers.json", b"{")
-    assert "a search chose" not in export(tmp_path / "R", out, "--best", "--density", 0.2)
+    for broken in (
+        b"{",
+        b"3",
+        b'[1, {"among": 3}, {"among": [[]], "temperature": 2}, {"among": [], "temperature": []}]',
+    ):
+        store.folder.write("search_answers.json", broken)
+        assert "a search chose" not in export(tmp_path / "R", out, "--best", "--density", 0.2)
 
 
 def test_of_equal_ones_it_is_the_first_of_those_that_are_kept(tmp_path):
