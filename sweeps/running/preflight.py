@@ -136,7 +136,17 @@ def check_models(points: Sequence[PointStage], measurement: MeasurementSettings)
             task = lookalike_task(data, torch.device("cpu"), augmentation=augmentation, loss=loss)
             check_suitable(model, task, batch)
         for pruning in _prunings(points):
-            pruning.check(lookalike_task(pruning.run.data, torch.device("cpu"), LOOKALIKES, loss=pruning.run.loss))
+            with _of_pruner(pruning.pruning.pruner):
+                pruning.check(lookalike_task(pruning.run.data, torch.device("cpu"), LOOKALIKES, loss=pruning.run.loss))
+
+
+@contextmanager
+def _of_pruner(name: str) -> Iterator[None]:
+    """Have sentences begin with the option that named a rule; those of users' own begin with the function."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error) if is_function(name) else f"--pruner {name}: {error}") from None
 
 
 def _prunings(points: Sequence[PointStage]) -> list[PruningStage]:

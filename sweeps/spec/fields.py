@@ -42,7 +42,8 @@ class SweepFields:
     load: Load
 
     densities: Annotated[tuple[float, ...], tyro.conf.arg(aliases=["--density"])]
-    """Fractions of the prunable weights to keep, in (0, 1]; just one with --load width."""
+    """Fractions of the prunable weights to keep, in (0, 1], with filter rules of the filters; just one with --load
+    width."""
 
     dense_seeds: tuple[int, ...]
     """Seeds of the dense models, each a training of its own."""

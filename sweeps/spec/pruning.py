@@ -15,6 +15,9 @@ from trainables.training.recipe import Recipe
 
 NO_REWINDING = "none"
 
+MOST_ROUNDS, LEAST_SHARE = 1000, 0.01
+"""Beyond are typing errors: a round takes a training."""
+
 RewindEpoch = Annotated[int | Literal["none"] | None, Said("a whole number of epochs, or none")]
 
 
@@ -80,18 +83,21 @@ class PruningFields(SweepFields):
                 require(settings.rounds > 1 or not is_given, option_of(option), getattr(self, option), said)
         self._check_taken("prune_epochs", isinstance(rule, Method) and bool(rule.trains))
         self._check_taken("prune_to", isinstance(rule, Method) and rule.has_end)
-        for option in ("prune_epochs", "prune_rounds", "mask_steps"):
+        for option, most in (("prune_epochs", MOST), ("prune_rounds", MOST_ROUNDS), ("mask_steps", MOST)):
             value = getattr(self, option)
-            require(value is None or 1 <= value <= MOST, option_of(option), value, f"it is from 1 to {MOST}")
-        for option in ("prune_share", "sap_beta"):
+            require(value is None or 1 <= value <= most, option_of(option), value, f"it is from 1 to {most}")
+        for option, least in (("prune_share", LEAST_SHARE), ("sap_beta", LEAST_SHARE)):
             value = getattr(self, option)
-            require(value is None or 0 < value < 1, option_of(option), value, "it is in (0, 1)")
+            require(value is None or least <= value < 1, option_of(option), value, f"it is from {least:g} to below 1")
         is_known = settings.scope != "neuron" or self.pruner == "sap"
         require(is_known, "--prune-scope", self.prune_scope, "it is of --pruner sap alone")
         p, q = settings.sap_p, settings.sap_q
-        require(0 < p < q < float("inf"), "--sap-p", p, f"it is above 0 and below --sap-q, which is {q:g}")
-        require(0 <= settings.sap_eta < float("inf"), "--sap-eta", settings.sap_eta, "it is 0 or more")
-        require(0 < settings.sap_gamma < float("inf"), "--sap-gamma", settings.sap_gamma, "it is a positive number")
+        require(q < math.inf, "--sap-q", q, "it is a finite number above --sap-p")
+        require(0 < p < q, "--sap-p", p, f"it is above 0 and below --sap-q, which is {q:g}")
+        require(0 <= settings.sap_eta < math.inf, "--sap-eta", settings.sap_eta, "it is 0 or more, and finite")
+        require(
+            0 < settings.sap_gamma < math.inf, "--sap-gamma", settings.sap_gamma, "it is a positive number, and finite"
+        )
         end, lowest = self.prune_to, min(self.densities)
         rule_of_end = f"it is above 0 and at most the lowest of --densities, which is {lowest:g}"
         require(end is None or 0 < end <= lowest, "--prune-to", end, rule_of_end)

@@ -22,6 +22,7 @@ from scipy import stats
 from metrics.regimes import Thresholds, regimes_at_load
 from trainables.models import build
 from trainables.models.smaller import resized
+from trainables.pruning import RULES
 from trainables.stages.siblings import kept_siblings
 from trainables.storage.local_folder import LocalFolder
 
@@ -36,6 +37,7 @@ MARKERS = {"I": "x", "II-A": "o", "II-B": "s", None: "."}
 def margin(values):
     """Half of a 95 % interval of the mean."""
     each = np.asarray(values, dtype=float)
+    each = each[~np.isnan(each)]  # of a dense seed whose models all diverged
     if len(each) < 2:
         return float("nan")
     return stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / len(each) ** 0.5
@@ -95,7 +97,8 @@ def table_of(seeds: pd.DataFrame, like: str) -> pd.DataFrame:
                 "margin_of_lmc": margin(own["lmc"]),
                 "cka": own["cka"].mean(),
                 "epochs": own["epochs"].mean(),
-                "seeds": len(own),
+                "seeds": int(own["error"].notna().sum()),
+                "of": len(own),
                 "point": own["point"].iloc[0],
             }
         )
@@ -109,12 +112,20 @@ def show(table: pd.DataFrame, like: str, speeds: bool) -> None:
     print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
     order = list(dict.fromkeys(table["pruner"]))
     for row in sorted(table.itertuples(), key=lambda row: (row.temperature, row.load, order.index(row.pruner))):
+        diverged = row.of - row.seeds
+        cells = [f"{row.temperature:g}", f"{row.load:g}", row.pruner]
+        cells.append(f"{row.error:.4f}{_margin(row.margin, 4)}" + f", {diverged} of {row.of} diverged" * bool(diverged))
         low, high = row.difference - row.margin_of_difference, row.difference + row.margin_of_difference
-        cells = [f"{row.temperature:g}", f"{row.load:g}", row.pruner, f"{row.error:.4f} ± {row.margin:.4f}"]
-        cells.append("" if row.pruner == like else f"{row.difference:+.4f} ({low:+.4f} to {high:+.4f})")
-        cells += [f"{row.lmc:+.3f} ± {row.margin_of_lmc:.3f}", f"{row.cka:.3f}", row.regime or "", f"{row.epochs:g}"]
+        interval = "" if np.isnan(low) else f" ({low:+.4f} to {high:+.4f})"
+        cells.append("" if row.pruner == like else f"{row.difference:+.4f}{interval}")
+        cells += [f"{row.lmc:+.3f}{_margin(row.margin_of_lmc, 3)}", f"{row.cka:.3f}", row.regime or ""]
+        cells.append(f"{row.epochs:.0f}")
         cells += [f"{row.density:.3f}", f"{row.speed:.2f}"] if speeds else []
         print("| " + " | ".join(cells) + " |")
+
+
+def _margin(value: float, digits: int) -> str:
+    return "" if np.isnan(value) else f" ± {value:.{digits}f}"
 
 
 def speed(results: Path, point: str, model: str, channels: int, pixels: int) -> float:
@@ -165,6 +176,7 @@ def main() -> None:
     """Print the tables, and draw them."""
     results = Path(sys.argv[1])
     seeds = seeds_of(results)
+    seeds = seeds.iloc[seeds["pruner"].map(list(RULES).index).argsort(kind="stable")]
     data = json.loads((results / "sweep.json").read_text())
     print(f"{data['data'].partition('#')[0]}, {data['model']}; {seeds['dense_seed'].nunique()} dense seeds\n")
     is_filter = seeds["pruner"].str.startswith("filter-")

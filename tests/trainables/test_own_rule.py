@@ -44,6 +44,15 @@ def floats(weights, density):
 def several(weights, density):
     return weights, density
 
+def lists(weights, density):
+    return {name: weight.tolist() for name, weight in weights.items()}
+
+def fewer(weights, density):
+    return {"conv.weight": torch.ones_like(weights["conv.weight"], dtype=torch.bool)}
+
+def asks(weights, epoch):
+    return {}
+
 def broken(weights, density):
     raise RuntimeError("no masks today")
 
@@ -94,9 +103,15 @@ def test_what_a_rule_draws_depends_on_the_dense_seed_alone(stage, tmp_path):
     ("function", "said"),
     [
         ("counts", "own_rules:counts kept 19144 weights, and density 0.5 is 9572 of them"),
-        ("shapes", "pruning rule own_rules:shapes gives no mask that fits"),
-        ("floats", "pruning rule own_rules:floats gives no mask that fits"),
+        (
+            "shapes",
+            "rule own_rules:shapes: its mask for blocks.0.conv1.weight has shape (3,) and type bool, not (8, 8, 3, 3)",
+        ),
+        ("floats", "has shape (8, 8, 3, 3) and type float32, not (8, 8, 3, 3) and bool"),
         ("several", "own_rules:several returned tuple, which is no dictionary of masks"),
+        ("lists", "own_rules:lists returned a list as the mask for conv.weight"),
+        ("fewer", "pruning rule own_rules:fewer gives no mask for blocks.0.conv1.weight"),
+        ("asks", "own_rules:asks takes epoch; what it may take is weights, density, context and model"),
         ("broken", "own_rules:broken failed (RuntimeError: no masks today)"),
         ("earlier", "own_rules:earlier asks for the dense model after 0 epochs"),
     ],

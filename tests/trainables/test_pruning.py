@@ -318,7 +318,7 @@ def numbers(weights, density):
 @pytest.mark.parametrize("function", [one_layer, wrong_shape, numbers])
 def test_masks_that_do_not_fit_are_an_error(add, function):
     add("wrong", function, WeightsRule)
-    with pytest.raises(ValueError, match=r"pruning rule wrong gives no mask that fits blocks\.0\.conv1\.weight"):
+    with pytest.raises(ValueError, match=r"pruning rule wrong.* mask for blocks\.0\.conv1\.weight"):
         prune("wrong", context())
 
 

@@ -73,15 +73,22 @@ def own_masks(name: str, context: PruningContext) -> Mapping[str, Tensor]:
     location, function = place(name), pinned_function(name, PURPOSE)
     weights = {name: weight.clone() for name, weight in context.weights.items()}  # it may change them
     possible = {"weights": weights, "density": context.density, "context": context}
+    parameters = inspect.signature(function).parameters.values()
+    needed = [each.name for each in parameters if each.default is each.empty and each.kind < each.VAR_KEYWORD]
+    if strange := [each for each in needed if each not in {*possible, "model"} and not each.startswith("*")]:
+        raise ValueError(f"{location} takes {strange[0]}; what it may take is {', '.join(possible)} and model")
     if "model" in inspect.signature(function).parameters:
         possible["model"] = context.model_at(context.epoch)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(context.random_stream("own").initial_seed())
         masks = call(location, function, **taken(function, possible))
-    if not isinstance(masks, Mapping) or not all(isinstance(mask, Tensor) for mask in masks.values()):
+    if not isinstance(masks, Mapping):
         raise ValueError(
             f"{location} returned {type(masks).__name__}, which is no dictionary of masks, tensors by name"
         )
+    if strange := [name for name, mask in masks.items() if not isinstance(mask, Tensor)]:
+        kind = type(masks[strange[0]]).__name__
+        raise ValueError(f"{location} returned a {kind} as the mask for {strange[0]}, which is to be a tensor")
     masks = {name: mask.cpu() for name, mask in masks.items()}
     check_masks(location, masks, context.weights)
     kept = sum(int(mask.count_nonzero()) for mask in masks.values())

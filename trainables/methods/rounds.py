@@ -101,7 +101,8 @@ class Rounds(Method):
 
     def _stopped(self, wanted: float) -> str:
         reached = f"{self.work.pruner} stopped at density {density_of(self._masks):.4g}"
-        return f"{reached} after {len(self.rounds)} rounds of training, so {wanted:g} is not reached"
+        done = f"after {len(self.rounds)} rounds of training, and {wanted:g} is not reached"
+        return f"{reached} {done}: it may with more --prune-rounds or another --sap-p, --sap-q or --sap-gamma"
 
     def _round(self, masks: Masks) -> Iterator[Progress]:
         """Train under these masks."""

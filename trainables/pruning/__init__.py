@@ -121,20 +121,22 @@ RULES: dict[str, Rule] = {
     "loss": Method("trainables.methods.one_shot:OnGradients", "those that change the loss most, to first order"),
     "grasp": Method("trainables.methods.one_shot:OnGradients", "those that the gradient's norm needs"),
     "fisher": Method("trainables.methods.one_shot:OnGradients", "those of the most Fisher information"),
-    "lottery": _rounds("Lottery", "the largest after training in rounds, rewound", _LOTTERY, "as dense"),
-    "iterative": _rounds("Iterative", "the largest after training in rounds, not rewound", _ROUNDS, "as retraining"),
-    "sap": _rounds("Sap", "in rounds, as many as the PQ Index says", _SAP, "as dense", 30),
-    "gradual": _moving("Gradual", "the largest, fewer and fewer while training"),
-    "feedback": _moving("Feedback", "the same, and what was dropped may come back"),
-    "movement": _moving("Movement", "the same, by scores that are learned"),
-    "filter-magnitude": _filters("whole filters of the largest norm"),
-    "filter-loss": _filters("whole filters by the change of the loss, summed over weights"),
-    "filter-loss-signed": _filters("the same, with the signs of the weights"),
-    "filter-loss-biased": _filters("the same as filter-loss, times the distance from the initial weights", (0,)),
-    "filter-grasp": _filters("whole filters that the gradient's norm needs"),
-    "filter-gradnorm": _filters("whole filters that change the gradient's norm"),
-    "filter-fisher": _filters("whole filters of the most Fisher information"),
-    "filter-bn": _filters("whole filters of the largest batch-norm scales"),
+    "lottery": _rounds(
+        "Lottery", "the largest, in rounds of training that begin with the initial weights", _LOTTERY, "as dense"
+    ),
+    "iterative": _rounds("Iterative", "the largest, in rounds of training that go on", _ROUNDS, "as retraining"),
+    "sap": _rounds("Sap", "the largest, in rounds, as many as the PQ Index says", _SAP, "as dense", 30),
+    "gradual": _moving("Gradual", "the largest, fewer and fewer in one training"),
+    "feedback": _moving("Feedback", "as gradual, and what was dropped may come back"),
+    "movement": _moving("Movement", "as gradual, by scores that are learned"),
+    "filter-magnitude": _filters("whole filters, as with all filter rules, those of the largest norm"),
+    "filter-loss": _filters("those whose weights change the loss most, each by itself"),
+    "filter-loss-signed": _filters("those that change the loss most"),
+    "filter-loss-biased": _filters("as filter-loss, times the distance from the initial weights", (0,)),
+    "filter-grasp": _filters("those that the gradient's norm needs"),
+    "filter-gradnorm": _filters("those that change the gradient's norm most"),
+    "filter-fisher": _filters("those of the most Fisher information"),
+    "filter-bn": _filters("those of the largest batch-norm scales"),
 }
 """Pruning rules by name."""
 
@@ -171,7 +173,12 @@ def check_masks(name: str, masks: Any, weights: Any) -> None:
         masks: By parameter name.
         weights: That they are of, by parameter name.
     """
-    wanted = {name: (weight.shape, "torch.bool") for name, weight in weights.items()}
-    found = {name: (mask.shape, str(mask.dtype)) for name, mask in masks.items()}
-    if wrong := [each for each in sorted(wanted.keys() | found.keys()) if wanted.get(each) != found.get(each)]:
-        raise ValueError(f"pruning rule {name} gives no mask that fits {wrong[0]}")
+    for each in sorted(weights.keys() | masks.keys()):
+        if each not in masks:
+            raise ValueError(f"pruning rule {name} gives no mask for {each}")
+        if each not in weights:
+            raise ValueError(f"pruning rule {name} gives a mask for {each}, which is no prunable weight")
+        found = tuple(masks[each].shape), str(masks[each].dtype).removeprefix("torch.")
+        if found != (tuple(weights[each].shape), "bool"):
+            said = f"its mask for {each} has shape {found[0]} and type {found[1]}"
+            raise ValueError(f"pruning rule {name}: {said}, not {tuple(weights[each].shape)} and bool")

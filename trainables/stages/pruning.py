@@ -44,7 +44,8 @@ class PruningStage(Stage):
     label = None
 
     def __str__(self) -> str:
-        return f"{self.pruning.pruner.partition('#')[0]} of {DenseStage(self.run, (self.pruning.epoch,))}"
+        run = self.pruning
+        return f"{run.pruner.partition('#')[0]} of {DenseStage(self.run, (run.epoch,))}, after {run.epoch} epochs"
 
     @property
     def run(self) -> DenseRun:  # type: ignore[override]  # derived
@@ -128,17 +129,15 @@ class PruningStage(Stage):
                 if method is None:
                     method = self._method(machine)
                     self._take_up(method, density, folder)
-                if not method.diverged:
-                    yield from method.until(density)
+                for progress in method.until(density) if not method.diverged else ():
+                    new = self._new_rounds(method.rounds, rounds)
+                    yield replace(progress, rows={ROUNDS: new} if new else {})
                 kept = self._kept(method, density)
                 artifacts.save(folder, pruned_file(self.pruning, density), kept)
             rows.append(self._row(density, kept))
-            known = len(rounds)
-            for row in kept["state"]["rounds"]:
-                common = {"pruning": self.key, "status": "ok", "message": ""}
-                rounds.setdefault((row["round"], row["density"]), common | row)
+            new_rounds = self._new_rounds(kept["state"]["rounds"], rounds)
             if density != self.densities[-1]:  # points of this density need not wait for the lower ones
-                new = {PRUNED: rows[-1:], ROUNDS: list(rounds.values())[known:]}
+                new = {PRUNED: rows[-1:], ROUNDS: new_rounds}
                 told = Progress(0, 1) if method is None else method.told
                 yield replace(told, rows=new)
         for name in folder.names("training", ".pt"):
@@ -146,6 +145,13 @@ class PruningStage(Stage):
                 with suppress(OSError):  # it does no harm
                     folder.delete(f"training/{name}.pt")
         return {PRUNED: rows, ROUNDS: list(rounds.values())}
+
+    def _new_rounds(self, done: Iterable[Row], known: dict[tuple[int, float], Row]) -> list[Row]:
+        """Rows of rounds that are not known yet, and are from now on."""
+        new = {(row["round"], row["density"]): row for row in done if (row["round"], row["density"]) not in known}
+        common = {"pruning": self.key, "status": "ok", "message": ""}
+        known |= {place: common | row for place, row in new.items()}
+        return [known[place] for place in new]
 
     def check(self, task: "Task") -> None:
         """Try what can be known without training, on a model with random weights.
