@@ -137,9 +137,9 @@ class PruningStage(Stage):
             rows.append(self._row(density, kept))
             new_rounds = self._new_rounds(kept["state"]["rounds"], rounds)
             if density != self.densities[-1]:  # points of this density need not wait for the lower ones
-                new = {PRUNED: rows[-1:], ROUNDS: new_rounds}
+                complete = {PRUNED: rows[-1:], ROUNDS: new_rounds}
                 told = Progress(0, 1) if method is None else method.told
-                yield replace(told, rows=new)
+                yield replace(told, rows=complete)
         for name in folder.names("training", ".pt"):
             if name.startswith(f"pruning-{self.key}"):
                 with suppress(OSError):  # it does no harm
