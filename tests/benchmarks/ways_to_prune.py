@@ -28,6 +28,7 @@ from trainables.storage.local_folder import LocalFolder
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullLocator
 
 WHERE = ["temperature", "load"]
 TURNS, IMAGES = 7, 512
@@ -151,23 +152,29 @@ def speed(results: Path, point: str, model: str, channels: int, pixels: int) -> 
 
 def draw(table: pd.DataFrame, file: str, x: str, label: str) -> None:
     """Test error against density or speed, a panel for each temperature; the marker is the regime."""
-    temperatures = sorted(set(table["temperature"]))
-    ways = list(dict.fromkeys(table["pruner"]))
-    colours = plt.get_cmap("tab20")(np.linspace(0, 1, 20))
-    figure, axes = plt.subplots(1, len(temperatures), figsize=(6.2 * len(temperatures), 5), sharey=True, squeeze=False)
+    temperatures, ways = sorted(set(table["temperature"])), list(dict.fromkeys(table["pruner"]))
+    colours = plt.get_cmap("tab10")
+    figure, axes = plt.subplots(
+        1, len(temperatures), figsize=(6.5 * len(temperatures), 5.5), sharey=True, squeeze=False
+    )
     for axis, temperature in zip(axes[0], temperatures, strict=True):
         for number, way in enumerate(ways):
             own = table[(table["pruner"] == way) & (table["temperature"] == temperature)].sort_values(x)
-            places = own[x] * (1 + 0.012 * (number - len(ways) / 2) * (x == "load"))
-            axis.errorbar(places, own["error"], own["margin"], color=colours[number % 20], label=way, lw=1, capsize=2)
+            places = own[x] * (1 + 0.035 * (number - len(ways) / 2) * (x == "load"))
+            look = {"color": colours(number % 10), "ls": ("-", "--")[number // 10], "lw": 0.8, "capsize": 2}
+            axis.errorbar(places, own["error"], own["margin"], label=way, **look)
             for place, error, regime in zip(places, own["error"], own["regime"], strict=True):
-                axis.plot(place, error, MARKERS[regime], color=colours[number % 20], ms=5, mfc="none")
+                axis.plot(place, error, MARKERS[regime], color=colours(number % 10), ms=6, mfc="none")
         axis.set(xscale="log", xlabel=label, title=f"dense models of {temperature:g} epochs")
+        ticks = sorted(set(table["load"])) if x == "load" else [1, 1.5, 2, 2.5, 3]
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_xlim(0.8 * ticks[0], 1.2 * ticks[-1])
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.grid(alpha=0.3)
-    axes[0][0].set(ylabel="test error after retraining", yscale="log")
+    axes[0][0].set(ylabel="test error after retraining", ylim=(0.1, min(0.8, axes[0][0].get_ylim()[1])))
     for regime, marker in MARKERS.items():
         if regime:
-            axes[0][-1].plot([], [], marker, color="black", mfc="none", label=f"Regime {regime}")
+            axes[0][-1].plot([], [], marker, ls="", color="black", mfc="none", label=f"Regime {regime}")
     axes[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     figure.savefig(file, dpi=110, bbox_inches="tight")
 
