@@ -76,14 +76,10 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
         if now == then and own != other:
             said = "these are other points; those of before stay"
             print(f"Note: {now} is not what it was in the latest sweep in {store.folder}, so {said}.", flush=True)
-    if before.pruner == spec.pruner and before.pruning_end != spec.pruning_end is not None:
-        said = (
-            f"{spec.pruner} ends with density {spec.pruning_end:g}, and in the latest sweep with {before.pruning_end:g}"
-        )
-        print(
-            f"Note: {said}, so these are other points; --prune-to {before.pruning_end:g} goes on from those.",
-            flush=True,
-        )
+    end, other_end = spec.pruning_end, before.pruning_end
+    if before.pruner == spec.pruner and end is not None and other_end is not None and end != other_end:
+        said = f"{spec.pruner} ends with density {end:g}, and in the latest sweep with {other_end:g}, so these are other points"
+        print(f"Note: {said}{f'; --prune-to {other_end:g} goes on from those' * (end > other_end)}.", flush=True)
 
 
 def check_before(

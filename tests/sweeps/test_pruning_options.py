@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from sweeps import grid
+from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
@@ -144,3 +146,18 @@ def test_sweeps_that_were_stored_before_can_still_be_read():
     }
     fields.pop("rewind_epoch")
     assert SweepSpec.from_json(json.dumps(fields)) == SMOKE
+
+
+@pytest.mark.parametrize(
+    ("densities", "said"), [(["0.3"], "; --prune-to 0.05 goes on from those."), (["0.02", "0.3"], ".")]
+)
+def test_that_another_lowest_density_makes_other_points_is_told(densities, said, tmp_path, capsys):
+    store = Store(tmp_path)
+    store.set_spec(replace(SMOKE, pruner="gradual"))
+    grid.main(
+        ["--preset", "smoke", "--pruner", "gradual", "--out", str(tmp_path), "--dry-run", "--densities", *densities]
+    )
+    of = f"gradual ends with density {densities[0]}, and in the latest sweep with 0.05"
+    assert f"Note: {of}, so these are other points{said}\n" in capsys.readouterr().out
+    grid.main(["--preset", "smoke", "--pruner", "gradual", "--out", str(tmp_path), "--dry-run"])
+    assert "Note" not in capsys.readouterr().out
