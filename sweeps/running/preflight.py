@@ -78,8 +78,11 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
             print(f"Note: {now} is not what it was in the latest sweep in {store.folder}, so {said}.", flush=True)
     end, other_end = spec.pruning_end, before.pruning_end
     if before.pruner == spec.pruner and end is not None and other_end is not None and end != other_end:
-        said = f"{spec.pruner} ends with density {end:g}, and in the latest sweep with {other_end:g}, so these are other points"
-        print(f"Note: {said}{f'; --prune-to {other_end:g} goes on from those' * (end > other_end)}.", flush=True)
+        said = f"{spec.pruner} ends with density {end:g}, and in the latest sweep with {other_end:g}"
+        print(
+            f"Note: {said}, so these are other points{f'; --prune-to {other_end:g} goes on from those' * (end > other_end)}.",
+            flush=True,
+        )
 
 
 def check_before(
