@@ -79,10 +79,8 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
     end, other_end = spec.pruning_end, before.pruning_end
     if before.pruner == spec.pruner and end is not None and other_end is not None and end != other_end:
         said = f"{spec.pruner} ends with density {end:g}, and in the latest sweep with {other_end:g}"
-        print(
-            f"Note: {said}, so these are other points{f'; --prune-to {other_end:g} goes on from those' * (end > other_end)}.",
-            flush=True,
-        )
+        goes_on = f"; --prune-to {other_end:g} goes on from those" if end > other_end else ""
+        print(f"Note: {said}, so these are other points{goes_on}.", flush=True)
 
 
 def check_before(
