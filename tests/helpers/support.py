@@ -1,6 +1,7 @@
 """What several files of tests have in common: running the real commands, and comparing what they stored."""
 
 import io
+import random
 import socket
 import subprocess
 import sys
@@ -98,7 +99,18 @@ def start_grid(out, *arguments, **options):
     )
 
 
+GIVEN = set()
+"""Ports that were given away, and may not be taken yet."""
+
+
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port below those that the system gives to outgoing connections: one of these may be taken in the meantime."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        if port not in GIVEN:
+            GIVEN.add(port)
+            try:
+                socket.create_server(("", port)).close()
+            except OSError:
+                continue
+            return port
