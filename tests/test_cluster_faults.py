@@ -380,7 +380,7 @@ def test_a_job_runs_a_grid_on_a_cluster_that_wants_a_token(undisturbed, tmp_path
         assert "4 of 4 points done" in done.stdout
         assert_same(out, undisturbed[0])
     finally:
-        children = psutil.Process(head.pid).children(recursive=True)
+        children = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []
         head.terminate()
         head.wait(60)
         for child in children:

@@ -19,7 +19,7 @@ from trainables.pruning.gradient_scores import (
     second_order,
 )
 from trainables.stages import DenseRun
-from trainables.stages.machine import Machine
+from trainables.stages.machine import Machine, task_of
 from trainables.stages.pruning_context import DenseModelContext
 from trainables.storage.local_folder import LocalFolder
 from trainables.training.recipe import Recipe
@@ -58,6 +58,9 @@ class SmallContext(PruningContext):
 
     def plain_model(self):
         return Small().double()
+
+    def example_inputs(self, samples):
+        raise NotImplementedError
 
     def random_stream(self, *names):
         raise NotImplementedError
@@ -210,7 +213,7 @@ def test_parts_of_any_size_give_the_same_of_a_real_model(rule, tmp_path):
     state = build(NAME, 1, 10).state_dict()
     run = DenseRun("digits", 0.7, NAME, Recipe(epochs=2, batch_size=64, lr=0.05), 1)
     machine = Machine(LocalFolder(tmp_path), torch.device("cpu"))
-    context = InParts(run, 2, 0.2, machine, lambda epoch: state)
+    context = InParts(run, 2, 0.2, task_of(run, machine), lambda epoch: state)
     found = []
     for context.at_once in (64, 1):
         scores = rule(context)

@@ -138,7 +138,9 @@ def test_models_that_draw_random_numbers_are_not_compiled(training, monkeypatch)
     monkeypatch.setattr(
         training.task, "model", lambda name: nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10))
     )
-    tried = Trial(training, "own", {})
+    task = training.task
+    drawing = Training(task.stack("own", 1), training.recipe, task, [("test", 1)])
+    tried = Trial(drawing, "own", {})
     assert not tried.works("compiled")
     assert isinstance(tried.problems["compiled"], trial.DrawsError)
     assert draws_random_numbers(lambda: torch.rand(1), CPU)
