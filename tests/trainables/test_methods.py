@@ -195,6 +195,18 @@ def test_a_density_that_is_wanted_after_a_run_was_killed_on_its_way_to_a_lower_o
         assert same(own, other)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_how_far_it_is_is_a_share(name, machine):
+    """Also of methods that are done at once, at every density that they give."""
+    run = pruning(name, rounds=1) if RULES[name].is_of_filters else pruning(name)
+    run = replace(run, recipe=None, epochs=0, end=None) if RULES[name].is_of_filters else run
+    stage = PruningStage(run, (0.9, 0.8))
+    execute(stage.needs[0], machine)
+    told = [(progress.epochs, progress.of) for progress in stage.execute(machine)]
+    assert told
+    assert all(0 <= epochs / of <= 1 for epochs, of in told)
+
+
 @pytest.mark.parametrize("name", each(METHODS))
 def test_siblings_begin_with_the_pruned_model(name, machine):
     run = pruning(name)

@@ -117,7 +117,7 @@ class Method(ABC):
         self.rounds: list[Round] = []
         self.seconds = 0.0
         self.diverged = ""
-        self.told = Progress(0, work.trainings * work.epochs)
+        self.told = Progress(0, max(1, work.trainings * work.epochs))
         self._samples = 0
 
     @classmethod  # noqa: B027  most have nothing to check
