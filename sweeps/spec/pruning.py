@@ -86,9 +86,9 @@ class PruningFields(SweepFields):
         for option, most in (("prune_epochs", MOST), ("prune_rounds", MOST_ROUNDS), ("mask_steps", MOST)):
             value = getattr(self, option)
             require(value is None or 1 <= value <= most, option_of(option), value, f"it is from 1 to {most}")
-        for option, least in (("prune_share", LEAST_SHARE), ("sap_beta", LEAST_SHARE)):
-            value = getattr(self, option)
-            require(value is None or least <= value < 1, option_of(option), value, f"it is from {least:g} to below 1")
+        for option in ("prune_share", "sap_beta"):
+            value, rule_of_share = getattr(self, option), f"it is from {LEAST_SHARE:g} to below 1"
+            require(value is None or LEAST_SHARE <= value < 1, option_of(option), value, rule_of_share)
         is_known = settings.scope != "neuron" or self.pruner == "sap"
         require(is_known, "--prune-scope", self.prune_scope, "it is of --pruner sap alone")
         p, q = settings.sap_p, settings.sap_q

@@ -22,10 +22,8 @@ from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
 from trainables.measuring.comparison import PathStacks, path_errors, similarities
 from trainables.stages import MeasurementSettings, PointStage
-from trainables.stages.dense import dense_file
 from trainables.stages.machine import Machine, task_of
-from trainables.stages.point import retraining
-from trainables.storage import artifacts
+from trainables.stages.point import pruned_of, retraining
 from trainables.storage.local_folder import LocalFolder
 
 SHARES = (0.1, 0.25, 0.5)
@@ -38,9 +36,7 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
     point = stage.point
     machine = Machine(LocalFolder(folder), torch.device("cpu"))
     task = task_of(point.dense, machine)
-    dense = artifacts.load(machine.folder, dense_file(point.dense, point.epoch))
-    assert dense is not None
-    training, _ = retraining(point, stage.seeds, dense["model"], machine)
+    training = retraining(point, stage.seeds, pruned_of(point, machine), machine)
     path = PathStacks(lambda models: task.stack(point.dense.model, models), MeasurementSettings().path_points)
     pairs = list(combinations(range(len(stage.seeds)), 2))
     rows: list[dict[str, object]] = []

@@ -28,10 +28,8 @@ from sweeps.results.phase import phase_table, rows_of
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
 from sweeps.spec.spec import SweepSpec
-from trainables.stages.dense import dense_file
 from trainables.stages.machine import Machine, task_of
-from trainables.stages.point import TEST_EPOCHS, retraining
-from trainables.storage import artifacts
+from trainables.stages.point import TEST_EPOCHS, pruned_of, retraining
 from trainables.storage.local_folder import LocalFolder
 
 EVALUATIONS = 3
@@ -49,9 +47,7 @@ def retrain(config: dict[str, Any], spec: SweepSpec, folder: str) -> None:
     task = task_of(stages[0].point.dense, machine)
     trainings = []
     for stage in stages:
-        dense = artifacts.load(machine.folder, dense_file(stage.point.dense, stage.point.epoch))
-        assert dense is not None
-        trainings.append(retraining(stage.point, stage.seeds, dense["model"], machine)[0])
+        trainings.append(retraining(stage.point, stage.seeds, pruned_of(stage.point, machine), machine))
     epochs = stages[0].point.retrain.epochs
     last = []
     for epoch in range(1, epochs + 1):

@@ -23,10 +23,12 @@ class Pruned:
             Empty if the model came out smaller and nothing of it is masked.
         state: State dictionary of the plain model that siblings begin with, but for zeros where a weight is dropped.
             Its shapes say how small the model is.
+        before: How many weights of each prunable parameter there were before, by name; None if masks tell that.
     """
 
     masks: Mapping[str, Tensor]
     state: State
+    before: Mapping[str, int] | None = None
 
 
 class PruningContext(ABC):

@@ -157,6 +157,7 @@ class PointStage(Stage):
     def _retrain(self, seeds: Sequence[int], machine: "Machine") -> Iterator["Progress"]:
         """Take or make the pruned model, retrain one sibling for each seed, and keep them in one file."""
         from trainables.pruning.packing import pack_masks, pack_weights
+        from trainables.pruning.remains import sizes
         from trainables.storage import artifacts
         from trainables.training.resumable import ResumableTraining
 
@@ -183,18 +184,10 @@ class PointStage(Stage):
             }
             for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
         ]
-        content = {"masks": pack_masks(masks), "before": self._sizes_before(pruned, machine), "siblings": siblings}
+        before = sizes(masks) if pruned.before is None else pruned.before
+        content = {"masks": pack_masks(masks), "before": before, "siblings": siblings}
         artifacts.save(machine.folder, sibling_file(point.key, seeds), content)
         attempt.finished()
-
-    def _sizes_before(self, pruned: "Pruned", machine: "Machine") -> dict[str, int]:
-        """How many weights of each prunable parameter there were before pruning, by name."""
-        from trainables.pruning.remains import sizes
-
-        if self.point.pruning is None:
-            return sizes(pruned.masks)
-        before: dict[str, int] = pruned_model(self.point.pruning, self.point.density, machine.folder)["before"]
-        return before
 
     def _sibling_row(self, sibling: Sibling) -> Row:
         from trainables.pruning.remains import remains, sizes
@@ -271,7 +264,7 @@ def pruned_of(point: Point, machine: "Machine") -> "Pruned":
     if point.pruning is not None:
         kept = pruned_model(point.pruning, point.density, machine.folder)
         masks = unpack_masks(kept["masks"])
-        return Pruned(masks, unpack_weights(kept["model"], masks))
+        return Pruned(masks, unpack_weights(kept["model"], masks), kept["before"])
 
     def state_at(epoch: int) -> "State":
         state: State = dense_model(point.dense, epoch, machine.folder)["model"]

@@ -62,7 +62,7 @@ class PruningRun:
         """How many trainings it takes about to come to a density."""
         if self.recipe is None:
             return 0
-        if "rounds" in self.method.settings and self.method.is_of_filters:
+        if self.method.is_of_filters:
             return self.settings.rounds
         if self.method.has_end:
             return 1
