@@ -418,12 +418,17 @@ def test_a_second_sweep_in_the_same_folder_is_refused_while_the_first_is_alive(u
     assert not list((out / ".driver").iterdir())
 
 
+def running_shares(out) -> list[float]:
+    """How far the points are that run, as the sweep last wrote it down: above 0 once an epoch is done."""
+    return list(json.loads((out / "progress.json").read_text())["running"].values())
+
+
 def test_on_a_terminal_there_is_a_live_bar_and_ctrl_c_reaches_the_sweep_alone(tmp_path):
     """A terminal's Ctrl-C goes to every process of the group, Ray's own among them."""
     out = tmp_path / "results"
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        command("grid", "--preset", "smoke", "--out", out, "--retrain-epochs", "200"),
+        command("grid", "--preset", "smoke", "--out", out, "--retrain-epochs", "2000"),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -439,7 +444,7 @@ def test_on_a_terminal_there_is_a_live_bar_and_ctrl_c_reaches_the_sweep_alone(tm
             said += os.read(controller, 4096)
         except OSError:  # the terminal is closed
             break
-        if not pressed and b"2 running" in said:
+        if not pressed and b"2 running" in said and len(shares := running_shares(out)) == 2 and min(shares) > 0:
             os.write(controller, b"\x03")
             pressed = True
     assert process.wait(timeout=PATIENCE) == 130, said.decode()
