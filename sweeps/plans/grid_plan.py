@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sweeps.plans.plan import StagePlan
 from sweeps.results.inventory import Inventory
-from trainables.stages import DenseStage, MeasurementSettings, MeasurementStage, PointStage
+from trainables.stages import DenseStage, MeasurementSettings, MeasurementStage, PointStage, Stage
 from trainables.stages.measurement import measurements
 
 
@@ -16,9 +16,11 @@ class GridPlan(StagePlan):
         settings: How they are measured.
         inventory: What is there.
         used_up: As of :class:`StagePlan`.
+        others: Stages that are wanted beside points.
 
     Attributes:
         points: Of those wanted, the ones to be carried out.
+        others: Of those wanted, likewise.
         dense: Trainings that they need.
         trained: Points of which nothing but measurements is to do.
         again: Points of which siblings that have results are retrained, since these were not kept.
@@ -30,12 +32,15 @@ class GridPlan(StagePlan):
         settings: MeasurementSettings,
         inventory: Inventory,
         used_up: Collection[str] = (),
+        others: Sequence[Stage] = (),
     ) -> None:
-        super().__init__(measurements(points, settings), inventory, used_up=used_up)
+        super().__init__([*measurements(points, settings), *others], inventory, used_up=used_up)
         left = self.left
         retrained = {stage.key for stage in left if isinstance(stage, PointStage)}
         measured = {stage.group.key for stage in left if isinstance(stage, MeasurementStage)}
         to_do = retrained | measured
+        ids = {stage.id for stage in left}
+        self.others = [stage for stage in others if stage.id in ids]
         self.points = [stage for stage in points if stage.key in to_do]
         made_again = {stage.key for stage in left if isinstance(stage, PointStage) and inventory.made_again(stage)}
         self.again = [stage for stage in self.points if stage.key in made_again]

@@ -210,6 +210,15 @@ class Store:
                     have.setdefault(key, set()).update(parts)
         return have
 
+    def failures(self, kind: type[Stage]) -> dict[str, str]:
+        """Why stages of a kind failed, by their keys."""
+        return {
+            kind.parts_in_row(table, row)[0]: row["message"]
+            for table in kind.tables()
+            for row in self.rows(table, ["status", "message", *kind.columns_read(table)])
+            if row["status"] == "failed"
+        }
+
     def artifacts_of(self, kind: type[Stage]) -> dict[str, set[Part]]:
         """Parts of all stages of a kind whose artifacts are there, by the stages' keys."""
         have: dict[str, set[Part]] = {}

@@ -15,7 +15,7 @@ from sweeps.running.progress import SweepProgress
 from sweeps.running.ray_watch import check_room, watched
 from sweeps.spec.command_line import OK, SOME_FAILED
 from sweeps.spec.errors import UsageError
-from trainables.stages import MeasurementSettings, MeasurementStage, PointStage
+from trainables.stages import MeasurementSettings, MeasurementStage, PointStage, Stage
 from trainables.stages.groups import Siblings
 from trainables.stages.measurement import identity_columns, measurements
 from trainables.storage.folder import FullError
@@ -93,23 +93,34 @@ def _end_at_once(died: str, store: Store, progress: SweepProgress, heartbeat: He
         os._exit(SOME_FAILED)
 
 
-def report_failures(wanted: Sequence[PointStage], measurement: MeasurementSettings, store: Store) -> int:
-    """Say which points, and which measurements of dense models, lack results, and why; give the exit code."""
+def report_failures(
+    points: Sequence[PointStage], measurement: MeasurementSettings, store: Store, beside: Sequence[Stage] = ()
+) -> int:
+    """Say which points, and which measurements of dense models, lack results, and why; give the exit code.
+
+    Args:
+        points: That were wanted.
+        measurement: How they are measured.
+        store: Where results are.
+        beside: What was wanted beside points.
+    """
     inventory = inventory_of(store)
-    missing = [stage for stage in measurements(wanted, measurement) if not inventory.is_stored(stage)]
+    wanted: list[Stage] = [*measurements(points, measurement), *beside]
+    missing = [stage for stage in wanted if not inventory.is_stored(stage)]
     if not missing:
         return OK
-    points = [stage for stage in missing if stage.completes_point]
+    failed = [stage for stage in missing if stage.completes_point]
     others = [stage for stage in missing if not stage.completes_point]
     again = "the same command tries them again"
-    if points:
-        _say_failed(f"{len(points)} of {len(wanted)} points failed; {again}", points, store)
+    if failed:
+        of = sum(stage.completes_point for stage in wanted)
+        _say_failed(f"{len(failed)} of {of} points failed; {again}", failed, store)
     if others:
         _say_failed(f"{len(others)} measurements of dense models failed; {again}", others, store)
     return SOME_FAILED
 
 
-def _say_failed(what: str, stages: Sequence[MeasurementStage], store: Store) -> None:
+def _say_failed(what: str, stages: Sequence[Stage], store: Store) -> None:
     """Say which stages lack results, and what is stored of the reasons."""
     measured = {
         f"{row[group]}-{row['measurement']}": row["message"]
@@ -122,6 +133,9 @@ def _say_failed(what: str, stages: Sequence[MeasurementStage], store: Store) -> 
     retrained = {row["point"]: row["message"] for row in runs if row["status"] == "failed"}
     print(f"{what}:", file=sys.stderr)
     for stage in stages[:SHOWN_FAILURES]:
+        if not isinstance(stage, MeasurementStage):
+            print(f"  {stage}: {store.failures(type(stage)).get(stage.key, 'not run')}", file=sys.stderr)
+            continue
         of = stage.group.stage if isinstance(stage.group, Siblings) else stage
         why = retrained.get(stage.group.key) or measured.get(stage.key, "not run")
         print(f"  {of}: {why}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """What a sweep computes: its axes, seeds and recipe."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
@@ -28,7 +29,7 @@ from sweeps.spec.recipes import RETRAIN, recipe_of
 from trainables.data import augmentation_of, own_crop_padding, short_name, training_images
 from trainables.models import check_name
 from trainables.pruning import Method, rule_of
-from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
+from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage, Stage
 from trainables.training.recipe import Recipe
 
 
@@ -145,6 +146,14 @@ class SweepSpec(PruningFields):
             point = Point(run, epoch, density, self.pruner, retrain, self.pruning(run, epoch, retrain, images))
             label = Label(self.temperature, temperature, self.load_name, load)
             points.append(PointStage(point, self.retrain_seeds, label))
+        return points
+
+    def others(self) -> list[Stage]:
+        """What is wanted beside points: of a grid nothing."""
+        return []
+
+    def tried(self, points: Sequence[PointStage]) -> Sequence[PointStage]:
+        """Points whose models, data and rules are tried before anything trains, given those to be carried out."""
         return points
 
     def to_json(self) -> str:
