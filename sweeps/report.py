@@ -1,13 +1,14 @@
 """Draw the phase diagram of stored results: ``python sweeps/report.py RESULTS``. No Ray, no training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 import pandas as pd
 import tyro
 
 from metrics.regimes import SimilarityRule
+from sweeps.results.own_files import is_results_folder
 from sweeps.results.phase import phase_table, resolved
 from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.schema import P_REGIMES
@@ -20,6 +21,7 @@ from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import NoSweepError, UsageError
 from sweeps.spec.kinds import LmcThreshold
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
+from sweeps.spec.study import Study
 from sweeps.views.interactive_diagram import draw_json
 from sweeps.views.live_diagram import LiveDiagram, serve
 from sweeps.views.named_files import (
@@ -40,7 +42,7 @@ PORT = 8050
 
 @dataclass(frozen=True)
 class Report:
-    """Draw the phase diagram of the results in a folder, and write its phase table.
+    """Draw the phase diagram of the results in a folder, and write its phase table; of a study its own picture.
 
     Reads the folder's latest sweep. Works while the sweep is running: what is not there yet is marked as missing.
     """
@@ -109,6 +111,8 @@ def main(arguments: Sequence[str]) -> int:
     files = {"RESULTS": options.results, "--out": options.out, "--table": options.table}
     check_distinct({**files, "the data of --out": data_beside(options.out)})
     look = _look(options)
+    if (study := _study_in(options)) is not None:
+        return _report_study(study, options, look)
     past = _opened(options)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
@@ -135,15 +139,49 @@ def main(arguments: Sequence[str]) -> int:
     return OK
 
 
+def _study_in(options: Report) -> Study | None:
+    """The study that a folder's latest sweep is; None if it is a grid, or no folder of one."""
+    if "://" not in options.results and not is_results_folder(options.results):
+        return None
+    try:
+        spec = Store(options.results, options.storage_endpoint).spec()
+    except NoSweepError:
+        return None
+    return spec if isinstance(spec, Study) else None
+
+
+def _report_study(study: Study, options: Report, look: Look) -> int:
+    """Draw a study, or show it while it goes on."""
+    own = {"results", "out", "paper_columns", "font_size", "serve", "port", "storage_endpoint"}
+    for field in fields(options):
+        if field.name not in own and (value := getattr(options, field.name)) not in (None, False):
+            said = f"{options.results} is of {study.name}.py, which has none; leave it out"
+            raise UsageError(f"{option_of(field.name)} {value}: {said}.")
+    _check_serving(options)
+    store = Store(options.results, options.storage_endpoint)
+    if options.serve:
+        _serve(store, options, look)
+        return OK
+    from sweeps.views.study_report import write_study
+
+    write_study(study, store, options.out, look.paper)
+    return OK
+
+
+def _check_serving(options: Report) -> None:
+    """Raise UsageError for files that are not written with --serve, and for what is of that alone."""
+    if options.serve and (given := options.out or options.table or options.tensorboard):
+        raise UsageError(f"--serve writes no files; leave {given} out.")
+    if options.port is not None and not options.serve:
+        raise UsageError(f"--port {options.port}: it is that of --serve; give that, too, or leave it out.")
+
+
 def _check_used(options: Report, rule: str, past: Recorded) -> None:
     """Raise UsageError for an option that was given, and that has no effect with another one or on these results."""
     if past.store is None and (options.serve or options.tensorboard):
         option = "--serve" if options.serve else "--tensorboard"
         raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
-    if options.serve and (given := options.out or options.table or options.tensorboard):
-        raise UsageError(f"--serve writes no files; leave {given} out.")
-    if options.port is not None and not options.serve:
-        raise UsageError(f"--port {options.port}: it is that of --serve; give that, too, or leave it out.")
+    _check_serving(options)
     changed = _changed(options)
     check_rule_values(changed, rule, changed)
     for name in changed:
@@ -168,7 +206,13 @@ def _serve(store: Store, options: Report, look: Look) -> None:
     """Show the diagram of what is stored at any time."""
 
     def figure() -> str:
-        spec = replace(store.spec(), **_changed(options))
+        spec = store.spec()
+        if isinstance(spec, Study):
+            from sweeps.views.interactive_charts import draw_json as draw_charts
+            from sweeps.views.study_report import study_charts
+
+            return draw_charts(study_charts(spec, store))
+        spec = replace(spec, **_changed(options))
         table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
         diagram = diagram_of(table, spec, look)
         return draw_json(diagram, *texts(diagram, spec.title, resolved(spec.thresholds, table), searched=False))

@@ -7,6 +7,7 @@ from sweeps.results.schema import table_schemas
 from sweeps.spec.errors import UsageError
 
 SPEC = "sweep.json"
+STUDIES = ("sparsity", "importance", "prunability")
 PROGRESS = "progress.json"
 SIGNS = ".driver"
 ADDED_SIBLINGS = "added_siblings"
@@ -16,6 +17,11 @@ MERGED = ".merged"
 
 _MARKS = (SPEC, PROGRESS, SIGNS)
 """A folder of this machine that has one of them is a results folder: a sweep writes two before anything trains."""
+
+
+def study_file(name: str) -> str:
+    """Name of the file that says what the latest study called so is."""
+    return f"{name}.json"
 
 
 def is_results_folder(folder: str | os.PathLike[str]) -> bool:
@@ -32,7 +38,17 @@ def check_free(what: str, path: str | os.PathLike[str]) -> None:
         what: The option and its value, for the sentence.
         path: On this machine. It need not be there; links are followed, and may lie in a results folder themselves.
     """
-    own = {SPEC, PROGRESS, SIGNS, ADDED_SIBLINGS, ANSWERS, ARTIFACTS, MERGED, *table_schemas()}
+    own = {
+        SPEC,
+        PROGRESS,
+        SIGNS,
+        ADDED_SIBLINGS,
+        ANSWERS,
+        ARTIFACTS,
+        MERGED,
+        *table_schemas(),
+        *map(study_file, STUDIES),
+    }
     absolute = Path(os.path.abspath(path))
     itself = Path(os.path.realpath(Path(path).absolute().parent)) / absolute.name
     for place in (Path(os.path.realpath(path)), itself, absolute):

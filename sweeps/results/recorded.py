@@ -17,6 +17,7 @@ from sweeps.spec.command_line import value_of
 from sweeps.spec.errors import NoSweepError, UsageError
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.spec.spec import SweepSpec
+from sweeps.spec.study import Study
 
 MOST_NAMED = 20
 """Values in a message."""
@@ -88,6 +89,9 @@ def open_recorded(path: str, temperature: str | None, endpoint: str | None = Non
     if "://" in path or Path(path).is_dir():
         store = Store(path, endpoint)
         spec = store.spec()
+        if isinstance(spec, Study):
+            said = f"holds the study of {spec.name}.py, which is no grid; python sweeps/{spec.name}.py {path} draws it"
+            raise UsageError(f"{path} {said}.")
         if temperature not in (None, spec.temperature):
             raise UsageError(f"--temperature {temperature}: {path} is of {spec.temperature}; leave it out.")
         store.check_tables()

@@ -16,7 +16,7 @@ from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import RunningSweep, find_running_sweep, living_sweeps, sign_of_life
 from sweeps.results.schema import identity, table_schemas
 from sweeps.results.stage_rows import drop_measured, has_changed, joined, lost_part
-from sweeps.results.sweep_file import read_sweep
+from sweeps.results.sweep_file import read_sweep, write_sweep
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import Lost, Part, PointStage, Rows, Stage
@@ -51,8 +51,8 @@ class Store:
         self._identity = {table: identity(schema) for table, schema in schemas.items()}
 
     def set_spec(self, spec: SweepSpec) -> None:
-        """Make this the folder's latest sweep, the one a report shows."""
-        self.folder.write(SPEC, spec.to_json().encode())
+        """Make this the folder's latest sweep, the one a report shows; of a study also the latest of its kind."""
+        write_sweep(self.folder, spec)
 
     def show(self, spec: SweepSpec) -> None:
         """Make this the latest sweep, unless that has all of its siblings: a part of a grid does not hide the grid."""

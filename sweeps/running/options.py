@@ -139,20 +139,27 @@ class SweepOptions:
 C = TypeVar("C", bound=SweepOptions)
 
 
-def read_options(command: type[C], arguments: Sequence[str], past: "Recorded | None" = None, **defaults: object) -> C:
+def read_options(
+    command: type[C],
+    arguments: Sequence[str],
+    past: "Recorded | None" = None,
+    presets: Mapping[str, SweepSpec] = PRESETS,
+    **defaults: object,
+) -> C:
     """Read the options of a command that trains; what is not given is the preset's, or that of what is replayed.
 
     Args:
         command: Dataclass of its options.
         arguments: As typed.
         past: What is replayed, if anything.
+        presets: Sweeps to start from; the first if none is named.
         defaults: Fields of the sweep that are the command's own.
 
     Raises:
         UsageError: For a preset that there is not, another axis without its values, and an option without effect.
     """
-    preset = preset_of(arguments)
-    start = replace(PRESETS[preset] if past is None else past.spec, **defaults)  # type: ignore[arg-type]
+    preset = preset_of(arguments, presets)
+    start = replace(presets[preset] if past is None else past.spec, **defaults)  # type: ignore[arg-type]
     options = parse(command, arguments, command(start, RunOptions(), preset))
     check_axes(options.spec, start, arguments)
     _check_used(options.spec, typed(command, arguments), past is not None)

@@ -4,7 +4,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import tyro
 
 from sweeps.spec.errors import UsageError
-from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
+from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.typed import typed
 
@@ -50,12 +50,12 @@ def value_of(option: str, arguments: Sequence[str]) -> str | None:
         raise UsageError(f"{option} needs a value.") from None
 
 
-def preset_of(arguments: Sequence[str]) -> str:
-    """Name of the preset, which decides the defaults of all other options."""
+def preset_of(arguments: Sequence[str], presets: Mapping[str, SweepSpec] = PRESETS) -> str:
+    """Name of the preset, which decides the defaults of all other options; the first of them if none is given."""
     given = value_of("--preset", arguments)
-    preset = DEFAULT_PRESET if given is None else given
-    if preset not in PRESETS:
-        known = f"there is no such preset; the presets are {', '.join(PRESETS)}"
+    preset = next(iter(presets)) if given is None else given
+    if preset not in presets:
+        known = f"there is no such preset; the presets are {', '.join(presets)}"
         raise UsageError(f"--preset {preset.strip() or '(nothing)'}: {known}.")
     return preset
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Self
 
 from metrics.regimes import Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES
@@ -161,7 +161,7 @@ class SweepSpec(PruningFields):
         return json.dumps(asdict(self), indent=2)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> "SweepSpec":
+    def from_json(cls, text: str | bytes) -> Self:
         """Read what :meth:`to_json` wrote.
 
         Raises:

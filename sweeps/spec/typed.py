@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
 import tyro
@@ -76,10 +76,12 @@ def _options(command: type) -> list[_Option]:
             found += _options(hint)
             continue
         kind = kind_of(hint)
+        if tyro.conf.Fixed in kind.notes:
+            continue
         alone = tyro.conf.Positional in kind.notes
         aliases = [alias for note in kind.notes for alias in getattr(note, "aliases", None) or ()]
         names = () if alone else ("--" + field.name.replace("_", "-"), *aliases)
-        found.append(_Option(field.name, names, kind, alone))
+        found.append(_Option(field.name, names, kind, alone and field.default is MISSING))
     return found
 
 

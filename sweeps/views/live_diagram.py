@@ -10,6 +10,8 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
+from sweeps.results.own_files import ADDED_SIBLINGS, SPEC
+from sweeps.results.schema import table_schemas
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.views.diagram_page import page
@@ -75,7 +77,7 @@ class LiveDiagram:
     def _read(self) -> bytes:
         try:
             folder = self._store.folder
-            seen = [folder.read("sweep.json"), *map(folder.files, ("runs", "pairs", "dense", "added_siblings"))]
+            seen = [folder.read(SPEC), *map(folder.files, (*table_schemas(), ADDED_SIBLINGS))]
             noted = self._store.progress()
             if seen == self._seen and noted == self._noted and time.monotonic() - self._said_at < SAID_SECONDS:
                 return self._answer

@@ -1,4 +1,4 @@
-"""Draws a phase diagram for a paper, as SVG, PDF or PNG. The only file that imports matplotlib; needs no display.
+"""Draws a phase diagram for a paper, as SVG, PDF or PNG. Needs no display.
 
 The same results give the same bytes: no times, fixed names of elements.
 """

@@ -11,7 +11,7 @@ from sweeps.results.inventory import Inventory, inventory_of
 from sweeps.results.running_sweeps import SILENT_SECONDS, RunningSweep
 from sweeps.results.store import Store
 from sweeps.running.progress import clock
-from trainables.stages import MeasurementStage
+from trainables.stages import MeasurementStage, Stage
 from trainables.stages.measurement import identity_columns, measurements, settings_key
 
 QUIET_SECONDS = 15
@@ -116,8 +116,9 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     measured = pd.concat([store.table(name, [*columns, "measurement"]).to_pandas(use_threads=False) for name in tables])
     measured = measured[measured["measurement"] == settings_key(spec.measurement)]
     runs, measured = (rows[rows["point"].isin(keys)] for rows in (runs, measured))
-    rows = pd.concat([runs, measured])
-    states = _states(measurements(points, spec.measurement), inventory_of(store), rows)
+    others, inventory = [stage for stage in spec.others() if stage.completes_point], inventory_of(store)
+    rows = pd.concat([runs, measured, beside := _rows_of(others, store)])
+    states = _states([*measurements(points, spec.measurement), *others], inventory, rows)
     if sign is not None and _is_alive(sign, silent):
         running = min(sign["points_running"], states["waiting"] + states["failed"])
         again = max(running - states["waiting"], 0)  # those that failed before
@@ -125,13 +126,28 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
         states["failed"] -= again
     if sign is not None and sign["wanted"] is None:
         del states["waiting"]  # a search finds out on the way
-    stages = {stage.point.key: str(stage) for stage in points}
+    stages = {stage.key: str(stage) for stage in [*points, *others]}
     failed = rows[rows["status"] == "failed"].sort_values("created_at", ascending=False).drop_duplicates("point")
     errors = [
         (stages[row.point], str(row.message), row.created_at.to_pydatetime())
         for row in failed.head(SHOWN_ERRORS).itertuples()
     ]
-    return SweepStatus(f"{spec.title} ({store.folder})", states, _rate(measured, now), sign, silent, errors)
+    whole = {stage.key for stage in others if inventory.is_stored(stage)}
+    rate = _rate(pd.concat([measured, beside[beside["point"].isin(whole)]]), now)
+    return SweepStatus(f"{spec.title} ({store.folder})", states, rate, sign, silent, errors)
+
+
+def _rows_of(stages: Sequence[Stage], store: Store) -> pd.DataFrame:
+    """What is stored of stages that are no points, but counted as such: as of points."""
+    names, keys = ["status", "message", "created_at"], {stage.key for stage in stages}
+    rows = [
+        {"point": key} | {name: row[name] for name in names}
+        for kind in dict.fromkeys(map(type, stages))
+        for table in kind.tables()
+        for row in store.rows(table, [*names, *kind.columns_read(table)])
+        if (key := kind.parts_in_row(table, row)[0]) in keys
+    ]
+    return pd.DataFrame(rows, columns=["point", *names])
 
 
 def _is_alive(sign: Mapping[str, Any], silent: float) -> bool:
@@ -162,18 +178,19 @@ def _sign(store: Store) -> dict[str, Any] | None:
         return None
 
 
-def _states(stages: Sequence[MeasurementStage], inventory: Inventory, rows: pd.DataFrame) -> dict[str, int]:
+def _states(stages: Sequence[Stage], inventory: Inventory, rows: pd.DataFrame) -> dict[str, int]:
     """Number of points by what is stored of them; the last stage of each decides."""
     diverged, failed = (set(rows[rows["status"] == status]["point"]) for status in ("diverged", "failed"))
     states = dict.fromkeys(("done", "diverged", "running", "failed", "waiting"), 0)
     for stage in stages:
         if not stage.completes_point:
             continue
+        key = stage.group.key if isinstance(stage, MeasurementStage) else stage.key
         if inventory.is_stored(stage):
             states["done"] += 1
-            states["diverged"] += stage.group.key in diverged
+            states["diverged"] += key in diverged
         else:
-            states["failed" if stage.group.key in failed else "waiting"] += 1
+            states["failed" if key in failed else "waiting"] += 1
     return states
 
 

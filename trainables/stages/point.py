@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -89,6 +89,10 @@ class PointStage(Stage):
     def with_parts(self, parts: Collection[int]) -> Self:
         """The same point with these siblings."""
         return type(self)(self.point, tuple(sorted(parts)), self.label)
+
+    def of_variant(self, name: str) -> Self:
+        """The same point as one of a sweep of a study."""
+        return replace(self, label=replace(self.label, variant=name))
 
     @property
     def needs(self) -> tuple[Stage, ...]:

@@ -39,15 +39,18 @@ class Label:
         temperature: Its value, in its own unit.
         load_axis: What is the load.
         load: Its value.
+        variant: Which sweep of a study it is of; empty without.
     """
 
     temperature_axis: str
     temperature: float
     load_axis: str
     load: float
+    variant: str = ""
 
     def __str__(self) -> str:
-        return f"{self.temperature_axis} {self.temperature:g}, {self.load_axis} {self.load:g}"
+        of = f"{self.variant}, " if self.variant else ""
+        return f"{of}{self.temperature_axis} {self.temperature:g}, {self.load_axis} {self.load:g}"
 
 
 class Stage(ABC):

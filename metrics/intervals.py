@@ -1,0 +1,47 @@
+"""Confidence intervals of means."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean, and how sure it is.
+
+    Attributes:
+        mean: Of the values that are no NaN; NaN if there are none.
+        low: Where the interval begins, at most the mean; NaN for fewer than two values.
+        high: Where it ends; likewise.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Mean of independent values, and Student's interval of it.
+
+    Args:
+        values: NaN are left out.
+        confidence: How often such an interval has the true mean in it, in (0, 1).
+
+    Raises:
+        ValueError: If the confidence is not in (0, 1).
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence:g}; it is above 0 and below 1")
+    known = [value for value in values if not math.isnan(value)]
+    count = len(known)
+    if count == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    mean = math.fsum(known) / count
+    if count == 1:
+        return Interval(mean, math.nan, math.nan)
+    from scipy.special import stdtrit  # a quarter of a second
+
+    variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1)
+    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * math.sqrt(variance / count)
+    return Interval(mean, mean - half, mean + half)

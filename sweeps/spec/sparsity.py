@@ -1,0 +1,109 @@
+"""The study of pruning from a sparsity perspective: methods in rounds, and what each round leaves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from metrics.sparsity import P, Q
+from sweeps.spec.checks import require
+from sweeps.spec.choices import one_of
+from sweeps.spec.pruning import MOST_ROUNDS
+from sweeps.spec.spec import SweepSpec
+from sweeps.spec.study import Study, without_options
+from trainables.stages import PointStage, RoundsStage, Stage
+
+METHODS: dict[str, dict[str, str]] = {
+    "sap-neuron": {"pruner": "sap", "prune_scope": "neuron"},
+    "sap-layer": {"pruner": "sap", "prune_scope": "layer"},
+    "sap-global": {"pruner": "sap", "prune_scope": "global"},
+    "lottery-layer": {"pruner": "lottery", "prune_scope": "layer"},
+    "lottery-global": {"pruner": "lottery", "prune_scope": "global"},
+    "one-shot-layer": {"pruner": "one-shot", "prune_scope": "layer"},
+    "one-shot-global": {"pruner": "one-shot", "prune_scope": "global"},
+}
+"""Pruning methods, each with the weights that are compared with each other, by their names in the study."""
+
+RETRAINING = (
+    "epochs",
+    "batch_size",
+    "lr",
+    "optimizer",
+    "schedule",
+    "warmup",
+    "weight_decay",
+    "label_smoothing",
+    "gradient_clipping",
+)
+_OWN = ("sap_p", "sap_q", "sap_eta", "sap_gamma", "sap_beta")
+
+ANY_DENSITY = 0.5
+"""Rounds go on whatever the density; a rule is tried on a model with this one."""
+
+
+@without_options(
+    *("load", "densities", "widths", "data_dimensions", "generator", "pruner", "prune_scope", "prune_to"),
+    *("prune_rounds", "mask_steps", "retrain_seeds", *(f"retrain_{name}" for name in RETRAINING)),
+    *("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin", "path_points", "cka_images"),
+)
+@dataclass(frozen=True)
+class Sparsity(Study):
+    """Diao et al. 2023 (ICLR): what is left after each round, and what the PQ Index says of it."""
+
+    name = "sparsity"
+
+    methods: tuple[Annotated[str, one_of("--methods", METHODS)], ...] = (
+        "sap-neuron",
+        "sap-layer",
+        "sap-global",
+        "lottery-global",
+        "one-shot-global",
+    )
+    """Methods that are compared: sap, lottery and one-shot, by neuron, layer or all weights together."""
+
+    rounds: int = 30
+    """Rounds of pruning and training after the dense training; published are 30 for small models, 15 for ResNet-18."""
+
+    def check(self) -> None:
+        """Raise UsageError unless it can be run."""
+        self.checked_names("--methods", self.methods, list(METHODS))
+        require(1 <= self.rounds <= MOST_ROUNDS, "--rounds", self.rounds, f"it is from 1 to {MOST_ROUNDS}")
+        takes_share = any(METHODS[name]["pruner"] != "sap" for name in self.methods)
+        rule = "only lottery and one-shot take it; leave it out, or name one of them"
+        require(takes_share or self.prune_share is None, "--prune-share", self.prune_share, rule)
+        super().check()
+
+    def variants(self) -> dict[str, SweepSpec]:
+        """A sweep for each method."""
+        return {name: self._variant(METHODS[name]) for name in self.methods}
+
+    def _variant(self, method: dict[str, str]) -> SweepSpec:
+        is_sap = method["pruner"] == "sap"
+        not_taken: dict[str, Any] = dict.fromkeys(("prune_share",) if is_sap else _OWN)
+        return self.plain(**not_taken, **method, load="density", densities=(ANY_DENSITY,), prune_rounds=None)
+
+    def has_published_norms(self, method: str) -> bool:
+        """Whether a method's PQ Index has the same p and q as that of dense models."""
+        settings = self.variants()[method].pruning_settings
+        return (settings.sap_p, settings.sap_q) == (P, Q)
+
+    def points(self) -> list[PointStage]:
+        """None: rounds retrain no siblings."""
+        return []
+
+    def others(self) -> list[Stage]:
+        """A run of each method on each dense model."""
+        return [stage for own in self.rounds_by_variant().values() for stage in own]
+
+    def rounds_by_variant(self) -> dict[str, list[RoundsStage]]:
+        """Runs of each method, on each dense model."""
+        numbers = tuple(range(1, self.rounds + 1))
+        found: dict[str, list[RoundsStage]] = {}
+        for name, points in self.points_by_variant().items():
+            for stage in points:
+                assert stage.point.pruning is not None  # methods in rounds
+                found.setdefault(name, []).append(RoundsStage(stage.point.pruning, numbers, stage.label))
+        return found
+
+    def tried(self, points: Sequence[PointStage]) -> Sequence[PointStage]:
+        """Points as they would be of these methods."""
+        return [stage for own in self.points_by_variant().values() for stage in own]

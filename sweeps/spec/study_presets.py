@@ -1,0 +1,130 @@
+"""Studies to start from: of each a small one on real data, and one of the paper's size."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+from sweeps.spec.importance import Importance
+from sweeps.spec.presets import FASHION_EPOCHS, PAPER_EPOCHS
+from sweeps.spec.prunability import Prunability
+from sweeps.spec.sparsity import Sparsity
+from sweeps.spec.spec import SweepSpec
+from sweeps.spec.study import Study
+
+
+def _of(sweep: SweepSpec) -> dict[str, Any]:
+    return {field.name: getattr(sweep, field.name) for field in fields(SweepSpec)}
+
+
+SPARSITY = Sparsity(
+    **_of(
+        replace(
+            FASHION_EPOCHS,
+            model="conv16-32-64",
+            temperatures=(20,),
+            dense_seeds=(1, 2, 3),
+            epochs=20,
+            batch_size=128,
+            schedule="cosine",
+            weight_decay=5e-4,
+        )
+    ),
+    rounds=20,
+)
+"""Diao et al. 2023 scaled down: a convolutional net of 23,000 weights on 5,400 images of 14x14 pixels."""
+
+PAPER_SPARSITY = replace(
+    SPARSITY,
+    data="CIFAR10",
+    model="resnet18",
+    temperatures=(200,),
+    epochs=200,
+    batch_size=250,
+    validation_fraction=0.0,
+    rounds=15,
+    sap_p=0.5,
+    sap_q=1.0,
+)
+"""Diao et al. 2023, section 4: ResNet-18, 15 rounds. Epochs, batch size and schedule are our reading."""
+
+IMPORTANCE = Importance(
+    **_of(
+        replace(
+            FASHION_EPOCHS,
+            model="conv16-32-64",
+            temperatures=(1, 5),
+            densities=(0.75, 0.5, 0.25, 0.1),
+            dense_seeds=(1, 2, 3),
+            retrain_seeds=(1, 2),
+            epochs=20,
+            batch_size=128,
+            retrain_epochs=20,
+            weight_decay=1e-4,
+            pruner="filter-magnitude",
+        )
+    ),
+    rounds=(1, 5),
+)
+"""Lubana and Dick 2021 scaled down: pruned after one epoch, and after five, to a tenth of the filters at the least."""
+
+PAPER_IMPORTANCE = replace(
+    IMPORTANCE,
+    data="CIFAR10",
+    model="vgg13",
+    temperatures=(1,),
+    densities=(0.9, 0.75, 0.5, 0.25),
+    epochs=160,
+    retrain_epochs=160,
+    validation_fraction=0.0,
+    rounds=(1, 5, 25),
+)
+"""Lubana and Dick 2021, section 5: VGG-13; also ``--model mobilenet-v1`` and ``resnet56``, and CIFAR-100."""
+
+PRUNABILITY = Prunability(
+    **_of(
+        replace(
+            FASHION_EPOCHS,
+            temperatures=(20,),
+            densities=(0.02, 0.03, 0.05, 0.1, 0.2, 0.4, 0.8),
+            data_dimensions=(2, 4, 8, 16, 64),
+            dense_seeds=(1, 2, 3),
+            retrain_seeds=(1, 2),
+            epochs=20,
+        )
+    ),
+    tolerance=0.01,
+)
+"""The small Fashion-MNIST grid on its first principal components."""
+
+PAPER_PRUNABILITY = Prunability(
+    **_of(replace(PAPER_EPOCHS, temperatures=(160,), data_dimensions=(4, 16, 64, 256, 1024))), tolerance=0.01
+)
+"""The same on CIFAR-10 with the recipe of ``paper-epochs``. What Ankner et al. 2022 trained is not known to us."""
+
+_REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
+    Sparsity: {
+        "fashion-sparsity": (SPARSITY, "minutes on two cores"),
+        "fashion-sparsity-mlp": (replace(SPARSITY, model="mlp64-128"), "the same of a net without convolutions"),
+        "fashion-sparsity-linear": (replace(SPARSITY, model="linear"), "the same of a linear model"),
+        "paper-sparsity": (PAPER_SPARSITY, "the paper's, for GPUs"),
+    },
+    Importance: {
+        "fashion-importance": (IMPORTANCE, "half an hour on two cores"),
+        "paper-importance": (PAPER_IMPORTANCE, "the paper's, for GPUs"),
+    },
+    Prunability: {
+        "fashion-prunability": (PRUNABILITY, "half an hour on two cores"),
+        "fashion-manifold": (replace(PRUNABILITY, generator="random-manifold"), "the same of data made up"),
+        "paper-prunability": (PAPER_PRUNABILITY, "for GPUs"),
+    },
+}
+
+STUDY_PRESETS: dict[type[Study], dict[str, Study]] = {
+    kind: {name: study for name, (study, _) in own.items()} for kind, own in _REGISTRY.items()
+}
+"""Presets of each kind of study, by the names that ``--preset`` takes; the first is the default."""
+
+STUDY_PRESET_HELP = {
+    kind: {name: f"{study.model.partition('#')[0]} on {study.data}, {what}" for name, (study, what) in own.items()}
+    for kind, own in _REGISTRY.items()
+}
+"""What each is, in a few words."""

@@ -1,0 +1,76 @@
+"""What the commands of studies do: run the study, or draw again what is stored of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sweeps.results.store import Store
+from sweeps.results.sweep_file import read_study
+from sweeps.running.options import read_options
+from sweeps.running.preflight import checked
+from sweeps.running.run_sweep import run_sweep
+from sweeps.running.study_options import StudyOptions
+from sweeps.spec.command_line import OK
+from sweeps.spec.errors import NoSweepError, UsageError
+from sweeps.spec.prunability import Prunability
+from sweeps.spec.study import Study
+from sweeps.spec.study_presets import STUDY_PRESETS
+from sweeps.spec.typed import typed
+from sweeps.views.named_files import checked_picture
+
+_OF_READING = {"results", "picture", "storage_endpoint", "tolerance"}
+"""Options that may be given with RESULTS."""
+
+
+def study_command(command: type[StudyOptions], kind: type[Study], arguments: Sequence[str]) -> int:
+    """Run the command of a study.
+
+    Args:
+        command: Dataclass of its options.
+        kind: Of the study.
+        arguments: As typed.
+    """
+    options = read_options(command, arguments, presets=STUDY_PRESETS[kind])
+    if options.picture is not None:
+        checked_picture("--picture", options.picture)
+    if options.results is not None:
+        return _draw_again(options, kind, typed(command, arguments))
+    options = checked(options)
+
+    def report() -> None:
+        from sweeps.views.study_report import write_study  # pandas, for which nothing has to wait that draws nothing
+
+        assert isinstance(options.spec, Study)
+        write_study(options.spec, options.store, options.picture)
+
+    return run_sweep(options, report)
+
+
+def _draw_again(options: StudyOptions, kind: type[Study], given: dict[str, list[str]]) -> int:
+    """Draw what is stored in a folder."""
+    assert options.results is not None  # this is only called with it
+    for name in given.keys() - _OF_READING:
+        words = " ".join([f"--{name.replace('_', '-')}", *given[name]])
+        raise UsageError(f"{words}: with RESULTS nothing is run; leave one of them out.")
+    store = Store(options.results, options.storage_endpoint)
+    study = _study_of(store, options, kind)
+    if "tolerance" in given:
+        study = replace(study, tolerance=getattr(options.spec, "tolerance"))  # noqa: B009  of one kind alone
+    study.check()
+    from sweeps.views.study_report import write_study
+
+    write_study(study, store, options.picture)
+    return OK
+
+
+def _study_of(store: Store, options: StudyOptions, kind: type[Study]) -> Study:
+    """The study whose results a folder has; how much can be pruned is read of a grid, too."""
+    try:
+        return read_study(store.folder, kind)
+    except NoSweepError:
+        spec = store.spec()  # says so if there is no sweep at all
+        if kind is Prunability and not isinstance(spec, Study):
+            from sweeps.results.prunability_table import prunability_of
+
+            return prunability_of(spec, store, getattr(options.spec, "tolerance"))  # noqa: B009
+        held = f"the results of {spec.name}.py" if isinstance(spec, Study) else "those of a grid"
+        raise UsageError(f"{store.folder} holds {held}; name a folder that {kind.name}.py wrote.") from None

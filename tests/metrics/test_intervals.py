@@ -1,0 +1,25 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from metrics.intervals import mean_interval
+
+
+def test_it_is_students_interval():
+    values = [0.1, 0.4, 0.25, 0.3]
+    ours, known = mean_interval(values), stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert ours == pytest.approx((np.mean(values), *known), rel=1e-12)
+
+
+def test_nan_are_left_out_and_few_values_have_no_interval():
+    assert mean_interval([math.nan, 2.0]) == pytest.approx((2.0, math.nan, math.nan), nan_ok=True)
+    assert all(map(math.isnan, mean_interval([])))
+    assert mean_interval([1.0, 1.0, math.nan]) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, math.nan])
+def test_a_confidence_is_between_0_and_1(confidence):
+    with pytest.raises(ValueError, match="confidence is"):
+        mean_interval([1, 2], confidence)
