@@ -1,4 +1,4 @@
-"""Draws a phase diagram for browsers, as one HTML file or as JSON for a page. """
+"""Draws a phase diagram for browsers, as one HTML file or as JSON for a page."""
 
 import json
 from collections.abc import Iterator, Sequence

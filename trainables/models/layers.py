@@ -23,17 +23,20 @@ def conv(
     return layer
 
 
-def residual_stages(block: Callable[[int, int, int], nn.Module], depth: int, width: int) -> list[nn.Module]:
+def residual_stages(
+    block: Callable[[int, int, int], nn.Module], depth: int, width: int, stages: int = 3
+) -> list[nn.Module]:
     """Blocks of a residual network for small images (He et al. 2016, arXiv 1512.03385, section 4.2).
 
     Args:
         block: Makes one from its channels in and out and its stride.
-        depth: Of the network, 6n + 2: three stages of n blocks of two convolutions each.
-        width: Channels of the first stage, doubled in the second and third, which begin with stride 2.
+        depth: Of the network, 2 n stages + 2: in each stage n blocks of two convolutions each.
+        width: Channels of the first stage, doubled in each further one, which begins with stride 2.
+        stages: How many there are.
     """
     blocks, channels = [], width
-    for stage in range(3):
-        for index in range((depth - 2) // 6):
+    for stage in range(stages):
+        for index in range((depth - 2) // (2 * stages)):
             blocks.append(block(channels, width * 2**stage, 2 if stage > 0 and index == 0 else 1))
             channels = width * 2**stage
     return blocks

@@ -29,22 +29,24 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Three stages of blocks at one, two and four times the width, then average pooling.
+    """Stages of blocks at one, two, four ... times the width, then average pooling.
 
-    ``depth = 56, width = 16`` has the 855,770 parameters of Lubana and Dick 2021 at 3 channels and 10 classes.
+    ``depth = 56, width = 16`` has the 855,770 parameters of Lubana and Dick 2021 at 3 channels and 10 classes;
+    ``depth = 18, width = 64, stages = 4`` is ResNet-18 with a first convolution for small images, 11,173,962.
 
     Args:
-        depth: Convolutions on the way through and the linear layer, 6n + 2.
+        depth: Convolutions on the way through and the linear layer, 2 n stages + 2.
         width: Channels of the first stage.
         channels: Of the images.
         classes: Number of outputs.
+        stages: How many there are.
     """
 
-    def __init__(self, depth: int, width: int, *, channels: int, classes: int) -> None:
+    def __init__(self, depth: int, width: int, *, channels: int, classes: int, stages: int = 3) -> None:
         super().__init__()
         first = conv(channels, width, 3), nn.BatchNorm2d(width), nn.ReLU()
-        self.features = nn.Sequential(*first, *residual_stages(Block, depth, width))
-        self.linear = nn.Linear(4 * width, classes)
+        self.features = nn.Sequential(*first, *residual_stages(Block, depth, width, stages))
+        self.linear = nn.Linear(2 ** (stages - 1) * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes) of images (batch, channels, h, w)."""
