@@ -83,6 +83,14 @@ _PQ = [
     column("pq_index", pa.float64(), "in [0, 1]", _PQ_INDEX),
     column("pq_index_by_layer", pa.map_(pa.string(), pa.float64()), "in [0, 1]", "the same by parameter"),
 ]
+_SAMPLE = "on 2,560 training images, of each class as many, in evaluation mode; null in older rows, NaN if diverged"
+_GRADIENT = "L2 norm of that loss's gradient over all parameters"
+_CHANGE = [
+    column("loss_before", pa.float64(), "nats", f"mean loss of the model that is pruned here {_SAMPLE}"),
+    column("loss_after", pa.float64(), "nats", "the same once it is pruned, neither rewound nor retrained"),
+    column("gradient_norm_before", pa.float64(), "nats per unit of weight", f"{_GRADIENT}, before"),
+    column("gradient_norm_after", pa.float64(), "nats per unit of weight", f"{_GRADIENT}, after"),
+]
 _PRUNING = column("pruning", pa.string(), "", "key of the run of a pruning method; empty without", True)
 
 
@@ -161,6 +169,7 @@ TABLES = {
             *_STATUS,
             *_LEFT,
             *_PQ,
+            *_CHANGE,
             *_PROVENANCE,
         ],
         metadata=_VERSION,
