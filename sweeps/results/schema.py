@@ -91,6 +91,10 @@ _CHANGE = [
     column("gradient_norm_before", pa.float64(), "nats per unit of weight", f"{_GRADIENT}, before"),
     column("gradient_norm_after", pa.float64(), "nats per unit of weight", f"{_GRADIENT}, after"),
 ]
+_SCORES = (
+    "of each filter of the dense model, in the order of its layers; the lowest are pruned first; NaN where a gradient "
+    "is not finite; empty if there are none, and message says why"
+)
 _PRUNING = column("pruning", pa.string(), "", "key of the run of a pruning method; empty without", True)
 
 
@@ -185,6 +189,16 @@ TABLES = {
             column("pq_index", pa.float64(), "in [0, 1]", "PQ Index after it, of sap with its own p and q"),
             *_errors("model after it, before it is pruned further"),
             _TEST_ERROR,
+            *_PROVENANCE,
+        ],
+        metadata=_VERSION,
+    ),
+    "filter_scores": pa.schema(
+        [
+            *_where(is_identity=True),
+            column("measure", pa.string(), "", "measure of importance: the pruning rule that goes by it", True),
+            *_STATUS,
+            column("scores", pa.list_(pa.float64()), "that of the measure", _SCORES),
             *_PROVENANCE,
         ],
         metadata=_VERSION,

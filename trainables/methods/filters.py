@@ -12,16 +12,13 @@ from trainables.methods.method import Method, Work, on_cpu
 from trainables.pruning.channels import ChannelGroup, filters, highest_channels, left, without_channels
 from trainables.pruning.context import Pruned, PruningContext, State
 from trainables.pruning.filter_scores import FILTER_SCORES, Products, products_of
-from trainables.pruning.filters import channel_groups, pruned_filters
+from trainables.pruning.filters import EXAMPLES, channel_groups, pruned_filters
 from trainables.pruning.remains import remains, sizes
 from trainables.pruning.schedules import telescoping_share
 from trainables.training.progress import Progress
 
 ROUNDING = 1e-9
 """By which shares of the schedule may be off."""
-
-EXAMPLES = 4
-"""Made-up inputs with which a smaller model is tried."""
 
 
 class Filters(Method):
