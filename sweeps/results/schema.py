@@ -83,6 +83,18 @@ _PQ = [
     column("pq_index", pa.float64(), "in [0, 1]", _PQ_INDEX),
     column("pq_index_by_layer", pa.map_(pa.string(), pa.float64()), "in [0, 1]", "the same by parameter"),
 ]
+_SAMPLE = "on 2,560 training images, of each class as many, in evaluation mode; null in older rows, NaN if diverged"
+_GRADIENT = "L2 norm of that loss's gradient over all parameters"
+_CHANGE = [
+    column("loss_before", pa.float64(), "nats", f"mean loss of the model that is pruned here {_SAMPLE}"),
+    column("loss_after", pa.float64(), "nats", "the same once it is pruned, neither rewound nor retrained"),
+    column("gradient_norm_before", pa.float64(), "nats per unit of weight", f"{_GRADIENT}, before"),
+    column("gradient_norm_after", pa.float64(), "nats per unit of weight", f"{_GRADIENT}, after"),
+]
+_SCORES = (
+    "of each filter of the dense model, in the order of its layers; the lowest are pruned first; NaN where a gradient "
+    "is not finite; empty if there are none, and message says why"
+)
 _PRUNING = column("pruning", pa.string(), "", "key of the run of a pruning method; empty without", True)
 
 
@@ -161,6 +173,7 @@ TABLES = {
             *_STATUS,
             *_LEFT,
             *_PQ,
+            *_CHANGE,
             *_PROVENANCE,
         ],
         metadata=_VERSION,
@@ -176,6 +189,16 @@ TABLES = {
             column("pq_index", pa.float64(), "in [0, 1]", "PQ Index after it, of sap with its own p and q"),
             *_errors("model after it, before it is pruned further"),
             _TEST_ERROR,
+            *_PROVENANCE,
+        ],
+        metadata=_VERSION,
+    ),
+    "filter_scores": pa.schema(
+        [
+            *_where(is_identity=True),
+            column("measure", pa.string(), "", "measure of importance: the pruning rule that goes by it", True),
+            *_STATUS,
+            column("scores", pa.list_(pa.float64()), "that of the measure", _SCORES),
             *_PROVENANCE,
         ],
         metadata=_VERSION,

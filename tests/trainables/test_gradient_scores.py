@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch import nn
 
 from trainables.models import build
 from trainables.pruning import on_gradients
+from trainables.pruning.change import loss_and_gradient_norm
 from trainables.pruning.context import PruningContext
 from trainables.pruning.gradient_scores import (
     EXAMPLES,
@@ -110,6 +112,19 @@ def test_gradients_of_parts_add_up(context):
     assert all(torch.allclose(found[name], expected[name], rtol=1e-12, atol=1e-15) for name in expected)
     scores = first_order(context, model)
     assert all(torch.allclose(scores[n], p.detach() * expected[n], atol=1e-15) for n, p in model.named_parameters())
+
+
+def test_the_norm_of_the_gradient_is_that_of_one_image_by_hand():
+    """Logits are all 0, so p - y is (-1/2, 1/2), and the gradient the outer product of that with (3, 4)."""
+    context = SmallContext()
+    context.plain_model = lambda: nn.Linear(2, 2, bias=False)
+    context.images, context.labels = torch.tensor([[3.0, 4.0]]), torch.tensor([0])
+    random = torch.get_rng_state()
+    loss, norm = loss_and_gradient_norm(context, {"weight": torch.zeros(2, 2)})
+    assert torch.equal(torch.get_rng_state(), random)  # training is as it would be without
+    assert loss == pytest.approx(math.log(2))
+    assert norm == pytest.approx(5 * math.sqrt(0.5))
+    assert all(map(math.isnan, loss_and_gradient_norm(context, {"weight": torch.full((2, 2), math.nan)})))
 
 
 def test_the_hessian_times_the_gradient_is_that_of_finite_differences(context):

@@ -1,21 +1,25 @@
 """Pruning methods as stages: what they prune, from where siblings begin, and a kill at any moment."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from metrics.sparsity import density
 from trainables.methods.method import Method as AtWork
+from trainables.models.smaller import resized
 from trainables.pruning import RULES, Method
+from trainables.pruning.change import UNKNOWN_CHANGE
 from trainables.pruning.magnitude import all_layers, per_layer
 from trainables.pruning.packing import unpack_masks, unpack_weights
 from trainables.pruning.ranking import highest_of_each
 from trainables.pruning.settings import PruningSettings
 from trainables.stages import DenseRun, Label, Point, PointStage, PruningRun, PruningStage, finish
 from trainables.stages.dense import dense_file
-from trainables.stages.machine import Machine
-from trainables.stages.pruning import pruned_model
+from trainables.stages.machine import Machine, task_of
+from trainables.stages.pruning import pruned_file, pruned_model
 from trainables.stages.siblings import kept_siblings
 from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
@@ -242,6 +246,83 @@ def test_a_dense_model_that_diverged_is_not_pruned(machine):
     run = replace(pruning("lottery"), dense=diverging)
     rows = execute(PruningStage(run, (0.5,)), machine)
     assert rows["pruned"][0]["message"].endswith("of dense training")
+
+
+def loss_and_gradient_norm(machine, state):
+    """Of a plain model with these weights, of the whole sample at once."""
+    task = task_of(DENSE, machine)
+    model = resized(task.model(NAME), state).eval()
+    model.load_state_dict(state)
+    sample = task.split("train").balanced(2560)
+    (images,) = sample.batches(len(sample))
+    loss = F.cross_entropy(model(images), sample.labels)
+    loss.backward()
+    return loss.item(), torch.cat([each.grad.flatten() for each in model.parameters()]).norm().item()
+
+
+def check_change(row, machine, before, after):
+    """A row says how loss and norm of the gradient differ between two models."""
+    for when, state in (("before", before), ("after", after)):
+        loss, norm = loss_and_gradient_norm(machine, state)
+        assert row[f"loss_{when}"] == pytest.approx(loss, rel=1e-4)
+        assert row[f"gradient_norm_{when}"] == pytest.approx(norm, rel=1e-3)
+
+
+def masked(state, masks):
+    return dict(state) | {name: state[name] * mask for name, mask in masks.items()}
+
+
+def test_what_pruning_at_once_changes_is_the_dense_models_loss_and_gradient(machine):
+    run = pruning("loss")
+    first, second = execute(PruningStage(run, (0.6, 0.2)), machine)["pruned"]
+    check_change(first, machine, dense(machine), pruned(run, 0.6, machine)[0])
+    check_change(second, machine, dense(machine), pruned(run, 0.2, machine)[0])
+    assert first["loss_before"] == second["loss_before"] < first["loss_after"] < second["loss_after"]
+
+
+def test_what_a_round_changes_is_of_the_model_it_trained_not_of_the_rewound_one(machine):
+    run = pruning("lottery")
+    first, second = execute(PruningStage(run, (0.8, 0.6)), machine)["pruned"]
+    check_change(first, machine, dense(machine), masked(dense(machine), pruned(run, 0.8, machine)[1]))
+    state, masks = pruned(run, 0.6, machine)
+    trained = pruned_model(run, 0.6, machine.folder)["state"]["model"]
+    check_change(second, machine, trained, masked(trained, masks))
+    assert loss_and_gradient_norm(machine, state)[0] != pytest.approx(second["loss_after"], rel=0.01)
+
+
+def test_what_removing_filters_in_rounds_changes_is_of_the_smaller_model(machine):
+    run = pruning("filter-magnitude")
+    (row,) = execute(PruningStage(run, (0.3,)), machine)["pruned"]
+    trained = pruned_model(run, 0.3, machine.folder)["state"]["model"]
+    assert trained["conv.weight"].numel() < dense(machine)["conv.weight"].numel()
+    check_change(row, machine, trained, pruned(run, 0.3, machine)[0])
+
+
+@pytest.mark.parametrize("name", ["gradual", "feedback"])
+def test_masks_that_move_change_what_they_had_not_dropped_yet(name, machine):
+    run = pruning(name)
+    first, last = execute(PruningStage(run, (0.5, 0.3)), machine)["pruned"]
+    attempt = pruned_model(run, 0.5, machine.folder)["state"]["attempt"]["training"]
+    state, masks = pruned(run, 0.5, machine)
+    now = dict(zip(masks, attempt["masks"]["masks"], strict=True))
+    assert density(now) > density(masks)
+    check_change(first, machine, masked(attempt["models"][0], now), state)
+    assert last["loss_before"] == last["loss_after"]
+    assert last["gradient_norm_before"] == last["gradient_norm_after"] > 0
+
+
+def test_of_a_model_that_diverged_and_in_an_older_artifact_no_change_is_known(machine):
+    run = pruning("lottery", recipe=Recipe(epochs=3, batch_size=64, lr=1e9))
+    row = execute(PruningStage(run, (0.3,)), machine)["pruned"][0]
+    assert all(math.isnan(row[name]) for name in UNKNOWN_CHANGE)
+    run = pruning("loss")
+    execute(PruningStage(run, (0.5,)), machine)
+    kept = pruned_model(run, 0.5, machine.folder)
+    kept["columns"] = {name: value for name, value in kept["columns"].items() if name not in UNKNOWN_CHANGE}
+    artifacts.save(machine.folder, pruned_file(run, 0.5), kept)
+    (row,) = execute(PruningStage(run, (0.5,)), machine)["pruned"]
+    assert row["status"] == "ok"
+    assert not row.keys() & UNKNOWN_CHANGE.keys()
 
 
 def test_every_method_of_the_registry_is_a_class_of_methods():

@@ -2,28 +2,23 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.methods.method import Method, Work, on_cpu
-from trainables.models.smaller import resized
 from trainables.pruning.channels import ChannelGroup, filters, highest_channels, left, without_channels
 from trainables.pruning.context import Pruned, PruningContext, State
-from trainables.pruning.filter_scores import FILTER_SCORES, Products
-from trainables.pruning.filters import channel_groups, pruned_filters
-from trainables.pruning.gradient_scores import first_order, fisher_information, second_order
+from trainables.pruning.filter_scores import FILTER_SCORES, Products, products_of
+from trainables.pruning.filters import EXAMPLES, channel_groups, pruned_filters
 from trainables.pruning.remains import remains, sizes
 from trainables.pruning.schedules import telescoping_share
 from trainables.training.progress import Progress
 
 ROUNDING = 1e-9
 """By which shares of the schedule may be off."""
-
-EXAMPLES = 4
-"""Made-up inputs with which a smaller model is tried."""
 
 
 class Filters(Method):
@@ -72,6 +67,10 @@ class Filters(Method):
         """A smaller model, of which nothing is masked."""
         return Pruned({}, self._without(self._highest(density)))
 
+    def before(self) -> State:
+        """With the filters that it still has, as trained so far."""
+        return self._state
+
     def is_past(self, density: float) -> bool:
         """Whether a round removed as many, or more."""
         return self._share_after(self.done - 1) <= density + ROUNDING
@@ -108,28 +107,19 @@ class Filters(Method):
         """Of the filters that are left which are kept, if this share of all stays."""
         groups = left(self._all_groups, self._kept)
         if self._scores is None:
-            model = self._model()
-            self._scores = FILTER_SCORES[self.work.pruner](model, groups, self._products(model))
+            model = self.work.context.model_of(self._state)
+            self._scores = FILTER_SCORES[self.work.pruner](
+                model, groups, products_of(self.work.context, model, self._initial)
+            )
         return highest_channels(self._scores, share * filters(self._all_groups) / filters(groups))
 
     def _without(self, kept: Sequence[Tensor]) -> State:
-        model, inputs = self._model().cpu(), self.work.context.example_inputs(EXAMPLES)
+        model, inputs = self.work.context.model_of(self._state).cpu(), self.work.context.example_inputs(EXAMPLES)
         return on_cpu(pruned_filters(model, left(self._all_groups, self._kept), kept, inputs))
 
-    def _model(self) -> nn.Module:
-        """The smaller model that there is, in evaluation mode, on the device."""
-        model = resized(self.work.context.plain_model(), self._state)
-        model.load_state_dict(self._state)
-        return model.eval().requires_grad_()
-
-    def _products(self, model: nn.Module) -> Products:
-        context = self.work.context
-        return Products(
-            cache(lambda: first_order(context, model)),
-            cache(lambda: second_order(context, model)),
-            cache(lambda: fisher_information(context, model)),
-            lambda: without_channels(context.state_at(0), self._all_groups, self._kept),
-        )
+    def _initial(self) -> State:
+        """Initial weights of the filters that there still are."""
+        return without_channels(self.work.context.state_at(0), self._all_groups, self._kept)
 
     def _train(self) -> Iterator[Progress]:
         """Train for a round."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.execution.chooser import Chooser
-from trainables.pruning.context import Pruned, PruningContext, State
+from trainables.pruning.context import Pruned, PruningContext, State, masked
 from trainables.pruning.settings import PruningSettings
 from trainables.stacks.stack import Stack
 from trainables.storage import artifacts
@@ -144,6 +144,21 @@ class Method(ABC):
     @abstractmethod
     def pruned(self, density: float) -> Pruned:
         """Prune what there is now to a density."""
+
+    def before(self) -> State:
+        """What there is now, the model that :meth:`pruned` prunes: as it computes, with zeros for what is gone.
+
+        The dense model, unless there is another; it may be smaller.
+        """
+        return self.work.context.state
+
+    def after(self, pruned: Pruned) -> State:
+        """The same without what was pruned, and not rewound.
+
+        Args:
+            pruned: What :meth:`pruned` gave of it.
+        """
+        return masked(pruned.state, pruned.masks)
 
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs to go on from here."""

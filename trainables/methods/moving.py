@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from trainables.methods.method import Method, on_cpu
-from trainables.pruning.context import Pruned
+from trainables.pruning.context import Pruned, State, masked
 from trainables.pruning.ranking import highest_of_all, highest_of_each
 from trainables.pruning.remains import remains, sizes
 from trainables.stacks.stack import Stack
@@ -41,6 +41,10 @@ class Gradual(Method):
         self._note(pruned, density)
         return pruned
 
+    def before(self) -> State:
+        """As it is in training, under the masks that there are now."""
+        return masked(on_cpu(self._attempt.training.stack.states()[0]), self._masks.kept())
+
     def state_dict(self) -> dict[str, Any]:
         """That of the training, too."""
         return super().state_dict() | {"attempt": self._attempt.state_dict()}
@@ -53,10 +57,9 @@ class Gradual(Method):
     def _note(self, pruned: Pruned, density: float) -> None:
         """Add the model to the table of rounds."""
         started = time.perf_counter()
-        state = dict(pruned.state) | {name: pruned.state[name] * mask for name, mask in pruned.masks.items()}
         left = remains(pruned.state, pruned.masks, sizes(pruned.masks))
         row = {"round": self._attempt.training.epoch, "density": left.density, "pq_index": left.pq_index()}
-        row |= self.work.errors(self.work.stack(state))
+        row |= self.work.errors(self.work.stack(self.after(pruned)))
         before = sum(row["seconds"] for row in self.rounds)
         self.seconds += time.perf_counter() - started
         self.rounds.append(row | {"seconds": self.seconds - before})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metrics.sparsity import density as density_of
 from trainables.methods.method import Method, Work, all_kept, on_cpu
-from trainables.pruning.context import Pruned, State
+from trainables.pruning.context import Pruned, State, masked
 from trainables.pruning.packing import pack_masks, unpack_masks
 from trainables.pruning.ranking import highest_of_all, highest_of_each
 from trainables.pruning.remains import remains, sizes
@@ -53,6 +53,14 @@ class Rounds(Method):
     def pruned(self, density: float) -> Pruned:
         """The smallest of the weights that are left are dropped."""
         return Pruned(self._pruned_to(density), self._start())
+
+    def before(self) -> State:
+        """As the last round left it; the dense model before the first."""
+        return self._state
+
+    def after(self, pruned: Pruned) -> State:
+        """Siblings begin with other weights where these are rewound."""
+        return masked(self._state, pruned.masks)
 
     def is_past(self, density: float) -> bool:
         """Whether the masks keep as few, or nearly."""

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from trainables.models.smaller import resized
 from trainables.pruning.prunable import prunable_weights
 from trainables.stacks.inputs import ModelInputs
 
@@ -101,6 +102,19 @@ class PruningContext(ABC):
         Raises:
             ArtifactError: If it is not kept.
         """
-        model = self.plain_model()
-        model.load_state_dict(self.state_at(epoch))
+        return self.model_of(self.state_at(epoch))
+
+    def model_of(self, state: State) -> nn.Module:
+        """As :meth:`model_at`, with these weights.
+
+        Args:
+            state: State dictionary of the plain model, which may be smaller than the architecture.
+        """
+        model = resized(self.plain_model(), state)
+        model.load_state_dict(state)
         return model.eval().requires_grad_()
+
+
+def masked(state: State, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State dictionary with zeros for the weights that masks, boolean tensors by parameter name, do not keep."""
+    return dict(state) | {name: state[name] * mask for name, mask in masks.items()}

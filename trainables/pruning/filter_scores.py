@@ -7,12 +7,15 @@ scores (our interpretation: the paper does not say it). A batch-norm of a sum or
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainables.pruning.channels import ChannelGroup, Part
+from trainables.pruning.context import PruningContext
+from trainables.pruning.gradient_scores import first_order, fisher_information, second_order
 
 Values = Mapping[str, Tensor]
 """A value for every number of a model, tensors by parameter name, of the parameters' shapes."""
@@ -33,6 +36,22 @@ class Products:
     second_order: Callable[[], Values]
     fisher_information: Callable[[], Values]
     initial: Callable[[], Values]
+
+
+def products_of(context: PruningContext, model: nn.Module, initial: Callable[[], Values]) -> Products:
+    """Those of the loss on the published sample (:mod:`trainables.pruning.gradient_scores`), each computed once.
+
+    Args:
+        context: That has the loss.
+        model: Plain, on the device, in evaluation mode.
+        initial: As of :class:`Products`.
+    """
+    return Products(
+        cache(lambda: first_order(context, model)),
+        cache(lambda: second_order(context, model)),
+        cache(lambda: fisher_information(context, model)),
+        cache(initial),
+    )
 
 
 Score = Callable[[nn.Module, Sequence[ChannelGroup], Products], list[Tensor]]

@@ -23,6 +23,9 @@ from trainables.tasks.explained import explained
 ALIKE = 1e-3
 """So much of the largest output a smaller model may differ from one that does not read its channels, by rounding."""
 
+EXAMPLES = 4
+"""Made-up inputs with which a model is traced, and a smaller one is tried."""
+
 LAYERS = _ConvNd, nn.Linear, _BatchNorm, nn.PReLU
 """Kinds of layers that can lose channels."""
 

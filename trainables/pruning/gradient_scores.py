@@ -46,7 +46,27 @@ def gradients(context: PruningContext, model: nn.Module, examples: int = EXAMPLE
         model: As said above.
         examples: How many, of every class as many; all if there are fewer.
     """
-    return _summed(model, context.loss_parts(model, examples), lambda part: _gradient(part, model))
+    return loss_and_gradients(context, model, examples)[1]
+
+
+def loss_and_gradients(
+    context: PruningContext, model: nn.Module, examples: int = EXAMPLES
+) -> tuple[float, dict[str, Tensor]]:
+    """The mean training loss, in nats where it is cross entropy, and its gradient, in one pass.
+
+    Args:
+        context: That has the loss.
+        model: As said above.
+        examples: As of :func:`gradients`.
+    """
+    losses: list[Tensor] = []
+
+    def gradient(part: Tensor) -> Iterable[Tensor]:
+        losses.append(part.detach())
+        return _gradient(part, model)
+
+    found = _summed(model, context.loss_parts(model, examples), gradient)
+    return float(torch.stack(losses).double().sum()), found
 
 
 def hessian_gradient(context: PruningContext, model: nn.Module, examples: int = EXAMPLES) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from trainables.measuring.settings import MeasurementSettings
 from trainables.stages.dense import DenseStage
 from trainables.stages.dense_run import DenseRun
+from trainables.stages.filter_scores import FilterScoresStage
 from trainables.stages.measurement import MeasurementStage
 from trainables.stages.point import Point, PointStage
 from trainables.stages.pruning import PruningStage
@@ -10,7 +11,9 @@ from trainables.stages.pruning_run import PruningRun
 from trainables.stages.siblings import Keep
 from trainables.stages.stage import Execution, Id, Label, Lost, Part, Row, Rows, Stage, finish
 
-KINDS: dict[str, type[Stage]] = {kind.kind: kind for kind in (DenseStage, PruningStage, PointStage, MeasurementStage)}
+KINDS: dict[str, type[Stage]] = {
+    kind.kind: kind for kind in (DenseStage, PruningStage, PointStage, MeasurementStage, FilterScoresStage)
+}
 """Kinds of stages by name: the one place that knows them."""
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "DenseRun",
     "DenseStage",
     "Execution",
+    "FilterScoresStage",
     "Id",
     "Keep",
     "Label",

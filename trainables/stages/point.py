@@ -20,7 +20,7 @@ from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from trainables.pruning.context import Pruned, State
+    from trainables.pruning.context import Pruned
     from trainables.stages.cost import StageCosts
     from trainables.stages.machine import Machine
     from trainables.storage.folder import Folder
@@ -262,20 +262,14 @@ def pruned_of(point: Point, machine: "Machine") -> "Pruned":
     from trainables.pruning import prune
     from trainables.pruning.context import Pruned
     from trainables.pruning.packing import unpack_masks, unpack_weights
-    from trainables.stages.machine import task_of
-    from trainables.stages.pruning_context import DenseModelContext
+    from trainables.stages.pruning_context import dense_context
 
     if point.pruning is not None:
         kept = pruned_model(point.pruning, point.density, machine.folder)
         masks = unpack_masks(kept["masks"])
         return Pruned(masks, unpack_weights(kept["model"], masks), kept["before"])
 
-    def state_at(epoch: int) -> "State":
-        state: State = dense_model(point.dense, epoch, machine.folder)["model"]
-        return state
-
-    where = point.density, task_of(point.dense, machine)
-    return prune(point.pruner, DenseModelContext(point.dense, point.epoch, *where, state_at))
+    return prune(point.pruner, dense_context(point.dense, point.epoch, point.density, machine))
 
 
 def retraining(point: Point, seeds: Sequence[int], pruned: "Pruned", machine: "Machine") -> "Training":

@@ -226,6 +226,7 @@ class PruningStage(Stage):
 
     def _kept(self, method: "Method", density: float) -> dict[str, Any]:
         """What is kept of a pruned model."""
+        from trainables.pruning.change import change
         from trainables.pruning.packing import pack_masks, pack_weights
         from trainables.pruning.remains import remains, sizes
 
@@ -237,14 +238,18 @@ class PruningStage(Stage):
             "masks": pack_masks(pruned.masks),
             "model": pack_weights(pruned.state, pruned.masks),
             "before": before,
-            "columns": remains(pruned.state, pruned.masks, before).columns(),
+            "columns": remains(pruned.state, pruned.masks, before).columns()
+            | change(method.work.context, method.before(), method.after(pruned)),
             "state": method.state_dict(),
         }
 
     def _row(self, density: float, kept: Mapping[str, Any]) -> Row:
         """Row of a pruned model."""
-        row = self.part_columns(density) | {"seconds": kept["state"]["seconds"], "message": kept["diverged"]}
-        return row | ({"status": "diverged", **UNKNOWN} if kept["diverged"] else {"status": "ok", **kept["columns"]})
+        from trainables.pruning.change import UNKNOWN_CHANGE
+
+        known = UNKNOWN | UNKNOWN_CHANGE if kept["diverged"] else kept["columns"]
+        status = {"status": "diverged" if kept["diverged"] else "ok", "message": kept["diverged"]}
+        return self.part_columns(density) | status | {"seconds": kept["state"]["seconds"]} | known
 
     @property
     def work(self) -> float:

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from trainables.pruning.context import PruningContext, State
 from trainables.stacks.inputs import ModelInputs
+from trainables.stages.dense import dense_model
 from trainables.stages.dense_run import DenseRun
+from trainables.stages.machine import Machine, task_of
 from trainables.tasks.random_numbers import random_stream
 from trainables.tasks.task import Task
 
@@ -46,3 +48,16 @@ class DenseModelContext(PruningContext):
     def loss_parts(self, model: nn.Module, examples: int, at_once: int = 64) -> Iterator[Tensor]:
         """As :meth:`PruningContext.loss_parts`."""
         return self._task.loss_parts(model, examples, at_once)
+
+
+def dense_context(run: DenseRun, epoch: int, density: float, machine: Machine) -> DenseModelContext:
+    """Of a dense model that is kept on a machine, and of the others of its training; arguments as of the class.
+
+    Asked for one that is not kept it raises ArtifactError.
+    """
+
+    def state_at(epoch: int) -> State:
+        state: State = dense_model(run, epoch, machine.folder)["model"]
+        return state
+
+    return DenseModelContext(run, epoch, density, task_of(run, machine), state_at)

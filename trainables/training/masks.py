@@ -91,6 +91,11 @@ class GradualMasks(Masks):
         """Density when this share of the training is done."""
         return cubic_density(self._final, share)
 
+    def kept(self) -> dict[str, Tensor]:
+        """Masks, boolean, on the CPU, by parameter name of a plain model, that there are now."""
+        pairs = zip(self._names, self._masks, strict=True)
+        return {name: mask.bool().cpu().contiguous() for name, mask in pairs}
+
     def pruned_to(self, density: float) -> dict[str, Tensor]:
         """Masks, on the CPU, by parameter name of a plain model, that would be chosen now for a density."""
         scores = zip(self._names, self._scores(), strict=True)
