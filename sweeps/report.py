@@ -10,8 +10,8 @@ import tyro
 from metrics.regimes import SimilarityRule
 from sweeps.results.own_files import is_results_folder
 from sweeps.results.phase import phase_table, resolved
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.recorded import Recorded, open_recorded
-from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
 from sweeps.results.user_table import table_content
 from sweeps.spec.axes import TEMPERATURES

@@ -20,8 +20,8 @@ from sweeps.plans.replay import replay
 from sweeps.plans.search_plan import SearchPlan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table, rows_of, threshold_note
+from sweeps.results.phase_schema import PHASE
 from sweeps.results.recorded import Recorded, check_recorded, replayed
-from sweeps.results.schema import PHASE
 from sweeps.results.search_answers import keep_answers
 from sweeps.results.store import Store
 from sweeps.running.budget import BudgetSpent, budget_of

@@ -22,7 +22,7 @@ import pytest
 import torch
 from support import PATIENCE, TABLE, assert_same, command, grid, run, run_here, start_grid, until, workers
 
-from sweeps.results.schema import P_REGIMES
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from trainables.data import CACHE, load

@@ -59,7 +59,7 @@ def smooth_borders(table: pd.DataFrame, thresholds: Thresholds, hot_is_low: bool
     of the same fits to :func:`~sweeps.results.probabilities.draws`. All of it is our interpretation.
 
     Args:
-        table: In columns of :data:`~sweeps.results.schema.PHASE`, of a results folder or a user's table.
+        table: In columns of :data:`~sweeps.results.phase_schema.PHASE`, of a results folder or a user's table.
         thresholds: Boundaries of the regimes.
         hot_is_low: Whether a low temperature value is hot.
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from metrics.rank_correlation import rank_correlation
 
 from metrics.intervals import mean_interval
+from metrics.rank_correlation import rank_correlations
 from sweeps.results.phase import phase_table
-from sweeps.results.schema import PHASE, column
+from sweeps.results.phase_schema import PHASE
+from sweeps.results.schema import column
 from sweeps.results.store import Store
 from sweeps.results.study_files import with_schema
 from sweeps.spec.importance import Importance
@@ -80,7 +81,7 @@ def importance_table(study: Importance, store: Store) -> pd.DataFrame:
                 changes.get((stage.point.pruning.key, stage.point.density)) for stage in own if stage.point.pruning
             ]
             rows.append(
-                {"measure": measure, "rounds": number, **{column: cell[column] for column in _OF_PHASE}}
+                {"measure": measure, "rounds": number, **{name: cell[name] for name in _OF_PHASE}}
                 | _interval("test_error_over_seeds", test)
                 | _interval("difference", [a - b for a, b in zip(test, base, strict=True)])
                 | _interval("loss_change", [change[0] for change in known if change])
@@ -107,16 +108,16 @@ def _correlations(study: Importance, store: Store) -> Iterator[dict[str, Any]]:
     table = store.table("filter_scores", parts=parts).to_pylist()
     scores = {(row["dense"], row["epoch"], row["measure"]): row["scores"] for row in table if row["status"] == "ok"}
     for temperature, own in models.items():
-        for measure in study.measures:
-            for other in study.measures:
-                pairs = [(scores.get((*model, measure)), scores.get((*model, other))) for model in own]
-                found = [rank_correlation(first, second) for first, second in pairs if first and second]
+        found = [rank_correlations([scores.get((*model, each)) or [] for each in study.measures]) for model in own]
+        for row, measure in enumerate(study.measures):
+            for place, other in enumerate(study.measures):
+                values = [float(matrix[row, place]) for matrix in found]
                 where = {"temperature_axis": study.temperature, "temperature": temperature}
-                known = sum(not math.isnan(value) for value in found)
+                known = sum(not math.isnan(value) for value in values)
                 yield (
                     where
                     | {"measure": measure, "other": other, "n_dense_seeds": known}
-                    | _interval("correlation", found)
+                    | _interval("correlation", values)
                 )
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from metrics.lmc_threshold import lmc_threshold
 from metrics.regimes import AUTO, Thresholds, regimes_at_load
 from sweeps.results.pair_noise import standard_error
+from sweeps.results.phase_schema import P_REGIMES, PHASE
 from sweeps.results.probabilities import regime_probabilities
-from sweeps.results.schema import P_REGIMES, PHASE
 from sweeps.results.stage_rows import lost_file, lost_part
 from sweeps.results.store import Store
 from trainables.data import held_out_images
@@ -53,7 +53,7 @@ def phase_table(
 
     Returns:
         One row for each cell of the grid, missing ones included, by temperature, then load; columns as in
-        :data:`sweeps.results.schema.PHASE`, which also says what they mean.
+        :data:`sweeps.results.phase_schema.PHASE`, which also says what they mean.
 
     Raises:
         UsageError: If a table is damaged.

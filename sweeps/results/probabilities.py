@@ -60,7 +60,7 @@ def noise(table: pd.DataFrame, column: str) -> Array:
     rows of the cell it has n - 1 degrees of freedom.
 
     Args:
-        table: In columns of :data:`~sweeps.results.schema.PHASE`, and, of a user's table, ``n_rows``.
+        table: In columns of :data:`~sweeps.results.phase_schema.PHASE`, and, of a user's table, ``n_rows``.
         column: ``lmc`` or ``cka``.
 
     Returns:
@@ -78,7 +78,7 @@ def draws(table: pd.DataFrame) -> Iterator[tuple[Array, Array]]:
     Those of one dense model are not quite (correlations of 0 to 0.25 between the digits' cells); that is neglected.
 
     Args:
-        table: In columns of :data:`~sweeps.results.schema.PHASE`.
+        table: In columns of :data:`~sweeps.results.phase_schema.PHASE`.
 
     Yields:
         Blocks of draws of LMC and of CKA, each of shape (at most :data:`BLOCK`, cells), :data:`DRAWS` in all, clipped
@@ -112,7 +112,7 @@ def regime_probabilities(table: pd.DataFrame, thresholds: Thresholds) -> Array:
     cell depend on no other cell.
 
     Args:
-        table: In columns of :data:`~sweeps.results.schema.PHASE`; LMC and CKA are NaN of cells that do not count.
+        table: In columns of :data:`~sweeps.results.phase_schema.PHASE`; LMC and CKA are NaN of cells that do not count.
         thresholds: Boundaries of the regimes.
 
     Returns:

@@ -2,17 +2,16 @@
 
 import pyarrow as pa
 
-from sweeps.results.pair_noise import PAIR_NOISE
 from sweeps.spec.errors import UsageError
 from trainables.measuring.metric import Column
 from trainables.measuring.registry import metrics_of
 
 VERSION = "2"
 _VERSION_KEY = b"three_regime_sweeps_schema"
-_VERSION = {_VERSION_KEY: VERSION.encode()}
+VERSION_METADATA = {_VERSION_KEY: VERSION.encode()}
 
 _IDENTITY = "identity"
-_FRACTION = "fraction in [0, 1]"
+FRACTION = "fraction in [0, 1]"
 
 
 def column(name: str, kind: pa.DataType, unit: str, description: str, is_identity: bool = False) -> pa.Field:
@@ -40,14 +39,14 @@ def _where(is_identity: bool = False) -> list[pa.Field]:
     ]
 
 
-_LABEL = [
+LABEL_FIELDS = [
     column("temperature_axis", pa.string(), "", "the temperature in the sweep that first had this point"),
     column("temperature", pa.float64(), "that of the axis", "its value"),
     column("load_axis", pa.string(), "", "what is the load"),
     column("load", pa.float64(), "that of the axis", "its value"),
     column("pruner", pa.string(), "", "pruning rule"),
 ]
-LABEL = tuple(field.name for field in _LABEL if field.name != "pruner")
+LABEL = tuple(field.name for field in LABEL_FIELDS if field.name != "pruner")
 """Columns that say where a point lies in the sweep that first had it."""
 
 _STATUS = [
@@ -71,10 +70,10 @@ _HOW = "how the attempt computed that ended the training: precision and way, as 
 _EXECUTION = column("execution", pa.string(), "", _HOW)
 _TRAINING_LOSSES = "mean training loss of each epoch, with label smoothing that of the smoothed labels; NaN if unknown"
 _LOSSES = column("losses", pa.list_(pa.float64()), "nats", _TRAINING_LOSSES)
-_TEST_ERROR = column("test_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; test images")
+_TEST_ERROR = column("test_error", pa.float64(), FRACTION, f"{_SPLIT_ERRORS}; test images")
 _LEFT = [
-    column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
-    column("density_by_layer", pa.map_(pa.string(), pa.float64()), _FRACTION, "the same by parameter"),
+    column("density", pa.float64(), FRACTION, "share of the prunable weights really kept"),
+    column("density_by_layer", pa.map_(pa.string(), pa.float64()), FRACTION, "the same by parameter"),
 ]
 _PQ_INDEX = (
     "PQ Index (p 0.5, q 1) of the prunable weights that are kept, all together: larger is sparser; NaN if unknown"
@@ -100,15 +99,15 @@ _PRUNING = column("pruning", pa.string(), "", "key of the run of a pruning metho
 
 def _errors(models: str) -> list[pa.Field]:
     return [
-        column("train_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; unaugmented training images, {models}"),
-        column("validation_error", pa.float64(), _FRACTION, f"{_SPLIT_ERRORS}; held-out training images"),
+        column("train_error", pa.float64(), FRACTION, f"{_SPLIT_ERRORS}; unaugmented training images, {models}"),
+        column("validation_error", pa.float64(), FRACTION, f"{_SPLIT_ERRORS}; held-out training images"),
     ]
 
 
 def _point(*seeds: tuple[str, str]) -> list[pa.Field]:
     """Where siblings of a point come from, and which of them these are."""
     point = column("point", pa.string(), "", "key of the point: of what decides it but the retrain seeds", True)
-    return [point, *_where(), *_LABEL, *(column(name, pa.int64(), "", of, True) for name, of in seeds)]
+    return [point, *_where(), *LABEL_FIELDS, *(column(name, pa.int64(), "", of, True) for name, of in seeds)]
 
 
 def _dense_models(*seeds: tuple[str, str]) -> list[pa.Field]:
@@ -146,7 +145,7 @@ TABLES = {
             _EXECUTION,
             *_PROVENANCE,
         ],
-        metadata=_VERSION,
+        metadata=VERSION_METADATA,
     ),
     "runs": pa.schema(
         [
@@ -162,12 +161,12 @@ TABLES = {
             _EXECUTION,
             *_PROVENANCE,
         ],
-        metadata=_VERSION,
+        metadata=VERSION_METADATA,
     ),
     "pruned": pa.schema(
         [
             _PRUNING,
-            column("target_density", pa.float64(), _FRACTION, "density that was wanted; of filters their share", True),
+            column("target_density", pa.float64(), FRACTION, "density that was wanted; of filters their share", True),
             *_where(),
             column("pruner", pa.string(), "", "pruning method"),
             *_STATUS,
@@ -176,13 +175,13 @@ TABLES = {
             *_CHANGE,
             *_PROVENANCE,
         ],
-        metadata=_VERSION,
+        metadata=VERSION_METADATA,
     ),
     "rounds": pa.schema(
         [
             _PRUNING,
             column("round", pa.int64(), "", "training of the method, from 1; of masks that move its epoch", True),
-            column("density", pa.float64(), _FRACTION, "share of the prunable weights kept in it", True),
+            column("density", pa.float64(), FRACTION, "share of the prunable weights kept in it", True),
             *_where(),
             column("pruner", pa.string(), "", "pruning method"),
             *_STATUS,
@@ -191,7 +190,7 @@ TABLES = {
             _TEST_ERROR,
             *_PROVENANCE,
         ],
-        metadata=_VERSION,
+        metadata=VERSION_METADATA,
     ),
     "filter_scores": pa.schema(
         [
@@ -201,7 +200,7 @@ TABLES = {
             column("scores", pa.list_(pa.float64()), "that of the measure", _SCORES),
             *_PROVENANCE,
         ],
-        metadata=_VERSION,
+        metadata=VERSION_METADATA,
     ),
 }
 """Tables of stages, but for what is measured; a new kind of stage adds its own."""
@@ -217,7 +216,7 @@ def table_schemas() -> dict[str, pa.Schema]:
     for name, where in _MEASURED.items():
         columns = [_measured(each) for metric in metrics_of(name) for each in metric.columns]
         if columns:
-            tables[name] = pa.schema([*where, *_SETTINGS, *_STATUS, *columns, *_PROVENANCE], metadata=_VERSION)
+            tables[name] = pa.schema([*where, *_SETTINGS, *_STATUS, *columns, *_PROVENANCE], metadata=VERSION_METADATA)
     return tables
 
 
@@ -229,59 +228,6 @@ def _measured(own: Column) -> pa.Field:
 def identity(schema: pa.Schema) -> list[str]:
     """Columns that tell rows of a table apart."""
     return [field.name for field in schema if (field.metadata or {}).get(_IDENTITY.encode()) == b"true"]
-
-
-_SE = "its standard error over {0}, as if they were independent: too small, since a dense model's are not; NaN below 2"
-_SE_PAIRS = (
-    "its standard error: jackknife over the siblings of each dense seed, corrected for few of them as if a pair's own "
-    "noise had {0:g} times the variance of a sibling's; known to a third of itself from two dense seeds of three; "
-    "NaN if one has but a pair"
-)
-_SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer than two"
-_NORMALIZED = "minus the smallest of any temperature at this load; neither of nor for cells of which too many diverged"
-_DENSE = "mean over the dense models that did not diverge, before pruning; NaN unless it is known of all of these"
-_PROBABILITY = (
-    "probability that the mean over many dense seeds and siblings is in Regime {0}, from standard errors over both; "
-    "of one dense seed as if dense seeds differed as elsewhere; NaN where LMC, CKA or the noise of one is not known"
-)
-_LMC_THRESHOLD = "LMC below which a cell is in Regime I, the same for all cells: as given, or found in the table (auto)"
-P_REGIMES = {"p_regime_1": "I", "p_regime_2a": "II-A", "p_regime_2b": "II-B"}
-"""Columns of the probabilities of the regimes, which add up to 1; of Regime I also where CKA is not known."""
-
-PHASE = pa.schema(
-    [
-        *(field for field in _LABEL if field.name in LABEL),
-        column("density", pa.float64(), _FRACTION, "share of the prunable weights really kept"),
-        column("status", pa.string(), "", "first that applies: missing, failed, diverged, incomplete, ok"),
-        column("regime", pa.string(), "", "I, II-A or II-B; null where it is undefined, or too many diverged"),
-        *(column(name, pa.float64(), "in [0, 1]", _PROBABILITY.format(of)) for name, of in P_REGIMES.items()),
-        column("lmc_threshold", pa.float64(), "error", _LMC_THRESHOLD),
-        column("test_error", pa.float64(), _FRACTION, "mean over the siblings with status ok; NaN without any"),
-        column("test_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
-        column("test_error_se_dense", pa.float64(), _FRACTION, _SE_DENSE),
-        column("normalized_test_error", pa.float64(), _FRACTION, _NORMALIZED),
-        column("validation_error", pa.float64(), _FRACTION, "mean, as test_error"),
-        column("validation_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
-        column("validation_images", pa.float64(), "", "held-out images that it was counted on; NaN without any"),
-        column("train_error", pa.float64(), _FRACTION, "mean, as test_error"),
-        column("train_error_se", pa.float64(), _FRACTION, _SE.format("siblings")),
-        column("lmc", pa.float64(), "error, in [-1, 1]", "mean over the pairs with status ok; NaN without any"),
-        column("lmc_se", pa.float64(), "error", _SE_PAIRS.format(PAIR_NOISE["lmc"])),
-        column("lmc_se_dense", pa.float64(), "error", _SE_DENSE),
-        column("cka", pa.float64(), "in [0, 1]", "mean over the pairs where it is defined"),
-        column("cka_se", pa.float64(), "", _SE_PAIRS.format(PAIR_NOISE["cka"])),
-        column("cka_se_dense", pa.float64(), "", _SE_DENSE),
-        column("dense_validation_error", pa.float64(), _FRACTION, _DENSE),
-        column("dense_test_error", pa.float64(), _FRACTION, "the same"),
-        column("n_runs", pa.int64(), "", "siblings with status ok"),
-        column("n_diverged", pa.int64(), "", "siblings that diverged, in no mean; of a diverged dense model all"),
-        column("n_pairs", pa.int64(), "", "pairs with status ok"),
-        column("n_dense_seeds", pa.int64(), "", "dense models with a sibling with status ok"),
-        column("seconds", pa.float64(), "seconds", "of retraining and measuring, all siblings and pairs"),
-    ],
-    metadata=_VERSION,
-)
-"""Schema of the phase table, one row for each temperature and load."""
 
 
 def check_schema(schema: pa.Schema, file: str) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metrics.regimes import Thresholds
 from sweeps.results.phase import left_out, normalized_error, with_regimes
-from sweeps.results.schema import P_REGIMES, PHASE
+from sweeps.results.phase_schema import P_REGIMES, PHASE
 from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
@@ -117,7 +117,8 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
 
     Returns:
         A row for each temperature and density, also for those that have none, in columns of
-        :data:`~sweeps.results.schema.PHASE`, NaN where they are not known; after them means of other numeric columns.
+        :data:`~sweeps.results.phase_schema.PHASE`, NaN where they are not known; after them means of other numeric
+        columns.
     """
     numeric = rows.select_dtypes("number").drop(columns=["load"], errors="ignore")
     cells = numeric.groupby(["temperature", "density"])

@@ -9,7 +9,7 @@ from sweeps.spec.pruning import MOST_ROUNDS
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
 from trainables.pruning import RULES, Method
-from trainables.stages import FilterScoresStage, Stage
+from trainables.stages import DenseRun, FilterScoresStage, Stage
 
 MEASURES = tuple(name for name, rule in RULES.items() if isinstance(rule, Method) and rule.is_of_filters)
 
@@ -32,8 +32,8 @@ class Importance(Study):
 
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
-        self.checked_names("--measures", self.measures, MEASURES)
-        self.checked_names("--rounds", self.rounds)
+        self.check_names("--measures", self.measures)
+        self.check_names("--rounds", self.rounds)
         for number in self.rounds:
             require(1 <= number <= MOST_ROUNDS, "--rounds", number, f"it is from 1 to {MOST_ROUNDS}")
         for option in ("prune_epochs", "prune_to"):
@@ -63,8 +63,7 @@ class Importance(Study):
 
     def others(self) -> list[Stage]:
         """Scores by all measures of the dense models."""
-        epochs: dict[str, tuple[FilterScoresStage, set[int]]] = {}
+        epochs: dict[DenseRun, set[int]] = {}
         for stage in self.points():
-            scores = FilterScoresStage(stage.run, (stage.point.epoch,))
-            epochs.setdefault(scores.key, (scores, set()))[1].add(stage.point.epoch)
-        return [scores.with_parts(own) for scores, own in epochs.values()]
+            epochs.setdefault(stage.run, set()).add(stage.point.epoch)
+        return [FilterScoresStage(run, tuple(sorted(own))) for run, own in epochs.items()]

@@ -65,7 +65,7 @@ class Sparsity(Study):
 
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
-        self.checked_names("--methods", self.methods, list(METHODS))
+        self.check_names("--methods", self.methods)
         require(1 <= self.rounds <= MOST_ROUNDS, "--rounds", self.rounds, f"it is from 1 to {MOST_ROUNDS}")
         takes_share = any(METHODS[name]["pruner"] != "sap" for name in self.methods)
         rule = "only lottery and one-shot take it; leave it out, or name one of them"

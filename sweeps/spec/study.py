@@ -54,16 +54,13 @@ class Study(SweepSpec):
         """A sweep with what they have in common, and this changed."""
         return SweepSpec(**{field.name: getattr(self, field.name) for field in fields(SweepSpec)} | changed)
 
-    def checked_names(self, option: str, names: Sequence[Any], known: Sequence[Any] | None = None) -> None:
-        """Raise UsageError unless there are some, each once, all of them known."""
+    def check_names(self, option: str, names: Sequence[Any]) -> None:
+        """Raise UsageError unless there are some, each once."""
         words = " ".join(map(str, names))
         if not names:
             raise UsageError(f"{option} (nothing): name at least one.")
         if len(set(names)) < len(names):
             raise UsageError(f"{option} {words}: name each once.")
-        for name in names if known is not None else ():
-            if name not in known:
-                raise UsageError(f"{option} {name}: it is one of {', '.join(map(str, known))}.")
 
 
 def without_options(*names: str) -> Callable[[type[T]], type[T]]:

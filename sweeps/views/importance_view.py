@@ -8,7 +8,7 @@ import pandas as pd
 from metrics.intervals import Interval
 from sweeps.spec.importance import Importance
 from sweeps.views.charts import Chart, Charts, Line, Matrix
-from sweeps.views.study_words import interval_words
+from sweeps.views.study_words import groups, interval_words
 
 CAPTION = (
     "Filters are removed at once or in rounds of an epoch each, early in training, then the model is trained to its "
@@ -21,7 +21,7 @@ def importance_charts(study: Importance, tables: Mapping[str, pd.DataFrame]) -> 
     """What the picture shows."""
     table, correlations = tables["importance"], tables["importance_correlations"]
     charts: list[Chart | Matrix] = []
-    for (temperature, rounds), own in table.groupby(["temperature", "rounds"], sort=False):
+    for (temperature, rounds), own in groups(table, "temperature", "rounds"):
         at = f"{study.temperature} {temperature:g}, {rounds} round{'s' * (rounds > 1)}"
         for title, column in (
             ("Test error", "test_error_over_seeds"),
@@ -34,7 +34,7 @@ def importance_charts(study: Importance, tables: Mapping[str, pd.DataFrame]) -> 
                     f"{title}: {at}", "share of filters removed", title.lower(), list(_lines(own, column)), level=level
                 )
             )
-    for temperature, own in correlations.groupby("temperature", sort=False):
+    for (temperature,), own in groups(correlations, "temperature"):
         square = own.pivot(index="measure", columns="other", values="correlation")
         order = [measure for measure in study.measures if measure in square.index]
         title = f"Rank correlation: {study.temperature} {temperature:g}"
@@ -45,7 +45,7 @@ def importance_charts(study: Importance, tables: Mapping[str, pd.DataFrame]) -> 
 
 def importance_words(study: Importance, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """What there is to say of the results: at each cell the measures, the best first."""
-    for (temperature, rounds, load), own in tables["importance"].groupby(["temperature", "rounds", "load"], sort=False):
+    for (temperature, rounds, load), own in groups(tables["importance"], "temperature", "rounds", "load"):
         known = own[own["test_error_over_seeds"].notna()].sort_values("test_error_over_seeds")
         in_rounds = f"{rounds} round{'s' * (rounds > 1)}"
         where = f"{study.temperature} {temperature:g}, {in_rounds}, {1 - load:.0%} of filters removed"
@@ -63,10 +63,10 @@ def importance_words(study: Importance, tables: Mapping[str, pd.DataFrame]) -> I
 
 def _lines(table: pd.DataFrame, column: str) -> Iterator[Line]:
     """A line for each measure, over the share removed."""
-    for measure, rows in table.groupby("measure", sort=False):
+    for (measure,), rows in groups(table, "measure"):
         own = rows.sort_values("load", ascending=False)
         values = ([*own[name]] for name in (column, f"{column}_low", f"{column}_high"))
-        yield Line(_short(str(measure)), list(1 - own["load"]), *values)
+        yield Line(_short(measure), list(1 - own["load"]), *values)
 
 
 def _short(measure: str) -> str:

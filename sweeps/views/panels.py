@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.regimes import Thresholds, possible_regimes
-from sweeps.results.schema import P_REGIMES
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.views.shades import CIVIDIS, NOTHING, REGIME_COLORS, color_range, ink, known, regime_scale, shade
 
 PANELS = {

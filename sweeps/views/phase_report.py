@@ -13,7 +13,7 @@ from rich.table import Table
 from metrics.regimes import Thresholds
 from sweeps.results.border import BAND
 from sweeps.results.phase import diverged_note, phase_table, resolved, threshold_note
-from sweeps.results.schema import PHASE
+from sweeps.results.phase_schema import PHASE
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec

@@ -15,7 +15,7 @@ TALL = 0.82
 """Height of a chart, of its width."""
 
 BAND = 0.16
-DASHES = {"solid": "-", "dash": (0, (4, 2)), "dot": (0, (1, 1.5))}
+DASHES: dict[str, Any] = {"solid": "-", "dash": (0, (4, 2)), "dot": (0, (1, 1.5))}
 
 
 def draw_printed_charts(charts: Charts, kind: str, paper: Paper) -> bytes:

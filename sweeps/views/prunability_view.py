@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from metrics.intervals import Interval
+from metrics.intervals import Interval, mean_interval
 from sweeps.spec.prunability import Prunability
 from sweeps.views.charts import Chart, Charts, Line
-from sweeps.views.study_words import interval_words, named_lines
+from sweeps.views.study_words import groups, interval_words, named_lines
 
 CAPTION = (
     "Prunability is the largest share of weights that can be removed so that test error rises by no more than {0:g} "
@@ -88,10 +88,8 @@ def _dimensions(study: Prunability, table: pd.DataFrame) -> Iterator[Line]:
 
 def _excess(table: pd.DataFrame) -> Iterator[Line]:
     """A line for each dimension, over density."""
-    from metrics.intervals import mean_interval
-
-    for dimension, own in table.groupby("dimension", sort=False, dropna=False):
-        means = {density: mean_interval(rows["excess"].tolist()) for density, rows in own.groupby("density")}
+    for (dimension,), own in groups(table.sort_values("density"), "dimension"):
+        means = {density: mean_interval(rows["excess"].tolist()) for (density,), rows in groups(own, "density")}
         name = "data as they are" if math.isnan(dimension) else f"dimension {dimension:g}"
         yield Line(
             name,

@@ -54,7 +54,9 @@ def _draw_again(options: StudyOptions, kind: type[Study], given: dict[str, list[
     store = Store(options.results, options.storage_endpoint)
     study = _study_of(store, options, kind)
     if "tolerance" in given:
-        study = replace(study, tolerance=getattr(options.spec, "tolerance"))  # noqa: B009  of one kind alone
+        assert isinstance(study, Prunability)
+        assert isinstance(options.spec, Prunability)  # which alone has it
+        study = replace(study, tolerance=options.spec.tolerance)
     study.check()
     from sweeps.views.study_report import write_study
 
@@ -68,9 +70,9 @@ def _study_of(store: Store, options: StudyOptions, kind: type[Study]) -> Study:
         return read_study(store.folder, kind)
     except NoSweepError:
         spec = store.spec()  # says so if there is no sweep at all
-        if kind is Prunability and not isinstance(spec, Study):
+        if isinstance(options.spec, Prunability) and not isinstance(spec, Study):
             from sweeps.results.prunability_table import prunability_of
 
-            return prunability_of(spec, store, getattr(options.spec, "tolerance"))  # noqa: B009
+            return prunability_of(spec, store, options.spec.tolerance)
         held = f"the results of {spec.name}.py" if isinstance(spec, Study) else "those of a grid"
         raise UsageError(f"{store.folder} holds {held}; name a folder that {kind.name}.py wrote.") from None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,12 @@ def interval_words(interval: Interval) -> str:
     return f"{interval.mean:.3g} ({interval.low:.3g} to {interval.high:.3g})"
 
 
+def groups(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Rows by their values in these columns, NaN among them, in the order of their first."""
+    for values, own in table.groupby(list(columns), sort=False, dropna=False):
+        yield values, own  # type: ignore[misc]  # of a list of columns a tuple
+
+
 def named_lines(study: Study, table: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Rows of each line of a picture, and its name: by these columns, and by temperature if there are several.
 
@@ -25,7 +32,6 @@ def named_lines(study: Study, table: pd.DataFrame, columns: Sequence[str]) -> It
         columns: Whose values name a line.
     """
     several = table["temperature"].nunique() > 1
-    for values, own in table.groupby([*columns, "temperature"], sort=False):
-        *names, temperature = values
+    for (*names, temperature), own in groups(table, *columns, "temperature"):
         at = [f"{study.temperature} {temperature:g}"] if several else []
         yield ", ".join([*map(str, names), *at]), own

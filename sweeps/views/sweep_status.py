@@ -116,9 +116,10 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     measured = pd.concat([store.table(name, [*columns, "measurement"]).to_pandas(use_threads=False) for name in tables])
     measured = measured[measured["measurement"] == settings_key(spec.measurement)]
     runs, measured = (rows[rows["point"].isin(keys)] for rows in (runs, measured))
-    others, inventory = [stage for stage in spec.others() if stage.completes_point], inventory_of(store)
-    rows = pd.concat([runs, measured, beside := _rows_of(others, store)])
-    states = _states([*measurements(points, spec.measurement), *others], inventory, rows)
+    inventory, beside = inventory_of(store), [stage for stage in spec.others() if stage.completes_point]
+    rows_beside = _rows_of(beside, store)
+    rows = pd.concat([runs, measured, rows_beside])
+    states = _states([*measurements(points, spec.measurement), *beside], inventory, rows)
     if sign is not None and _is_alive(sign, silent):
         running = min(sign["points_running"], states["waiting"] + states["failed"])
         again = max(running - states["waiting"], 0)  # those that failed before
@@ -126,14 +127,14 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
         states["failed"] -= again
     if sign is not None and sign["wanted"] is None:
         del states["waiting"]  # a search finds out on the way
-    stages = {stage.key: str(stage) for stage in [*points, *others]}
+    stages = {stage.key: str(stage) for stage in [*points, *beside]}
     failed = rows[rows["status"] == "failed"].sort_values("created_at", ascending=False).drop_duplicates("point")
     errors = [
         (stages[row.point], str(row.message), row.created_at.to_pydatetime())
         for row in failed.head(SHOWN_ERRORS).itertuples()
     ]
-    whole = {stage.key for stage in others if inventory.is_stored(stage)}
-    rate = _rate(pd.concat([measured, beside[beside["point"].isin(whole)]]), now)
+    whole = {stage.key for stage in beside if inventory.is_stored(stage)}
+    rate = _rate(pd.concat([measured, rows_beside[rows_beside["point"].isin(whole)]]), now)
     return SweepStatus(f"{spec.title} ({store.folder})", states, rate, sign, silent, errors)
 
 
@@ -142,7 +143,7 @@ def _rows_of(stages: Sequence[Stage], store: Store) -> pd.DataFrame:
     names, keys = ["status", "message", "created_at"], {stage.key for stage in stages}
     rows = [
         {"point": key} | {name: row[name] for name in names}
-        for kind in dict.fromkeys(map(type, stages))
+        for kind in {stage.kind: type(stage) for stage in stages}.values()
         for table in kind.tables()
         for row in store.rows(table, [*names, *kind.columns_read(table)])
         if (key := kind.parts_in_row(table, row)[0]) in keys

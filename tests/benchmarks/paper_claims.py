@@ -19,8 +19,8 @@ from scipy import stats
 
 from metrics.regimes import possible_regimes
 from sweeps.results.phase import phase_table
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.recorded import open_recorded
-from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
 from sweeps.spec.spec import SweepSpec
 

@@ -28,8 +28,8 @@ from scipy.stats import f as fisher
 
 from metrics.regimes import REGIMES, SURE, regime_numbers
 from sweeps.results.phase import phase_table, resolved, with_regimes
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.probabilities import DENSE_NOISE
-from sweeps.results.schema import P_REGIMES
 from sweeps.results.store import Store
 
 BINS = (0.0, 0.5, 0.7, 0.9, 0.95, 1.0)

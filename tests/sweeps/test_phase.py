@@ -6,7 +6,7 @@ from points import measurement, record
 
 from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table
-from sweeps.results.schema import P_REGIMES, PHASE
+from sweeps.results.phase_schema import P_REGIMES, PHASE
 from sweeps.spec.presets import PRESETS
 from sweeps.views.interactive_diagram import draw
 from sweeps.views.phase_diagram import boundaries, phase_diagram

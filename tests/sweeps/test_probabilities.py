@@ -11,8 +11,8 @@ from scipy.special import stdtr
 from metrics.regimes import Thresholds
 from sweeps.results.pair_noise import PAIR_NOISE, standard_error
 from sweeps.results.phase import with_regimes
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.probabilities import DENSE_NOISE, DRAWS, PRIOR_FREEDOM, connected_probabilities, noise
-from sweeps.results.schema import P_REGIMES
 
 FIXED = Thresholds(lmc=-0.05, cka=0.98)
 RELATIVE = Thresholds(lmc=-0.05, cka=0.98, margin=0.01, rule="relative")

@@ -10,8 +10,8 @@ from metrics.regimes import Thresholds
 from sweeps.case_studies.temperature_tuning import TemperatureTuning, Tuning
 from sweeps.plans.replay import replay
 from sweeps.results.phase import phase_table
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.recorded import check_recorded, open_recorded
-from sweeps.results.schema import P_REGIMES
 from sweeps.results.user_table import phase_of, read_table, table_content
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS

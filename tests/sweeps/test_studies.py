@@ -12,7 +12,7 @@ import torch
 from points import run_plan
 from support import run_here
 
-from metrics.rank_correlation import rank_correlation
+from metrics.rank_correlation import rank_correlations
 from sweeps.plans.grid_plan import GridPlan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.store import Store
@@ -183,7 +183,7 @@ def test_importance_compares_measures_with_the_first(results):
     diagonal = correlations[correlations["measure"] == correlations["other"]]
     assert diagonal["correlation"].tolist() == pytest.approx([1, 1, 1])
     scores = {(row["dense_seed"], row["measure"]): row["scores"] for row in store.rows("filter_scores")}
-    both = [rank_correlation(scores[seed, "filter-loss"], scores[seed, "filter-bn"]) for seed in (1, 2)]
+    both = [rank_correlations([scores[seed, "filter-loss"], scores[seed, "filter-bn"]])[0, 1] for seed in (1, 2)]
     found = correlations.set_index(["measure", "other"]).loc[("filter-loss", "filter-bn")]
     assert found["correlation"] == pytest.approx(np.mean(both))
     assert "epochs 1, 1 round, 50% of filters removed: test error [difference from magnitude] " in out
@@ -229,7 +229,7 @@ def test_what_is_not_there_yet_is_said_and_nothing_fails(name, results, tmp_path
     store = Store(tmp_path / name)
     store.set_spec(small(name))
     out = draw(name, tmp_path / name)
-    said = {"sparsity": "not all of its rounds have results", "importance": "no results yet", "prunability": "nothing is known"}
+    said = {"sparsity": "not all of its rounds", "importance": "no results yet", "prunability": "nothing is known"}
     assert said[name] in out
     status = run_here("status", tmp_path / name)
     count = sum(stage.completes_point for stage in small(name).others()) + len(small(name).points())
@@ -259,8 +259,9 @@ def test_the_general_report_draws_a_study_and_others_name_its_command(name, resu
 
 
 def test_a_dry_run_counts(results):
-    typed = ["--dense-seeds", 1, 2, "--data", "digits-first200", "--model", "conv4-8", "--epochs", 2, "--batch-size", 32]
-    typed += ["--validation-fraction", 0, "--temperatures", 1, 2, "--methods", "sap-global", "lottery-global", "one-shot-global"]
+    typed = ["--dense-seeds", 1, 2, "--data", "digits-first200", "--model", "conv4-8", "--epochs", 2]
+    typed += ["--methods", "sap-global", "lottery-global", "one-shot-global", "--batch-size", 32]
+    typed += ["--validation-fraction", 0, "--temperatures", 1, 2]
     done = run_here("sparsity", "--out", results["sparsity"], *typed, "--rounds", 4, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "dense models: 4 wanted, 4 stored, 0 to do\n" in done.stdout

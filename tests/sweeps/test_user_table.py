@@ -6,7 +6,7 @@ import pytest
 from scipy.special import ndtr
 
 from metrics.regimes import Thresholds
-from sweeps.results.schema import P_REGIMES
+from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.user_table import axis_of, phase_of, read_table, table_content
 from sweeps.spec.errors import UsageError
 
