@@ -38,9 +38,9 @@ def draw_printed_charts(charts: Charts, kind: str, paper: Paper) -> bytes:
     below = (1.35 * (caption.count("\n") + 1) + 1.6 * rows + 1.2) * small / 72
     height = down * TALL * paper.width / across + below
     with rc_context(STYLE | {"font.size": paper.font_size, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(paper.width, height), layout="constrained")
+        figure: Any = Figure(figsize=(paper.width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(rect=(0, below / height, 1, 1 - below / height))  # type: ignore[union-attr]
+        figure.get_layout_engine().set(rect=(0, below / height, 1, 1 - below / height))
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for axis, chart in zip(axes, charts.charts, strict=False):
             if isinstance(chart, Matrix):

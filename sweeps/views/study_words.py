@@ -19,8 +19,7 @@ def interval_words(interval: Interval) -> str:
 
 def groups(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """Rows by their values in these columns, NaN among them, in the order of their first."""
-    for values, own in table.groupby(list(columns), sort=False, dropna=False):
-        yield values, own  # type: ignore[misc]  # of a list of columns a tuple
+    yield from table.groupby(list(columns), sort=False, dropna=False)
 
 
 def named_lines(study: Study, table: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
