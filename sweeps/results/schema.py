@@ -83,6 +83,21 @@ _PQ = [
     column("pq_index", pa.float64(), "in [0, 1]", _PQ_INDEX),
     column("pq_index_by_layer", pa.map_(pa.string(), pa.float64()), "in [0, 1]", "the same by parameter"),
 ]
+_DATA = [
+    column(
+        "data_dimension",
+        pa.float64(),
+        "",
+        "intrinsic dimension of the training images as pixel values, not augmented, by maximum likelihood from "
+        "distances to neighbours; infinite if all are equally far; NaN for too few distinct images",
+    ),
+    column("data_dimension_se", pa.float64(), "", "its standard error over images; NaN where it is NaN or infinite"),
+    column("dimension_neighbours", pa.int64(), "", "neighbours of an image that it is estimated from"),
+    column("data_duplicates", pa.int64(), "images", "left out as they equal another; null where it is NaN"),
+]
+DATA = tuple(field.name for field in _DATA)
+"""Columns of what a model is trained on, which say nothing of the model."""
+
 _PRUNING = column("pruning", pa.string(), "", "key of the run of a pruning method; empty without", True)
 
 
@@ -130,6 +145,7 @@ TABLES = {
             *_errors("dense model"),
             _TEST_ERROR,
             *_PQ,
+            *_DATA,
             _LOSSES,
             _EXECUTION,
             *_PROVENANCE,
@@ -145,6 +161,7 @@ TABLES = {
             column("pruning", pa.string(), "", "key of the run of a pruning method; empty without"),
             *_LEFT,
             *_PQ,
+            *_DATA,
             column("stack", pa.list_(pa.int64()), "", "retrain seeds trained together; other stacks round differently"),
             _LOSSES,
             _EXECUTION,
