@@ -16,6 +16,8 @@ from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.search_answers import kept_answer
 from sweeps.results.stored_siblings import StoredSibling, best_sibling, named_sibling, points_at, stored_siblings
 from sweeps.running.preflight import as_usage_errors
+from sweeps.spec.axes import LOADS
+from sweeps.spec.checks import option_of
 from sweeps.spec.choices import described, one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
@@ -50,6 +52,9 @@ class Export:
 
     width: float | None = None
     """The width, of a sweep with --load width; needed if it has several."""
+
+    data_dimension: int | None = None
+    """The dimension of the images, of a sweep with --load data_dimension; needed if it has several."""
 
     best: bool = False
     """The sibling of the lowest validation error, of all dense and retrain seeds."""
@@ -153,16 +158,15 @@ def _chosen(options: Export, past: Recorded) -> tuple[StoredSibling, str]:
     """The sibling to write, and how it was chosen, for a person; empty if it was named."""
     assert past.store is not None
     spec = past.spec
-    points = points_at(
-        past.store.with_added_siblings(spec.points()), spec, options.temperature, options.density, options.width
-    )
+    loads = {name: getattr(options, name) for name in LOADS}
+    points = points_at(past.store.with_added_siblings(spec.points()), spec, options.temperature, loads)
     several = {spec.load: {stage.label.load for stage in points}}
     if not options.best:
         several |= {"temperature": {stage.label.temperature for stage in points}}
     for axis, values in several.items():
         if len(values) > 1:
             there = " ".join(f"{value:.12g}" for value in sorted(values))
-            raise UsageError(f"--{axis} (nothing): the latest sweep there has {there}; give one of them.")
+            raise UsageError(f"{option_of(axis)} (nothing): the latest sweep there has {there}; give one of them.")
     if not options.best:
         siblings = stored_siblings(points, past.store)
         return named_sibling(siblings, options.dense_seed, options.retrain_seed), ""

@@ -12,6 +12,7 @@ import ray
 import torch
 from ray import tune
 
+from metrics.intrinsic_dimension import NEIGHBOURS
 from trainables.execution.chooser import Chooser
 from trainables.execution.option import Compile
 from trainables.faults import fault_of, in_one_line
@@ -60,6 +61,7 @@ class WorkerOptions:
         data_folder: Likewise.
         keep: Likewise.
         compiling: Whether trainings use compiled code.
+        dimension_neighbours: As in :class:`trainables.stages.machine.Machine`.
     """
 
     device: str
@@ -69,6 +71,7 @@ class WorkerOptions:
     data_folder: str
     keep: Keep
     compiling: Compile = "off"
+    dimension_neighbours: int = NEIGHBOURS
 
 
 class StageTrainable(tune.Trainable):
@@ -196,6 +199,7 @@ class StageTrainable(tune.Trainable):
             options.keep,
             options.compiling == "auto",
             Chooser(options.compiling),
+            options.dimension_neighbours,
         )
 
     @property

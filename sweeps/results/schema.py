@@ -94,6 +94,21 @@ _SCORES = (
     "of each filter of the dense model, in the order of its layers; the lowest are pruned first; NaN where a gradient "
     "is not finite; empty if there are none, and message says why"
 )
+_DATA = [
+    column(
+        "data_dimension",
+        pa.float64(),
+        "",
+        "intrinsic dimension of the training images as pixel values, not augmented, by maximum likelihood from "
+        "distances to neighbours; infinite if all are equally far; NaN for too few distinct images",
+    ),
+    column("data_dimension_se", pa.float64(), "", "its standard error over images; NaN where it is NaN or infinite"),
+    column("dimension_neighbours", pa.int64(), "", "neighbours of an image that it is estimated from"),
+    column("data_duplicates", pa.int64(), "images", "left out as they equal another; null where it is NaN"),
+]
+DATA = tuple(field.name for field in _DATA)
+"""Columns of what a model is trained on, which say nothing of the model."""
+
 _PRUNING = column("pruning", pa.string(), "", "key of the run of a pruning method; empty without", True)
 
 
@@ -141,6 +156,7 @@ TABLES = {
             *_errors("dense model"),
             _TEST_ERROR,
             *_PQ,
+            *_DATA,
             _LOSSES,
             _EXECUTION,
             *_PROVENANCE,
@@ -156,6 +172,7 @@ TABLES = {
             column("pruning", pa.string(), "", "key of the run of a pruning method; empty without"),
             *_LEFT,
             *_PQ,
+            *_DATA,
             column("stack", pa.list_(pa.int64()), "", "retrain seeds trained together; other stacks round differently"),
             _LOSSES,
             _EXECUTION,

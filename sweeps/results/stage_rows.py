@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from sweeps.results.part_files import PartFiles, Row
-from sweeps.results.schema import LABEL
+from sweeps.results.schema import DATA, LABEL
 from trainables.stages import MeasurementStage, Stage
 from trainables.stages.measurement import identity_columns
 from trainables.storage.folder import Folder
@@ -21,9 +21,8 @@ def lost_file(key: str) -> str:
 
 def has_changed(before: Row, row: Row) -> bool:
     """Whether a result has other numbers than the one that it replaces: the model is another one."""
-    numbers = [
-        name for name, value in row.items() if isinstance(value, (float, list)) and name not in ("seconds", "stack")
-    ]
+    others = ("seconds", "stack", *DATA)
+    numbers = [name for name, value in row.items() if isinstance(value, (float, list)) and name not in others]
     return any(repr(before[name]) != repr(row[name]) for name in numbers)
 
 

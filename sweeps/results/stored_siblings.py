@@ -1,13 +1,15 @@
 """Which siblings of a sweep there are, and which of them is meant."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sweeps.results.recorded import MOST_NAMED
 from sweeps.results.stage_rows import lost_part
 from sweeps.results.store import Store
+from sweeps.spec.axes import LOADS
+from sweeps.spec.checks import option_of
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import PointStage
@@ -51,23 +53,27 @@ class StoredSibling:
 
 
 def points_at(
-    points: Sequence[PointStage], spec: SweepSpec, temperature: float | None, density: float | None, width: float | None
+    points: Sequence[PointStage], spec: SweepSpec, temperature: float | None, loads: Mapping[str, float | None]
 ) -> list[PointStage]:
     """Points of a sweep at these values; what is None may be anything.
+
+    Args:
+        points: All points of the sweep.
+        spec: The sweep.
+        temperature: The temperature.
+        loads: A value for every load axis, by its name. The density counts in every sweep, others in their own.
 
     Raises:
         UsageError: For a value that is none of the sweep's.
     """
-    if width is not None and spec.load != "width":
-        raise UsageError(f"--width {width:g}: it is of a sweep over widths; leave it out.")
-    for option, value, known in (
-        ("--temperature", temperature, spec.temperatures),
-        ("--density", density, spec.densities),
-        ("--width", width, spec.widths),
-    ):
-        if value is not None and value not in known:
-            raise UsageError(f"{option} {value:.12g}: the latest sweep there has {_listed(known)}.")
-    load = density if spec.load == "density" else width
+    for name, value in loads.items():
+        if value is not None and name not in (spec.load, "density"):
+            raise UsageError(f"{option_of(name)} {value:g}: it is of a sweep with --load {name}; leave it out.")
+    known = {"temperature": spec.temperatures} | {name: getattr(spec, axis.values) for name, axis in LOADS.items()}
+    for name, value in {"temperature": temperature, **loads}.items():
+        if value is not None and value not in known[name]:
+            raise UsageError(f"{option_of(name)} {value:.12g}: the latest sweep there has {_listed(known[name])}.")
+    load = loads[spec.load]
     return [
         stage for stage in points if temperature in (None, stage.label.temperature) and load in (None, stage.label.load)
     ]

@@ -72,6 +72,10 @@ class RunOptions:
     one core of a CPU, and torch.compile in long trainings that it makes faster; on: torch.compile wherever it works;
     off: torch's own layers alone."""
 
+    dimension_neighbours: int | None = None
+    """Neighbours of a training image, 3 or more, from which the tables' data_dimension is estimated; 20 if not given.
+    Results that are stored keep what they have."""
+
     alongside: bool = False
     """Go on although another sweep is at work in --out: both may compute the same points, and replace each other's."""
 
@@ -106,6 +110,8 @@ class RunOptions:
         check_free(f"--data-folder {self.data_folder}", os.path.expanduser(self.data_folder))
         if self.max_failures < 0:
             raise UsageError(f"--max-failures {self.max_failures}: it is 0 or more.")
+        if self.dimension_neighbours is not None and self.dimension_neighbours < 3:
+            raise UsageError(f"--dimension-neighbours {self.dimension_neighbours}: it is a whole number from 3 on.")
         if not self.checkpoint_seconds > 0:
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds:g}: it is a positive number.")
 

@@ -11,7 +11,7 @@ import trainables.pruning
 from sweeps.results.store import Store
 from sweeps.running.options import RunOptions, SweepOptions
 from sweeps.running.precision import AUTO, resolved_precision
-from sweeps.spec.checks import check_values
+from sweeps.spec.checks import check_values, require
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
@@ -57,11 +57,22 @@ def checked(options: C) -> C:
     spec = pinned(options.spec, options.run.data_folder)
     spec.check()
     options.run.check()
+    _check_neighbours(spec, options.run.dimension_neighbours)
+    with as_usage_errors():
+        for data in {spec.loaded(load).data for load in spec.loads}:
+            trainables.data.pin(data)  # as it is; whether it has this dimension
     if spec.precision == AUTO:
         with as_usage_errors():
             spec = replace(spec, precision=resolved_precision(spec, options.store, options.run))
     _say_what_changed(spec, options.store)
     return replace(options, spec=spec)
+
+
+def _check_neighbours(spec: SweepSpec, neighbours: int | None) -> None:
+    """Raise UsageError if more neighbours of an image are asked for than there are; the default takes what it gets."""
+    images = trainables.data.training_images(spec.data, spec.validation_fraction)
+    rule = f"it is below the number of training images, {images}"
+    require(neighbours is None or neighbours < images, "--dimension-neighbours", neighbours, rule)
 
 
 def _say_what_changed(spec: SweepSpec, store: Store) -> None:
@@ -72,7 +83,8 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
     except UsageError:
         return
     for name in names:
-        (now, _, own), (then, _, other) = (str(getattr(each, name)).rpartition("#") for each in (spec, before))
+        both = (trainables.data.without_dimension(str(getattr(each, name))) for each in (spec, before))
+        (now, _, own), (then, _, other) = (each.rpartition("#") for each in both)
         if now == then and own != other:
             said = "these are other points; those of before stay"
             print(f"Note: {now} is not what it was in the latest sweep in {store.folder}, so {said}.", flush=True)

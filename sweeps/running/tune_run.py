@@ -16,6 +16,7 @@ from types import FrameType
 import ray
 from ray import tune
 
+from metrics.intrinsic_dimension import NEIGHBOURS
 from sweeps.plans.plan import Plan
 from sweeps.results.store import Store
 from sweeps.running.budget import Budget
@@ -132,6 +133,7 @@ def _worker_options(options: RunOptions) -> WorkerOptions:
         _everywhere(options.data_folder),
         options.keep,
         options.compile,
+        options.dimension_neighbours or NEIGHBOURS,
     )
 
 

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from sweeps.spec.choices import described, one_of
+from trainables.data import GENERATORS, with_dimension
 from trainables.models import with_width
 from trainables.training.recipe import Recipe
 
@@ -97,6 +98,22 @@ Temperature = Annotated[
 ]
 
 
+class Loaded(NamedTuple):
+    """What a load may decide.
+
+    Attributes:
+        data: Name of the data.
+        model: Name of the architecture.
+        density: To which its models are pruned.
+        generator: How data get another dimension, one of :data:`GENERATORS`.
+    """
+
+    data: str
+    model: str
+    density: float
+    generator: str
+
+
 @dataclass(frozen=True)
 class LoadAxis:
     """What is asked of the pruned model's capacity.
@@ -106,14 +123,14 @@ class LoadAxis:
         values: Field of the sweep that holds its values, and name of their option.
         rule: Which values it takes, for a person.
         allowed: Whether a value is one of them.
-        model_and_density: For a value, given the sweep's model and its first density.
+        loaded: For a value, given the sweep's own data and model and its first density.
     """
 
     what: str
     values: str
     rule: str
     allowed: Callable[[float], bool]
-    model_and_density: Callable[[str, float, float], tuple[str, float]]
+    loaded: Callable[[Loaded, float], Loaded]
 
     def __str__(self) -> str:
         return f"{self.what} (--{self.values})"
@@ -125,16 +142,27 @@ LOADS = {
         values="densities",
         rule="a density is a fraction kept, in (0, 1]",
         allowed=lambda value: 0 < value <= 1,
-        model_and_density=lambda model, density, load: (model, load),
+        loaded=lambda own, load: own._replace(density=load),
     ),
     "width": LoadAxis(
         what="of the model",
         values="widths",
         rule="a width is a positive factor",
         allowed=lambda value: 0 < value < math.inf,
-        model_and_density=lambda model, density, load: (with_width(model, load), density),
+        loaded=lambda own, load: own._replace(model=with_width(own.model, load)),
+    ),
+    "data_dimension": LoadAxis(
+        what="of the images",
+        values="data_dimensions",
+        rule="a dimension is a whole number from 1 on",
+        allowed=lambda value: value % 1 == 0 and value >= 1,
+        loaded=lambda own, load: own._replace(data=with_dimension(own.data, own.generator, load)),
     ),
 }
 """Load axes by name. Whatever the load, models are pruned to a density."""
 
 Load = Annotated[str, one_of("--load", LOADS), described("Load axis", LOADS)]
+
+DEFAULT_GENERATOR = next(iter(GENERATORS))
+
+Generator = Annotated[str | None, one_of("--generator", GENERATORS, optional=True)]

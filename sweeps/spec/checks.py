@@ -8,7 +8,7 @@ from metrics.regimes import AUTO, SimilarityRule, Thresholds
 from sweeps.spec.axes import LOADS, TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
-from trainables.data import AUGMENTATIONS
+from trainables.data import AUGMENTATIONS, GENERATORS
 from trainables.functions import is_function
 from trainables.pruning import RULES as PRUNING_RULES
 from trainables.training.optimizers import OPTIMIZERS
@@ -32,6 +32,7 @@ def _name_of(names: Collection[str]) -> Rule:
 RULES: dict[str, Rule] = {
     "temperature": _name_of(TEMPERATURES),
     "load": _name_of(LOADS),
+    "generator": _name_of(GENERATORS),
     "pruner": (
         lambda value: value in PRUNING_RULES or is_function(value),
         f"{choice_rule(PRUNING_RULES)}, or package.module:function for your own",

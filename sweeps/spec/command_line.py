@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import tyro
 
+from sweeps.spec.checks import option_of
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
@@ -64,10 +65,11 @@ def check_axes(spec: SweepSpec, start: SweepSpec, arguments: Sequence[str]) -> N
     """Raise UsageError if another axis than that of the sweep to start from was asked for, but not its values."""
     for axis, values in (("temperature", "temperatures"), ("load", spec.load_values)):
         name = getattr(spec, axis)
-        options = {f"--{values}", "--density"} if values == "densities" else {f"--{values}"}
+        option = option_of(values)
+        options = {option, "--density"} if values == "densities" else {option}
         given = any(argument.partition("=")[0] in options for argument in arguments)
         if name != getattr(start, axis) and not given:
-            raise UsageError(f"--{axis} {name}: the preset's --{values} are of another axis; give --{values}, too.")
+            raise UsageError(f"--{axis} {name}: the preset's {option} are of another axis; give {option}, too.")
 
 
 def run_command(main: Callable[[Sequence[str]], int]) -> None:

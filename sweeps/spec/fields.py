@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from metrics.regimes import SimilarityRule
-from sweeps.spec.axes import Load, Temperature
+from sweeps.spec.axes import Generator, Load, Temperature
 from sweeps.spec.choices import described, one_of, true_or_false
 from sweeps.spec.kinds import LmcThreshold
 from trainables.data import PUBLISHED
@@ -25,7 +25,8 @@ class SweepFields:
         str,
         tyro.conf.arg(
             help=f"Data set: {', '.join(PUBLISHED)}; or a file path.npz, a folder with train/<class>/<image> and "
-            "test/<class>/<image>, or package.module:function."
+            "test/<class>/<image>, or package.module:function. With -components16 or -manifold16 at the end of 16 "
+            "dimensions."
         ),
     ]
 
@@ -42,8 +43,8 @@ class SweepFields:
     load: Load
 
     densities: Annotated[tuple[float, ...], tyro.conf.arg(aliases=["--density"])]
-    """Fractions of the prunable weights to keep, in (0, 1], with filter rules of the filters; just one with --load
-    width."""
+    """Fractions of the prunable weights to keep, in (0, 1], with filter rules of the filters; just one with another
+    --load."""
 
     dense_seeds: tuple[int, ...]
     """Seeds of the dense models, each a training of its own."""
@@ -79,6 +80,13 @@ class SweepFields:
 
     widths: tuple[float, ...] = ()
     """With --load width: factors on the model's channels."""
+
+    data_dimensions: tuple[int, ...] = ()
+    """With --load data_dimension: dimensions of the images, each a data set of its own, made from --data."""
+
+    generator: Generator = None
+    """With --load data_dimension: how images get a dimension. By their first principal-components, if not given; or a
+    random-manifold, images and labels made up by fixed random networks."""
 
     optimizer: Annotated[str, one_of("--optimizer", OPTIMIZERS)] = "sgd"
     """What takes the steps; adamw has torch's betas, 0.9 and 0.999."""

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any, Self
 
 from metrics.regimes import Thresholds
-from sweeps.spec.axes import LOADS, TEMPERATURES
+from sweeps.spec.axes import DEFAULT_GENERATOR, LOADS, TEMPERATURES, Loaded
 from sweeps.spec.checks import (
     check_augmentation,
     check_batches,
@@ -43,6 +43,8 @@ class SweepSpec(PruningFields):
         for name in ("temperatures", "densities", "dense_seeds", "retrain_seeds", self.load_values):
             check_list(name, getattr(self, name))
         check_loads(self.load, {axis.values: getattr(self, axis.values) for axis in LOADS.values()})
+        rule = "it is of --load data_dimension; leave it out"
+        require(self.generator is None or self.load == "data_dimension", "--generator", self.generator, rule)
         for name in ("dense_seeds", "retrain_seeds"):
             for seed in getattr(self, name):
                 require(0 <= seed < 2**32, option_of(name), seed, "a seed is from 0 to 4294967295")
@@ -55,12 +57,13 @@ class SweepSpec(PruningFields):
         check_thresholds(self.thresholds)
         try:
             for load in self.loads:
-                check_name(LOADS[self.load].model_and_density(self.model, self.densities[0], load)[0])
-            images = training_images(self.data, self.validation_fraction)
+                data, model, *_ = self.loaded(load)
+                check_name(model)
+                images = training_images(data, self.validation_fraction)  # as many of all loads
         except ValueError as error:
             raise UsageError(f"{error}.") from None
         check_temperatures(self.temperature, self.temperatures, self.dense_recipe, images)
-        padding = own_crop_padding(self.data)
+        padding = own_crop_padding(self.loaded(self.loads[0]).data)
         check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)
         check_loss(self.loss, {name: getattr(self, name) for name in ("label_smoothing", "retrain_label_smoothing")})
         if self.temperature == "batch_size":  # all in whole batches
@@ -92,6 +95,11 @@ class SweepSpec(PruningFields):
         """Name of the field that holds the values on the load axis."""
         return LOADS[self.load].values
 
+    def loaded(self, load: float) -> Loaded:
+        """Data and model of a load, and to what density it is pruned."""
+        own = Loaded(self.data, self.model, self.densities[0], self.generator or DEFAULT_GENERATOR)
+        return LOADS[self.load].loaded(own, load)
+
     @property
     def load_name(self) -> str:
         """What the load is, for a person: density, or the share of filters with rules that remove these."""
@@ -117,7 +125,8 @@ class SweepSpec(PruningFields):
     @property
     def title(self) -> str:
         """Data, model and pruning in a few words; of what is pinned its name alone."""
-        names = [short_name(name) for name in (self.data, self.model)]
+        made = f" ({self.generator or DEFAULT_GENERATOR})" if self.load == "data_dimension" else ""
+        names = [short_name(self.data) + made, short_name(self.model)]
         fixed = [] if self.load == "density" else [f"density {self.densities[0]:g}"]
         return ", ".join([*names, short_name(self.pruner), *fixed])
 
@@ -140,8 +149,8 @@ class SweepSpec(PruningFields):
         runs: dict[DenseRun, DenseRun] = {}
         for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
             recipe, epoch = axis.dense(own, temperature, images)
-            model, density = LOADS[self.load].model_and_density(self.model, self.densities[0], load)
-            run = DenseRun(self.data, self.validation_fraction, model, recipe, seed, augmentation, loss=self.loss)
+            data, model, density, _ = self.loaded(load)
+            run = DenseRun(data, self.validation_fraction, model, recipe, seed, augmentation, loss=self.loss)
             run = runs.setdefault(run, run)  # one object, which finds its key once
             point = Point(run, epoch, density, self.pruner, retrain, self.pruning(run, epoch, retrain, images))
             label = Label(self.temperature, temperature, self.load_name, load)

@@ -373,7 +373,7 @@ def test_a_sibling_that_is_not_there_diverged_or_failed_is_told(tmp_path):
         ((*NAMED, "--best"), "--dense-seed 1: --best chooses among the seeds"),
         ((*NAMED[:-1], 9), "--retrain-seed 9: the latest sweep there has 1 2."),
         ((*NAMED[:4], "--dense-seed", 7), "--dense-seed 7: the latest sweep there has 1."),
-        ((*NAMED, "--width", 2), "--width 2: it is of a sweep over widths"),
+        ((*NAMED, "--width", 2), "--width 2: it is of a sweep with --load width"),
         ((*NAMED, "--format", "keras"), "--format keras: it is one of torch, safetensors, onnx."),
         ((*NAMED, "--storage-endpoint", "http://127.0.0.1:1"), "endpoint"),
     ],

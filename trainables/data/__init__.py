@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from trainables.data.augmentation import AS_PUBLISHED, AUGMENTATIONS, Augmentation, augmentation_of
+from trainables.data.dimension import GENERATORS, OfDimension, with_dimension, without_dimension
 from trainables.data.file import ARRAYS, File
 from trainables.data.folder import Folder
 from trainables.data.function import Function
@@ -23,6 +24,7 @@ __all__ = [
     "AS_PUBLISHED",
     "AUGMENTATIONS",
     "CACHE",
+    "GENERATORS",
     "PUBLISHED",
     "SPLIT_SEED",
     "Augmentation",
@@ -41,12 +43,17 @@ __all__ = [
     "pin",
     "short_name",
     "training_images",
+    "with_dimension",
+    "without_dimension",
 ]
 
 CACHE = "~/.cache/three-regime-sweeps"
 """Folder of the data sets that are not part of the package, and of decoded images, unless another is named."""
 
-KINDS: tuple[Kind, ...] = (File(), Named(), Function(), Folder())
+_BY_NAME = Named()
+_KINDS = (File(), _BY_NAME, Function(), Folder())
+
+KINDS: tuple[Kind, ...] = (OfDimension(_KINDS), *_KINDS)
 """The kinds of data; the first that takes a name has it."""
 
 
@@ -75,8 +82,9 @@ def content_name(data: str) -> str:
 
 
 def short_name(data: str) -> str:
-    """Name for a title: of what is pinned the file's, the folder's or the function's."""
-    return data.rpartition("#")[0].rpartition("/")[2] or data
+    """Name for a title: of what is pinned the file's, the folder's or the function's, with its dimension."""
+    base = without_dimension(data)
+    return (base.rpartition("#")[0].rpartition("/")[2] or base) + data.removeprefix(base)
 
 
 def training_images(data: str, validation_fraction: float) -> int:
@@ -137,6 +145,7 @@ def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet:
     Args:
         data: A name of :data:`PUBLISHED`, optionally with ``-<side>px`` for images averaged over blocks to this side,
             and with ``-first<n>`` for only the first n training images; or a pinned name.
+            Either optionally with ``-components<d>`` or ``-manifold<d>`` (:mod:`trainables.data.dimension`).
         validation_fraction: In [0, 1).
         folder: Where torchvision's data sets and decoded images are kept.
 
@@ -157,7 +166,7 @@ def _kind(data: str, pinned: bool = True) -> Kind:
     Raises:
         ValueError: If there is none, or if the name is not pinned although it has to be; one sentence for the user.
     """
-    kind = next((kind for kind in KINDS if kind.takes(data)), KINDS[1])
+    kind = next((kind for kind in KINDS if kind.takes(data)), _BY_NAME)
     if isinstance(kind, Named):
         parse(data)
     if pinned and not kind.is_pinned(data):

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,21 @@ COUNTED = 1024
 """Images whose pixels are counted at a time."""
 
 
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+"""Bytes, or what was computed from them, in their unit: near [0, 255]."""
+
+
 @dataclass(frozen=True)
 class Images:
     """Images and their labels. A selection of them copies no pixels, which may lie in a file that processes share.
 
     Attributes:
-        stored: Pixels of these images, and perhaps of others: uint8, shape (any number, h, w, channels).
+        stored: Pixels of these images, and perhaps of others, shape (any number, h, w, channels).
         labels: int64, shape (images,), in [0, classes).
         order: Which of those that are stored these images are, shape (images,); None if they are all, in their order.
     """
 
-    stored: NDArray[np.uint8]
+    stored: Pixels
     labels: NDArray[np.int64]
     order: NDArray[np.int64] | None = None
 
@@ -35,7 +39,7 @@ class Images:
         return Images(self.stored, self.labels[index], order[index])
 
     @property
-    def pixels(self) -> NDArray[np.uint8]:
+    def pixels(self) -> Pixels:
         """Of these images alone, shape (images, h, w, channels); a copy unless they are all that are stored."""
         return self.stored if self.order is None else self.stored[self.order]
 
@@ -48,7 +52,7 @@ class Images:
     @property
     def nbytes(self) -> int:
         """Bytes of the pixels of these images."""
-        return len(self) * math.prod(self.shape)
+        return len(self) * math.prod(self.shape) * self.stored.itemsize
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ def sizes(train: Images, test: Images, classes: int) -> Outline:
 
 def channel_statistics(train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of every channel, in pixel units."""
+    if train.stored.dtype != np.uint8:
+        return _float_statistics(train)
     values = np.arange(256)
     counts = np.zeros((train.pixels.shape[-1], 256), dtype=np.int64)
     for first in range(0, len(train), COUNTED):  # counting takes eight times the memory of what is counted
@@ -115,6 +121,15 @@ def channel_statistics(train: Images) -> tuple[tuple[float, ...], tuple[float, .
     means = tuple(float(np.average(values, weights=count)) for count in counts)
     variances = (np.average((values - mean) ** 2, weights=count) for mean, count in zip(means, counts, strict=True))
     return means, tuple(float(variance) ** 0.5 for variance in variances)
+
+
+def _float_statistics(train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """As :func:`channel_statistics`, summed in float64, some images at a time."""
+    groups = [train[first : first + COUNTED] for first in range(0, len(train), COUNTED)]
+    pixels = len(train) * math.prod(train.shape[:2])
+    mean = sum(group.pixels.sum((0, 1, 2), dtype=np.float64) for group in groups) / pixels
+    squares = sum(np.square(group.pixels - mean).sum((0, 1, 2)) for group in groups)
+    return tuple(map(float, mean)), tuple(map(float, np.sqrt(squares / pixels)))
 
 
 def check_images(where: str, train: Images, test: Images, classes: int, all_there: bool = True) -> None:

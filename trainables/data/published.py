@@ -7,7 +7,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.images import DataSet, Images, Normalisation, Outline, channel_statistics, check_images
+from trainables.data.images import DataSet, Images, Normalisation, Outline, Pixels, channel_statistics, check_images
 from trainables.data.kind import Kind, has_own_size
 
 SPLIT_SEED = 20230515
@@ -80,6 +80,7 @@ def parse(data: str) -> Name:
     match = NAME.fullmatch(data)
     if not match or match["name"] not in PUBLISHED:
         known = f"the data sets are: {', '.join(PUBLISHED)}, with -14px or -first6000 or both in this order"
+        known += ", and -components16 or -manifold16 at the end"
         known += "; or name a file that ends in .npz, a folder of images, or package.module:function"
         raise ValueError(f"unknown data set {data!r}; {known}")
     published = PUBLISHED[match["name"]]
@@ -167,7 +168,7 @@ def _published_normalisation(published: Published) -> Normalisation | None:
     return Normalisation(*(tuple(255 * value for value in values) for values in (published.mean, published.std)))
 
 
-def _averaged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _averaged(pixels: Pixels, side: int) -> NDArray[np.uint8]:
     """Means over square blocks, rounded to whole pixels."""
     block = pixels.shape[1] // side
     blocks = pixels.reshape(len(pixels), side, block, side, block, -1)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from trainables.stages.data_dimension import data_columns
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
 from trainables.stages.siblings import Keep
 from trainables.stages.stage import Execution, Row, Stage
@@ -147,6 +148,7 @@ class DenseStage(Stage):
                     "losses": [losses[0] for losses in attempt.losses],
                     "seconds": attempt.seconds,
                     "execution": kept.get("execution", ""),
+                    **data_columns(run, machine),
                 }
             )
             if epoch != self.epochs[-1]:  # points of this temperature need not wait for the colder ones

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from trainables.data import AS_PUBLISHED, Augmentation
+from trainables.data import AS_PUBLISHED, Augmentation, without_dimension
 from trainables.functions import OwnFunction, is_function
 from trainables.stages.keys import configuration_key
 from trainables.training.recipe import Recipe
@@ -44,8 +44,11 @@ class DenseRun:
     @property
     def functions(self) -> tuple[OwnFunction, ...]:
         """The user's own functions that it needs."""
-        named = {"data": self.data, "model": self.model, "augmentation": self.augmentation.function, "loss": self.loss}
-        return tuple(OwnFunction(purpose, name) for purpose, name in named.items() if name and is_function(name))
+        own = self.augmentation.function, self.loss
+        named = zip(
+            ("data", "model", "augmentation", "loss"), (without_dimension(self.data), self.model, *own), strict=True
+        )
+        return tuple(OwnFunction(purpose, name) for purpose, name in named if name and is_function(name))
 
     def columns(self) -> dict[str, Any]:
         """Columns of everything that comes from it."""

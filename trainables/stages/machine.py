@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from metrics.intrinsic_dimension import NEIGHBOURS
 from trainables.data import CACHE
 from trainables.execution.chooser import Chooser
 from trainables.stacks import memory
@@ -29,6 +30,7 @@ class Machine:
         keep: Which siblings of a point are kept once it is measured.
         kernels: Whether layers may compute with kernels of our own.
         chooser: Says how trainings are computed; plainly if none is given.
+        dimension_neighbours: By which the dimension of data is taken; decides nothing else.
     """
 
     folder: Folder
@@ -39,6 +41,7 @@ class Machine:
     keep: Keep = "siblings"
     kernels: bool = True
     chooser: Chooser = field(default_factory=Chooser, compare=False)
+    dimension_neighbours: int = NEIGHBOURS
 
 
 def task_of(run: DenseRun, machine: Machine) -> Task:

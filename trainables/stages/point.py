@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trainables.functions import OwnFunction
 from trainables.pruning import RULES
+from trainables.stages.data_dimension import data_columns
 from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
 from trainables.stages.keys import configuration_key
@@ -151,12 +152,12 @@ class PointStage(Stage):
         """Take siblings of earlier attempts from their files, and retrain the missing ones together."""
         point = self.point
         if diverged := diverged_before(point, machine.folder):
-            return {"runs": [self._row(seed, diverged) for seed in self.seeds]}
+            return {"runs": [self._row(seed, diverged) | data_columns(self.run, machine) for seed in self.seeds]}
         siblings = kept_siblings(machine.folder, point.key)
         for seeds in stacks_to_retrain(self.seeds, siblings):
             yield from self._retrain(seeds, machine)
             siblings = kept_siblings(machine.folder, point.key)
-        return {"runs": [self._sibling_row(siblings[seed]) for seed in self.seeds]}
+        return {"runs": [self._sibling_row(siblings[seed]) | data_columns(self.run, machine) for seed in self.seeds]}
 
     def _retrain(self, seeds: Sequence[int], machine: "Machine") -> Iterator["Progress"]:
         """Take or make the pruned model, retrain one sibling for each seed, and keep them in one file."""

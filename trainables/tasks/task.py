@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from metrics.intrinsic_dimension import IntrinsicDimension
 from trainables.models.smaller import Shapes, resized, shapes
 from trainables.stacks import memory
 from trainables.stacks.factory import StackFactory
@@ -132,6 +133,15 @@ class Task(ABC):
         Yields:
             Inputs of a batch, and its number of samples.
         """
+
+    def intrinsic_dimension(self, neighbours: int) -> IntrinsicDimension | None:
+        """Intrinsic dimension of the training samples, not augmented; None where a task has no notion of it.
+
+        Args:
+            neighbours: As of :func:`metrics.intrinsic_dimension.intrinsic_dimension`. None is given, too, for data of
+                fewer distinct samples.
+        """
+        return None
 
     def stack(
         self,

@@ -1,5 +1,6 @@
 """Image classification: cross entropy or the user's own loss, share of wrong classes, softmax outputs."""
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from metrics.error import error
+from metrics.intrinsic_dimension import IntrinsicDimension, TooFewPointsError, intrinsic_dimension
 from trainables.data import AS_PUBLISHED, SPLIT_SEED, Augmentation, DataSet, Images, Outline
 from trainables.models import build
 from trainables.stacks import memory
@@ -20,6 +22,9 @@ from trainables.tasks.image_classification.batches import Split, TrainingBatches
 from trainables.tasks.image_classification.loss import OwnLoss
 from trainables.tasks.image_classification.suitability import check_model
 from trainables.tasks.task import Batch, SplitName, Task
+
+MOST_PIXELS = 2**28
+"""Of which the intrinsic dimension is taken, times channels: a gigabyte as float32. All named data sets are smaller."""
 
 
 class ImageClassification(Task):
@@ -113,6 +118,20 @@ class ImageClassification(Task):
         """As :meth:`Task.statistics_inputs`; the last batch may be smaller."""
         for images in self.split("train").batches(batch_size):
             yield _same(images, models), len(images)
+
+    def intrinsic_dimension(self, neighbours: int) -> IntrinsicDimension | None:
+        """As :meth:`Task.intrinsic_dimension`: of images as their pixel values, with the Euclidean distance.
+
+        Of data that are larger than :data:`MOST_PIXELS` a random choice of images, always the same, stands for all.
+        """
+        images = self._data.train
+        most = max(1, MOST_PIXELS // math.prod(images.shape))
+        if len(images) > most:
+            images = images[np.sort(np.random.default_rng(SPLIT_SEED).choice(len(images), most, replace=False))]
+        try:
+            return intrinsic_dimension(images.pixels, neighbours)
+        except TooFewPointsError:
+            return None
 
     def split(self, name: SplitName) -> Split:
         """A split on the device.
