@@ -59,7 +59,7 @@ def checked(options: C) -> C:
     options.run.check()
     _check_neighbours(spec, options.run.dimension_neighbours)
     with as_usage_errors():
-        for data in {spec.loaded(load).data for load in spec.loads}:
+        for data in spec.data_names:
             trainables.data.pin(data)  # as it is; whether it has this dimension
     if spec.precision == AUTO:
         with as_usage_errors():

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from sweeps.spec.axes import LOADS
-from sweeps.spec.checks import require
+from sweeps.spec.axes import DEFAULT_GENERATOR, LOADS
+from sweeps.spec.checks import check_list, check_loads, require
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
+from trainables.data import with_dimension
 
 OWN_DATA = "own"
 """Name of the sweep on the data as they are."""
@@ -27,12 +28,21 @@ class Prunability(Study):
         require(
             0 < self.tolerance < 1, "--tolerance", self.tolerance, "it is a share of the images, above 0 and below 1"
         )
+        if self.data_dimensions:
+            check_list("data_dimensions", self.data_dimensions)
+            nothing: dict[str, tuple[float, ...]] = {axis.values: () for axis in LOADS.values()}
+            one = {"densities": self.densities[:1], "data_dimensions": self.data_dimensions}
+            check_loads("data_dimension", nothing | one)
+        else:
+            rule = "it is of --data-dimensions; give those, too, or leave it out"
+            require(self.generator is None, "--generator", self.generator, rule)
         super().check()
 
     def variants(self) -> dict[str, SweepSpec]:
         """A sweep for each dimension; without any, that of the data as they are."""
-        plain = self.plain(load="density", data_dimensions=())
-        axis = LOADS["data_dimension"]
+        plain = self.plain(load="density", data_dimensions=(), generator=None)
+        generator = self.generator or DEFAULT_GENERATOR
         return {
-            f"{dimension:g}": replace(plain, data=axis.data(self, dimension)) for dimension in self.data_dimensions
+            f"{dimension:g}": replace(plain, data=with_dimension(self.data, generator, dimension))
+            for dimension in self.data_dimensions
         } or {OWN_DATA: plain}

@@ -101,6 +101,11 @@ class SweepSpec(PruningFields):
         return LOADS[self.load].loaded(own, load)
 
     @property
+    def data_names(self) -> set[str]:
+        """The data of all its loads."""
+        return {self.loaded(load).data for load in self.loads}
+
+    @property
     def load_name(self) -> str:
         """What the load is, for a person: density, or the share of filters with rules that remove these."""
         rule = rule_of(self.pruner)

@@ -40,6 +40,11 @@ class Study(SweepSpec):
         for variant in self.variants().values():
             variant.check()
 
+    @property
+    def data_names(self) -> set[str]:
+        """Those of all of its sweeps."""
+        return {name for variant in self.variants().values() for name in variant.data_names}
+
     def points(self) -> list[PointStage]:
         """Those of all of its sweeps; a point of several is one."""
         return list({stage.key: stage for own in self.points_by_variant().values() for stage in own}.values())
