@@ -55,8 +55,7 @@ class Gradual(Method):
         started = time.perf_counter()
         state = dict(pruned.state) | {name: pruned.state[name] * mask for name, mask in pruned.masks.items()}
         left = remains(pruned.state, pruned.masks, sizes(pruned.masks))
-        row = {"round": self._attempt.training.epoch, "density": left.density, "pq_index": left.pq_index()}
-        row |= self.work.errors(self.work.stack(state))
+        row = {"round": self._attempt.training.epoch, **left.columns(), **self.work.errors(self.work.stack(state))}
         before = sum(row["seconds"] for row in self.rounds)
         self.seconds += time.perf_counter() - started
         self.rounds.append(row | {"seconds": self.seconds - before})
