@@ -140,7 +140,7 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     names: dict[str, str] = {}
     for number, path in enumerate(options.checkpoints or (), start=1):
         with as_usage_errors():
-            models = [build(model, shape.channels, shape.classes) for model in runs]
+            models = [build(model, shape.channels, shape.classes, (shape.height, shape.width)) for model in runs]
             checkpoint = keep_checkpoint(path, models, store.artifacts)
         if checkpoint in names:
             raise UsageError(f"--checkpoints {path}: it is the same as {names[checkpoint]}; give each model once.")

@@ -32,7 +32,7 @@ def check_suitable(name: str, task: Task, smallest_batch: int) -> None:
 def _check_prunable(model: nn.Module) -> None:
     prunable = set(prunable_weights(model))
     if not prunable:
-        raise ValueError("it has no convolution and no hidden linear layer, so nothing of it can be pruned")
+        raise ValueError("it has no convolution and no linear layer, so nothing of it can be pruned")
     if tied := prunable - {parameter for parameter, _ in model.named_parameters()}:
         raise ValueError(f"{min(tied)} is shared or computed from others, and cannot be pruned by itself")
 

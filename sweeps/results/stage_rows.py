@@ -1,12 +1,27 @@
 """Rows of stages beside those that are there: of failures, of what was measured in addition, of models made again."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.schema import DATA, LABEL
 from trainables.stages import MeasurementStage, Stage
 from trainables.stages.measurement import identity_columns
 from trainables.storage.folder import Folder
+
+Place = tuple[Any, ...]
+"""What tells a row of a table from all others."""
+
+
+def place_of(row: Row, names: Sequence[str]) -> Place:
+    """Values of these columns; what is NaN, since there is no result, is -inf, which is equal to itself."""
+    return tuple(-math.inf if row[name] != row[name] else row[name] for name in names)
+
+
+def without_result(place: Place) -> Place:
+    """Place of a row that says that there is no result: what only results tell, as a density, is not known in it."""
+    return tuple(-math.inf if isinstance(value, float) else value for value in place)
 
 
 def lost_part(cause: Stage) -> str:

@@ -1,6 +1,7 @@
 """Where results are kept: a folder of Parquet tables, each result safe in a file of its own the moment it exists."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import RunningSweep, find_running_sweep, living_sweeps, sign_of_life
 from sweeps.results.schema import identity, table_schemas
-from sweeps.results.stage_rows import drop_measured, has_changed, joined, lost_part
+from sweeps.results.stage_rows import Place, drop_measured, has_changed, joined, lost_part, place_of, without_result
 from sweeps.results.sweep_file import read_sweep, write_sweep
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
@@ -255,13 +256,13 @@ class Store:
         for parts in self._tables.values():
             parts.merge()
 
-    def _results(self, table: str, files: Iterable[str], failed: bool = False) -> set[tuple[Any, ...]]:
+    def _results(self, table: str, files: Iterable[str], failed: bool = False) -> set[Place]:
         """Identities of the rows in these files that are results, or of all."""
         rows = self.table(table, [*self._identity[table], "status"], files).to_pylist()
         return {self._identity_of(table, row) for row in rows if failed or row["status"] != "failed"}
 
-    def _identity_of(self, table: str, row: Row) -> tuple[Any, ...]:
-        return tuple(row[name] for name in self._identity[table])
+    def _identity_of(self, table: str, row: Row) -> Place:
+        return place_of(row, self._identity[table])
 
     def _update(self, table: str, rows: Iterable[Row], file_of: Callable[[Row], str], device: str) -> list[Row]:
         """Write rows into their files: a failure replaces no result, and what is new of a result is added to it.
@@ -277,11 +278,17 @@ class Store:
         for file, own in files.items():
             known = {self._identity_of(table, row): row for row in self._tables[table].rows(file)}
             for row in own:
-                before = known.get(self._identity_of(table, row))
+                place = self._identity_of(table, row)
+                unknown = without_result(place)
+                if place != unknown:
+                    known.pop(unknown, None)
+                elif -math.inf in place and any(without_result(other) == place != other for other in known):
+                    continue
+                before = known.get(place)
                 if before is None or before["status"] == "failed":
-                    known[self._identity_of(table, row)] = row
+                    known[place] = row
                 elif row["status"] != "failed":
-                    known[self._identity_of(table, row)] = joined(before, row)
+                    known[place] = joined(before, row)
                     changed += [row] * has_changed(before, row)
             self._tables[table].write(file, [known[name] for name in sorted(known)])
         return changed

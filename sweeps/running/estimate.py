@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sweeps.running.options import RunOptions, machine_cores
 from sweeps.spec.errors import UsageError
-from trainables.stages import KINDS, DenseStage, PruningStage, Stage
+from trainables.stages import KINDS, DenseStage, PruningStage, RoundsStage, Stage
 
 
 def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
@@ -29,7 +29,8 @@ def estimate(stages: Sequence[Stage], options: RunOptions) -> str:
     seconds = dict.fromkeys(KINDS, 0.0)
     for stage in stages:
         seconds[stage.kind] += stage.seconds(costs)
-    everything, dense, pruning = sum(seconds.values()), seconds[DenseStage.kind], seconds[PruningStage.kind]
+    everything, dense = sum(seconds.values()), seconds[DenseStage.kind]
+    pruning = seconds[PruningStage.kind] + seconds[RoundsStage.kind]
     each, unit = (gpus, "GPU") if gpus else (cores, "core")
     at_once = machine_cores() / cores if not gpus else min(machine_cores() / cores, torch.cuda.device_count() / gpus)
     at_once = max(1, int(at_once))

@@ -26,28 +26,29 @@ class PruningFields(SweepFields):
     """Those of pruning methods, too. One that is left out has the default of the method."""
 
     prune_scope: Scope | None = None
-    """With lottery, iterative, sap, gradual, feedback and movement: weights are compared with those of the same layer,
-    which is the default, with all (global) or, sap alone, with those of the same output (neuron)."""
+    """With lottery, iterative, sap, one-shot, gradual, feedback and movement: weights are compared with those of the
+    same layer, which is the default, with all (global) or, sap alone, with those of the same output (neuron)."""
 
     prune_epochs: int | None = None
-    """Epochs of each training of a method: of a round of lottery and sap as many as the dense model had, of iterative
-    and all of gradual, feedback and movement as many as --retrain-epochs, of a round of filters 1. On the batch_size
-    axis counted as --epochs are: all batch sizes take as many steps."""
+    """Epochs of each training of a method: of a round of lottery, sap and one-shot as many as the dense model had, of
+    iterative and all of gradual, feedback and movement as many as --retrain-epochs, of a round of filters 1. On the
+    batch_size axis counted as --epochs are: all batch sizes take as many steps."""
 
     prune_to: float | None = None
     """With gradual, feedback, movement and filters in rounds: density that they end with, on whose way the others are;
     the lowest of --densities if not given. Another one is another run, for all densities."""
 
     prune_share: float | None = None
-    """With lottery and iterative: share of the remaining weights that a round drops, in (0, 1); 0.2 if not given."""
+    """With lottery, iterative and one-shot: share of the remaining weights that a round drops, in (0, 1); 0.2 if not
+    given."""
 
     prune_rounds: int | None = None
     """With filter rules: rounds in which filters are dropped, after an epoch each; 1, at once, if not given. With sap:
     rounds after which it gives up, 30 if not given."""
 
     rewind_epoch: RewindEpoch = None
-    """With lottery and sap: epoch of the dense training whose weights rounds and siblings begin with; 0, the initial
-    ones, if not given. With sap also none: with those that they have."""
+    """With lottery, sap and one-shot: epoch of the dense training whose weights rounds and siblings begin with; 0, the
+    initial ones, if not given. With sap also none: with those that they have."""
 
     mask_steps: int | None = None
     """With gradual, feedback and movement: steps after which masks are chosen anew; 16 if not given."""
@@ -102,7 +103,8 @@ class PruningFields(SweepFields):
         rule_of_end = f"it is above 0 and at most the lowest of --densities, which is {lowest:g}"
         require(end is None or 0 < end <= lowest, "--prune-to", end, rule_of_end)
         is_rewound = self.rewind_epoch != NO_REWINDING or self.pruner == "sap"
-        require(is_rewound, "--rewind-epoch", self.rewind_epoch, "lottery rewinds; --pruner iterative does not")
+        rule_of_rewinding = f"{self.pruner} rewinds; --pruner iterative does not"
+        require(is_rewound, "--rewind-epoch", self.rewind_epoch, rule_of_rewinding)
         require((settings.rewind_epoch or 0) >= 0, "--rewind-epoch", self.rewind_epoch, "it is 0 or more")
         for temperature, epochs in taken.items():
             latest = max(rule.epochs, default=0)

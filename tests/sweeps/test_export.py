@@ -459,7 +459,7 @@ class Undecided(torch.nn.Module):
 
 def test_a_model_that_onnx_cannot_express_is_one_sentence(monkeypatch, capfd):
     pytest.importorskip("onnxscript")
-    monkeypatch.setattr("trainables.models.exported.build", lambda name, channels, classes: Undecided())
+    monkeypatch.setattr("trainables.models.exported.build", lambda name, channels, classes, size: Undecided())
     with pytest.raises(ValueError, match=r"^the model own:model cannot be written as ONNX \([^\n]+\)$"):
         FORMATS["onnx"].encode(Exported("own:model", {}, outline("digits"), {}))
     assert capfd.readouterr() == ("", "")

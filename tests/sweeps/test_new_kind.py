@@ -24,23 +24,23 @@ DENSE = DenseRun("digits", 0.9, "preresnet8-w0.5", Recipe(epochs=2, batch_size=6
 
 
 @dataclass(frozen=True)
-class RoundsStage(Stage):
+class CutsStage(Stage):
     """Prune a dense model in rounds, each of which begins where the one before ended and is kept: by density."""
 
     run: DenseRun
     densities: tuple[float, ...]
 
-    kind = "rounds"
-    artifact_folder = "rounds"
+    kind = "cuts"
+    artifact_folder = "cuts"
     label = None
     work = 1.0
 
     def __str__(self):
-        return f"rounds of dense seed {self.run.seed}"
+        return f"cuts of dense seed {self.run.seed}"
 
     @property
     def key(self):
-        return f"rounds-{self.run.key}"
+        return f"cuts-{self.run.key}"
 
     @property
     def parts(self):
@@ -58,21 +58,21 @@ class RoundsStage(Stage):
 
     @classmethod
     def tables(cls):
-        return ("rounds",)
+        return ("cuts",)
 
     def part_columns(self, part):
-        return {"rounds": self.key, "density": part}
+        return {"cuts": self.key, "density": part}
 
     def common_columns(self):
         return {"dense": self.run.key}
 
     @classmethod
     def columns_read(cls, table):
-        return ["rounds", "density"]
+        return ["cuts", "density"]
 
     @classmethod
     def parts_in_row(cls, table, row):
-        return row["rounds"], [row["density"]]
+        return row["cuts"], [row["density"]]
 
     @classmethod
     def parts_in_artifact(cls, file):
@@ -86,31 +86,31 @@ class RoundsStage(Stage):
         weight = dense_model(self.run, 2, machine.folder)["model"]["conv.weight"]
         rows = []
         for earlier, density in pairwise((1.0, *self.densities)):
-            file = f"rounds/{self.key}/{density}.json"
+            file = f"cuts/{self.key}/{density}.json"
             if machine.folder.read(file) is None:
-                before = json.loads(machine.folder.read(f"rounds/{self.key}/{earlier}.json") or b"[]")
+                before = json.loads(machine.folder.read(f"cuts/{self.key}/{earlier}.json") or b"[]")
                 machine.folder.write(file, json.dumps([*before, density]).encode())
             history = json.loads(machine.folder.read(file))
             common = {"status": "ok", "message": "", "seconds": 1.0, "norm": float(weight.norm())}
             rows.append(self.part_columns(density) | common | {"history": history})
-            yield Progress(len(history), len(self.densities), rows={"rounds": rows[-1:]})
-        return {"rounds": rows}
+            yield Progress(len(history), len(self.densities), rows={"cuts": rows[-1:]})
+        return {"cuts": rows}
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
     """The two lines."""
-    monkeypatch.setitem(KINDS, "rounds", RoundsStage)
+    monkeypatch.setitem(KINDS, "cuts", CutsStage)
     monkeypatch.setitem(KINDS, "measured", Measured)
     common = [field for field in TABLES["dense"] if field.name not in ("dense", "epoch")]
     own = [
-        column("rounds", pa.string(), "", "key", True),
+        column("cuts", pa.string(), "", "key", True),
         column("density", pa.float64(), "", "density", True),
         column("dense", pa.string(), "", "training"),
         column("norm", pa.float64(), "", "of the first weights"),
         column("history", pa.list_(pa.float64()), "", "densities of all rounds up to this"),
     ]
-    monkeypatch.setitem(TABLES, "rounds", pa.schema([*own, *common], TABLES["dense"].metadata))
+    monkeypatch.setitem(TABLES, "cuts", pa.schema([*own, *common], TABLES["dense"].metadata))
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def work(trial, queue, stage, steps=100):
 
 
 def test_a_kind_goes_through_plan_trial_store_and_resume(store, trial):
-    wanted = RoundsStage(DENSE, (0.8, 0.5, 0.2))
+    wanted = CutsStage(DENSE, (0.8, 0.5, 0.2))
     plan = StagePlan([wanted], inventory_of(store))
     queue = StageQueue(plan, 2, lambda: {"node"})
     progress = SweepProgress(None, 0, plan.left)
@@ -152,20 +152,20 @@ def test_a_kind_goes_through_plan_trial_store_and_resume(store, trial):
 
     again = StagePlan([wanted], inventory_of(store))
     (rest,) = again.left
-    assert rest == RoundsStage(DENSE, (0.2,))
+    assert rest == CutsStage(DENSE, (0.2,))
     assert work(trial(rest), StageQueue(again, 2, lambda: {"node"}), again.ask()) == []
     assert again.left == StagePlan([wanted], inventory_of(store)).left == []
-    rows = sorted(store.rows("rounds"), key=lambda row: -row["density"])
+    rows = sorted(store.rows("cuts"), key=lambda row: -row["density"])
     assert [row["density"] for row in rows] == [0.8, 0.5, 0.2]
     assert rows[1]["history"] == [0.8, 0.5]
     assert {(row["dense"], row["status"], row["device"]) for row in rows} == {(DENSE.key, "ok", "cpu, 1 threads")}
 
 
 def test_its_failure_and_that_of_what_it_needs_are_stored_and_tried_again(store):
-    wanted = RoundsStage(DENSE, (0.8, 0.5))
+    wanted = CutsStage(DENSE, (0.8, 0.5))
     plan = StagePlan([wanted], inventory_of(store))
     store.record_failure(wanted, "no luck")
-    assert [(row["density"], row["status"], row["message"]) for row in store.rows("rounds")] == [
+    assert [(row["density"], row["status"], row["message"]) for row in store.rows("cuts")] == [
         (0.5, "failed", "no luck"),
         (0.8, "failed", "no luck"),
     ]
@@ -174,21 +174,21 @@ def test_its_failure_and_that_of_what_it_needs_are_stored_and_tried_again(store)
 
 
 def test_it_keeps_what_it_comes_by_that_may_be_wanted_later(store):
-    candidates = [Measured(RoundsStage(DENSE, (density,))) for density in (0.8, 0.5, 0.2)]
+    candidates = [Measured(CutsStage(DENSE, (density,))) for density in (0.8, 0.5, 0.2)]
     plan = StagePlan(candidates[1:2], inventory_of(store), candidates)
     plan.tell(plan.ask(), "ok")
-    assert plan.ask() == RoundsStage(DENSE, (0.8, 0.5))
+    assert plan.ask() == CutsStage(DENSE, (0.8, 0.5))
 
 
-class Measured(RoundsStage):
-    """Something that needs rounds."""
+class Measured(CutsStage):
+    """Something that needs cuts."""
 
     def __init__(self, of):
         super().__init__(of.run, of.densities)
 
     kind = "measured"
-    needs = property(lambda self: (RoundsStage(self.run, self.densities),))
+    needs = property(lambda self: (CutsStage(self.run, self.densities),))
     tables = classmethod(lambda cls: ())
 
     def with_parts(self, parts):
-        return Measured(RoundsStage(self.run, tuple(sorted(parts, reverse=True))))
+        return Measured(CutsStage(self.run, tuple(sorted(parts, reverse=True))))

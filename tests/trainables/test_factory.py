@@ -165,7 +165,7 @@ def test_functions_that_are_not_there(mine, name, said):
         ("no_module", "returned list, which is no torch.nn.Module"),
         ("fails", "mine:fails failed .RuntimeError: no weights today."),
         ("lazy", "lazy layers"),
-        ("linear", "so nothing of it can be pruned"),
+        ("nothing", "it has no convolution and no linear layer, so nothing of it can be pruned"),
         ("wrong_size", "cannot be trained on images of 8x8 pixels with 1 channel .RuntimeError"),
         ("head_first", "head gives the output but hidden is its last linear layer, .*; assign head after"),
         ("tied", "2.weight is shared or computed from others"),
@@ -185,13 +185,22 @@ def test_models_that_do_not_fit_are_told_before_anything_trains(mine, function, 
 
 
 def test_models_that_fit(mine):
-    for name in (pin("mine:flat"), pin("mine:viewing"), pin("mine:part"), "preresnet8", "mobilenet-v1-w0.25"):
+    for name in (
+        pin("mine:flat"),
+        pin("mine:viewing"),
+        pin("mine:part"),
+        pin("mine:linear"),
+        "preresnet8",
+        "mobilenet-v1-w0.25",
+    ):
         check_suitable(name, DIGITS, 15)
 
 
 def test_images_too_small_for_a_model():
-    with pytest.raises(ValueError, match="model vgg16-bn cannot be trained on images of 8x8 pixels with 1 channel"):
-        check_suitable("vgg16-bn", DIGITS, 15)
+    check_suitable("conv4-4-4-4", DIGITS, 15)
+    for name in ("vgg16-bn", "conv4-4-4-4-4"):
+        with pytest.raises(ValueError, match=f"model {name} cannot be trained on images of 8x8 pixels with 1 channel"):
+            check_suitable(name, DIGITS, 15)
 
 
 def test_a_batch_too_small_for_a_model():

@@ -36,7 +36,7 @@ class Own(nn.Module):
 def made(name):
     """A model in float64 whose statistics, scales and shifts are those of no new one."""
     torch.manual_seed(0)
-    model = (Own() if name == "own" else build(name, 3, 10)).double().eval()
+    model = (Own() if name == "own" else build(name, 3, 10, (32, 32))).double().eval()
     with torch.no_grad():
         for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
             for tensor in (norm.weight, norm.bias, norm.running_mean):
@@ -74,6 +74,8 @@ def masked(model, groups, kept):
         ("resnet56-w0.5", 560),
         ("preresnet20", 448),
         ("densenet40-k12-w0.25", 36 * 3 + 6 + 42 + 78),
+        ("conv8-16-12", 36),
+        ("mlp20-30", 50),
         ("own", 8 + 6 + 4 + 5 + 9),
     ],
 )

@@ -38,7 +38,7 @@ def each(names):
     return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-TRAINING = [name for name in METHODS if RULES[name].trains]
+TRAINING = [name for name in METHODS if RULES[name].trains and not RULES[name].is_at_once]
 
 
 @pytest.fixture

@@ -36,6 +36,36 @@ def test_the_other_models_have_the_published_parameters(name, parameters):
     assert sum(parameter.numel() for parameter in build(name, channels=3, classes=10).parameters()) == parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("linear", 28 * 28 * 10 + 10),
+        ("mlp128-256", 28 * 28 * 128 + 128 + 128 * 256 + 256 + 256 * 10 + 10),
+        ("mlp128-256-w0.5", 28 * 28 * 64 + 64 + 64 * 128 + 128 + 128 * 10 + 10),
+        ("conv64-128-256-512", 9 * (64 + 64 * 128 + 128 * 256 + 256 * 512) + 3 * 960 + 5130),
+    ],
+)
+def test_the_small_ones_have_weights_biases_and_batch_norms(name, parameters):
+    """As those of Diao et al. 2023, on images of 28x28 pixels with 1 channel: in all 7,850, 136,074 and 1,556,874."""
+    assert sum(parameter.numel() for parameter in build(name, 1, 10, (28, 28)).parameters()) == parameters
+
+
+def test_pooling_halves_the_image_after_all_convolutions_but_the_last():
+    sides = []
+    model = build("conv4-6-8", 1, 10)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda layer, inputs, output: sides.append(tuple(output.shape[1:])))
+    model(torch.zeros(2, 1, 9, 12))
+    assert sides == [(4, 9, 12), (6, 4, 6), (8, 2, 3)]
+
+
+def test_networks_of_linear_layers_need_the_size_of_the_images():
+    assert build("mlp6", 3, 7, (4, 5))(torch.randn(2, 3, 4, 5)).shape == (2, 7)
+    with pytest.raises(ValueError, match="model 'linear' cannot be made without the height and width of the images"):
+        build("linear", 3, 7)
+
+
 def test_vgg_differs_by_batch_norm_and_biases():
     sizes = {n: sum(p.numel() for p in build(n, 3, 10).parameters()) for n in ("vgg11", "vgg11-bn", "vgg11-bn-nobias")}
     channels = 64 + 128 + 2 * 256 + 4 * 512
@@ -64,6 +94,12 @@ def test_every_convolution_and_no_last_linear_layer_is_prunable():
         assert len(prunable_weights(model)) == convolutions > 0
     several = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
     assert list(prunable_weights(several)) == ["0.weight"]
+    assert list(prunable_weights(build("mlp8-4", 1, 10, (8, 8)))) == ["hidden.0.weight", "hidden.2.weight"]
+
+
+def test_the_last_linear_layer_is_prunable_where_nothing_else_is():
+    assert list(prunable_weights(build("linear", 1, 10, (8, 8)))) == ["linear.weight"]
+    assert prunable_weights(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU())) == {}
 
 
 def test_width_multiplies_channels():
@@ -115,6 +151,12 @@ def test_output_has_a_logit_for_each_class():
         ("preresnet2", "not 6n + 2"),
         ("preresnet20-w0.1", "not a whole number"),
         ("preresnet20-w0", "not a whole number"),
+        ("linear-w0.5", "model 'linear-w0.5' has no width to multiply; leave -w0.5 out"),
+        ("mlp", "unknown model"),
+        ("mlp128-", "unknown model"),
+        ("mlp128-0", "width 0 .* is not a whole number"),
+        ("conv64-25-w0.5", "width 12.5 .* is not a whole number"),
+        ("conv64-9000", "width 9000 .* is not a whole number"),
     ],
 )
 def test_names_that_are_no_models(name, said):

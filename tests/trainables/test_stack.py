@@ -76,7 +76,7 @@ class AcrossChannels(nn.Module):
 
 
 def named(name):
-    return lambda: build(name, 2, 5)
+    return lambda: build(name, 2, 5, (32, 32))
 
 
 CAN_BE_GROUPED = {
@@ -87,13 +87,16 @@ CAN_BE_GROUPED = {
     "vgg11-bn-nobias-w0.0625": 32,
     "densenet10-k4": 8,
     "mobilenet-v1-w0.125": 16,
+    "conv8-4-6": 8,
+    "mlp9-6": 5,
+    "linear": 5,
 }
 
 
 @pytest.mark.parametrize("name", CAN_BE_GROUPED)
 def test_all_models_of_the_package_can_be_grouped(name):
     side = CAN_BE_GROUPED[name]
-    assert can_be_grouped(build(name, 2, 5), images(2, side))
+    assert can_be_grouped(build(name, 2, 5, (side, side)), images(2, side))
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,14 @@ class Filters(Method):
             after = self._share_after(max(1, self.done))
             if self.work.recipe is None or self.diverged or after <= density + ROUNDING:
                 return
-            kept = self._highest(after)
-            self._become(self._without(kept))
-            for all_of_group, own in zip(self._kept, kept, strict=True):
-                all_of_group[all_of_group.nonzero().flatten()] = own
-            self._is_trained = False
+            self._remove(after)
+
+    def through(self, rounds: int) -> Iterator[Progress]:
+        """Train, and remove before every training but the first, until so many are done."""
+        while self.done < rounds and not self.diverged:
+            if self._is_trained:
+                self._remove(self._share_after(self.done))
+            yield from self._train()
 
     def pruned(self, density: float) -> Pruned:
         """A smaller model, of which nothing is masked."""
@@ -113,6 +116,14 @@ class Filters(Method):
             )
         return highest_channels(self._scores, share * filters(self._all_groups) / filters(groups))
 
+    def _remove(self, share: float) -> None:
+        """Become the smaller model that has this share of all filters, and is not trained yet."""
+        kept = self._highest(share)
+        self._become(self._without(kept))
+        for all_of_group, own in zip(self._kept, kept, strict=True):
+            all_of_group[all_of_group.nonzero().flatten()] = own
+        self._is_trained = False
+
     def _without(self, kept: Sequence[Tensor]) -> State:
         model, inputs = self.work.context.model_of(self._state).cpu(), self.work.context.example_inputs(EXAMPLES)
         return on_cpu(pruned_filters(model, left(self._all_groups, self._kept), kept, inputs))
@@ -132,5 +143,5 @@ class Filters(Method):
         self._become(on_cpu(stack.states()[0]))
         self._is_trained = True
         rest = remains(self._state, {}, sizes(work.context.weights))
-        row = {"round": number, "density": rest.density, "pq_index": rest.pq_index(), **work.errors(stack)}
+        row = {"round": number, **rest.columns(), **work.errors(stack)}
         self.round_is_done(row, attempt, time.perf_counter() - started)

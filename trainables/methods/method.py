@@ -45,6 +45,7 @@ class Work:
         epochs: Of each training.
         folder: Where half-done trainings are kept.
         file: Path that the names of their files begin with.
+        kept: Files in which a method in rounds may be kept after a round: first that in which this one is.
         checkpoint_seconds: As in :class:`trainables.training.resumable.ResumableTraining`.
         chooser: Says how trainings are computed.
         trainings: How many it will take about.
@@ -61,6 +62,7 @@ class Work:
     epochs: int
     folder: Folder
     file: str
+    kept: tuple[str, ...]
     checkpoint_seconds: float
     chooser: Chooser
     trainings: int = 1
@@ -141,6 +143,10 @@ class Method(ABC):
             ValueError: If it cannot come so far; one sentence for the user.
         """
 
+    def through(self, rounds: int) -> Iterator[Progress]:
+        """Go on until so many rounds are done, if it is in rounds; where nothing can be pruned, with the same masks."""
+        raise NotImplementedError
+
     @abstractmethod
     def pruned(self, density: float) -> Pruned:
         """Prune what there is now to a density."""
@@ -174,14 +180,15 @@ class Method(ABC):
         """How far it has come, in rounds."""
         return len(self.rounds)
 
-    def take_up(self, density: float) -> None:
-        """Go on from what an earlier attempt kept, if that has come further, but not past this density."""
-        state = artifacts.load(self.work.folder, f"{self.work.file}.pt")
-        if state is not None and len(state["rounds"]) > self.done:
-            here = self.state_dict()
-            self.load_state_dict(state)
-            if self.is_past(density):
-                self.load_state_dict(here)
+    def take_up(self, density: float | None = None) -> None:
+        """Go on from what was kept of it before, where that has come further, but not past this density, if any."""
+        for file in self.work.kept:
+            state = artifacts.load(self.work.folder, file)
+            if state is not None and len(state["rounds"]) > self.done:
+                here = self.state_dict()
+                self.load_state_dict(state)
+                if density is not None and self.is_past(density):
+                    self.load_state_dict(here)
 
     def is_past(self, density: float) -> bool:
         """Whether what there is now was pruned too far for this density."""
@@ -205,14 +212,15 @@ class Method(ABC):
         """Note a training that was a round, and keep all for a later attempt.
 
         Args:
-            row: Of the round.
+            row: Of the round; if it diverged, that is said in it.
             attempt: The training; its own file goes.
             seconds: That its evaluation took.
         """
         self._samples += attempt.training.samples
-        self.rounds.append(row | {"seconds": attempt.seconds + seconds})
+        outcome = {"status": "diverged", "message": self.diverged} if self.diverged else {}
+        self.rounds.append(row | outcome | {"seconds": attempt.seconds + seconds})
         self.seconds += attempt.seconds + seconds
-        artifacts.save(self.work.folder, f"{self.work.file}.pt", self.state_dict())
+        artifacts.save(self.work.folder, self.work.kept[0], self.state_dict())
         attempt.finished()
 
     def note_divergence(self, training: Training, when: str) -> None:

@@ -58,7 +58,7 @@ class Gradual(Method):
         """Add the model to the table of rounds."""
         started = time.perf_counter()
         left = remains(pruned.state, pruned.masks, sizes(pruned.masks))
-        row = {"round": self._attempt.training.epoch, "density": left.density, "pq_index": left.pq_index()}
+        row = {"round": self._attempt.training.epoch, **left.columns()}
         row |= self.work.errors(self.work.stack(self.after(pruned)))
         before = sum(row["seconds"] for row in self.rounds)
         self.seconds += time.perf_counter() - started

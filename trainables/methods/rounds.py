@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from metrics.sparsity import P, Q
 from metrics.sparsity import density as density_of
 from trainables.methods.method import Method, Work, all_kept, on_cpu
 from trainables.pruning.context import Pruned, State, masked
@@ -50,6 +51,14 @@ class Rounds(Method):
                 raise ValueError(self._stopped(density))
             yield from self._round(masks)
 
+    def through(self, rounds: int) -> Iterator[Progress]:
+        """Train round by round until so many are done.
+
+        Masks of which no more can be dropped are trained again, as in the published code of SAP.
+        """
+        while self.done < rounds and not self.diverged:
+            yield from self._round(self._next())
+
     def pruned(self, density: float) -> Pruned:
         """The smallest of the weights that are left are dropped."""
         return Pruned(self._pruned_to(density), self._start())
@@ -63,8 +72,10 @@ class Rounds(Method):
         return masked(self._state, pruned.masks)
 
     def is_past(self, density: float) -> bool:
-        """Whether the masks keep as few, or nearly."""
-        return density_of(self._masks) <= self.nearly * density
+        """Whether the masks keep as few, or nearly, or rounds went on where :meth:`until` gives up."""
+        densities = {1.0, *(row["density"] for row in self.rounds)}
+        went_on = len(densities) <= self.done or self.done > (self._most_rounds or self.done)
+        return went_on or density_of(self._masks) <= self.nearly * density
 
     def state_dict(self) -> dict[str, Any]:
         """Masks and weights of the last round."""
@@ -123,12 +134,14 @@ class Rounds(Method):
         started = time.perf_counter()
         self.note_divergence(training, f"of round {number} of pruning")
         self._state, self._masks = on_cpu(stack.states()[0]), masks
-        row = {"round": number, "density": density_of(masks), "pq_index": self._pq_index(), **work.errors(stack)}
+        left = remains(self._state, masks, sizes(masks)).columns(*self._orders)
+        row = {"round": number, **left, **work.errors(stack)}
         self.round_is_done(row, attempt, time.perf_counter() - started)
 
-    def _pq_index(self) -> float:
-        """Of all weights that are left."""
-        return remains(self._state, self._masks, sizes(self._masks)).pq_index()
+    @property
+    def _orders(self) -> tuple[float, float]:
+        """The p and q of the PQ Index that the table of rounds has."""
+        return P, Q
 
 
 class Lottery(Rounds):
@@ -162,6 +175,24 @@ class Iterative(Lottery):
         return None
 
 
+class OneShot(Lottery):
+    """Pruning at once by the magnitudes of the dense model, with the weights rewound as those of a lottery ticket.
+
+    It prunes to a density without any training. A round trains the model that was pruned at once to what the lottery
+    leaves in its round of that number, as the baseline of Diao et al. 2023 (ICLR). Their code ranks the weights of the
+    first model in its list, which is the initial one, and their paper says the trained one: that is our reading.
+    """
+
+    def until(self, density: float) -> Iterator[Progress]:
+        """Nothing is before it."""
+        return iter(())
+
+    @property
+    def _magnitudes(self) -> dict[str, Tensor]:
+        """Of the dense model, also of what was dropped: that is smaller than what was not."""
+        return {name: weight.abs() for name, weight in self.work.context.weights.items()}
+
+
 class Sap(Rounds):
     """Sparsity-informed adaptive pruning (Diao et al. 2023, ICLR, algorithm 1): the PQ Index says how many to drop."""
 
@@ -182,7 +213,7 @@ class Sap(Rounds):
     def _most_rounds(self) -> int:
         return self.work.settings.rounds
 
-    def _pq_index(self) -> float:
-        """With the p and q of the bound."""
-        own = self.work.settings
-        return remains(self._state, self._masks, sizes(self._masks)).pq_index(own.sap_p, own.sap_q)
+    @property
+    def _orders(self) -> tuple[float, float]:
+        """Those of the bound."""
+        return self.work.settings.sap_p, self.work.settings.sap_q

@@ -28,24 +28,32 @@ class Family:
         example: How to write it.
         depths: Which depths there are, for a person.
         has_depth: Whether there is this depth.
-        width: Channels that the width factor multiplies; the class takes them as ``width_argument``.
+        width: Channels that the width factor multiplies; the class takes them as ``width_argument``. Of families whose
+            names say the widths of all layers these are multiplied, and a name of None has no width.
         module: Module and class.
         options: Other arguments of the class, from the name's parts.
+        takes_size: Whether the class takes the images' height and width.
     """
 
     pattern: str
     example: str
     depths: str
     has_depth: Callable[[int], bool]
-    width: int
+    width: int | None
     module: tuple[str, str]
     options: Callable[[dict[str, str | None]], dict[str, Any]] = lambda parts: {}
     width_argument: str = "width"
+    takes_size: bool = False
 
 
 def _residual(name: str, kind: str) -> Family:
     rule = f"6n + 2 for a whole n; take 8, 14, 20, ..., {DEEPEST}"
     return Family(f"{name}(?P<depth>[0-9]+)", f"{name}20", rule, lambda depth: depth % 6 == 2, 16, (name, kind))
+
+
+def _of_widths(name: str, example: str, module: tuple[str, str], takes_size: bool = False) -> Family:
+    pattern = f"{name}(?P<widths>[0-9]+(-[0-9]+)*)"
+    return Family(pattern, example, "", lambda depth: True, 1, module, width_argument="widths", takes_size=takes_size)
 
 
 FAMILIES = (
@@ -70,6 +78,18 @@ FAMILIES = (
         width_argument="growth",
     ),
     Family("mobilenet-v1", "mobilenet-v1", "", lambda depth: True, 32, ("mobilenet", "MobileNetV1")),
+    _of_widths("conv", "conv64-128-256-512", ("convolutional", "Convolutional")),
+    _of_widths("mlp", "mlp128-256", ("perceptron", "Perceptron"), takes_size=True),
+    Family(
+        "linear",
+        "linear",
+        "",
+        lambda depth: True,
+        None,
+        ("perceptron", "Perceptron"),
+        lambda parts: {"widths": ()},
+        takes_size=True,
+    ),
 )
 
 EXAMPLES = ", ".join(family.example for family in FAMILIES)
@@ -87,7 +107,7 @@ def pin(name: str) -> str:
     return pin_function(name, factory.PURPOSE) if is_function(name) else name
 
 
-def build(name: str, channels: int, classes: int) -> "nn.Module":
+def build(name: str, channels: int, classes: int, size: tuple[int, int] | None = None) -> "nn.Module":
     """Make the model called ``name``, initialised from torch's global random state.
 
     Args:
@@ -95,13 +115,18 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
             pinned ``package.module:function#hash``.
         channels: Of the images.
         classes: Number of outputs.
+        size: Height and width of the images, which networks of linear layers alone need.
 
     Raises:
-        ValueError: For any other name.
+        ValueError: For any other name, or without a size that is needed.
     """
     if is_function(name):
         return factory.build(name, channels, classes)
     family, arguments = _named(name)
+    if family.takes_size:
+        if size is None:
+            raise ValueError(f"model {name!r} cannot be made without the height and width of the images")
+        arguments["size"] = size
     module, kind = family.module
     make = getattr(import_module(f"trainables.models.{module}"), kind)
     return make(**arguments, channels=channels, classes=classes)
@@ -133,8 +158,18 @@ def _named(name: str) -> tuple[Family, dict[str, Any]]:
         arguments["depth"] = depth = int(parts["depth"])
         if depth > DEEPEST or depth < 7 or not family.has_depth(depth):
             raise ValueError(f"depth {depth} of model {name!r} is not {family.depths}")
-    width = int(parts.get("growth") or family.width) * float(parts["width"] or 1)
+    if family.width is None:
+        if parts["width"]:
+            raise ValueError(f"model {name!r} has no width to multiply; leave -w{parts['width']} out")
+        return family, arguments
+    published = (parts.get("widths") or parts.get("growth") or str(family.width)).split("-")
+    widths = tuple(_channels(name, int(each) * float(parts["width"] or 1)) for each in published)
+    return family, arguments | {family.width_argument: widths if "widths" in parts else widths[0]}
+
+
+def _channels(name: str, width: float) -> int:
+    """A width as a whole number."""
     if not 1 <= width <= WIDEST or width % 1:
         said = f"width {width:g} of model {name!r} (its published width times the factor)"
         raise ValueError(f"{said} is not a whole number of channels from 1 to {WIDEST}")
-    return family, arguments | {family.width_argument: int(width)}
+    return int(width)

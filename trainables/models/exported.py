@@ -80,8 +80,9 @@ def plain_model(exported: Exported) -> "nn.Module":
     """
     from trainables.models.smaller import resized
 
-    assert exported.sizes is not None
-    model = build(exported.name, exported.sizes.channels, exported.sizes.classes)
+    sizes = exported.sizes
+    assert sizes is not None
+    model = build(exported.name, sizes.channels, sizes.classes, (sizes.height, sizes.width))
     try:
         model = resized(model, exported.state)
         model.load_state_dict(dict(exported.state))

@@ -11,7 +11,7 @@ name. There are two kinds:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -79,6 +79,8 @@ class Method(Rule):
         trains: What its trainings are like: each as the dense one, or with the recipe of retraining; or there are none.
         has_end: Whether what it does at first depends on the density that it ends with.
         is_of_filters: Whether densities are shares of the filters, and models come out smaller.
+        is_in_rounds: Whether its trainings are rounds, which can also be wanted by their number.
+        is_at_once: Whether only these rounds train: it prunes to a density without.
     """
 
     settings: tuple[str, ...] = ()
@@ -86,6 +88,8 @@ class Method(Rule):
     trains: Literal["as dense", "as retraining", ""] = ""
     has_end: bool = False
     is_of_filters: bool = False
+    is_in_rounds: bool = False
+    is_at_once: bool = False
 
 
 _ROUNDS, _MOVING = ("scope", "share"), ("scope", "mask_steps")
@@ -94,7 +98,8 @@ _SAP = ("scope", "rewind_epoch", "rounds", "sap_p", "sap_q", "sap_eta", "sap_gam
 
 
 def _rounds(name: str, keeps: str, settings: tuple[str, ...], trains: Any, rounds: int = 1) -> Method:
-    return Method(f"trainables.methods.rounds:{name}", keeps, settings=settings, trains=trains, rounds=rounds)
+    location = f"trainables.methods.rounds:{name}"
+    return Method(location, keeps, settings=settings, trains=trains, rounds=rounds, is_in_rounds=True)
 
 
 def _moving(name: str, keeps: str) -> Method:
@@ -111,6 +116,7 @@ def _filters(keeps: str, epochs: tuple[int, ...] = ()) -> Method:
         trains="as retraining",
         has_end=True,
         is_of_filters=True,
+        is_in_rounds=True,
     )
 
 
@@ -126,6 +132,10 @@ RULES: dict[str, Rule] = {
     ),
     "iterative": _rounds("Iterative", "the largest, in rounds of training that go on", _ROUNDS, "as retraining"),
     "sap": _rounds("Sap", "the largest, in rounds, as many as the PQ Index says", _SAP, "as dense", 30),
+    "one-shot": replace(
+        _rounds("OneShot", "the largest of the dense model at once, rewound as lottery", _LOTTERY, "as dense"),
+        is_at_once=True,
+    ),
     "gradual": _moving("Gradual", "the largest, fewer and fewer in one training"),
     "feedback": _moving("Feedback", "as gradual, and what was dropped may come back"),
     "movement": _moving("Movement", "as gradual, by scores that are learned"),

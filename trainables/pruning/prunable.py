@@ -1,5 +1,7 @@
 """Which weights of a model pruning may remove."""
 
+from collections.abc import Collection, Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -17,15 +19,22 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
 
     The first convolution and the 1x1 shortcuts count; the final linear layer, biases and batch-norm do not
     (Zhou et al. 2023, section 4.1 and their code). Their models have no other linear layers and no attention; that
-    those count is our extension to models that do. Weights that are bare parameters of other modules do not count.
+    those count is our extension to models that do. So is that the last linear layer counts where nothing else does, as
+    in a linear model (Diao et al. 2023, whose code prunes all weights of more than one dimension, prune that, too).
+    Weights that are bare parameters of other modules do not count.
     """
     modules = dict(model.named_modules())
     last = [name for name, module in modules.items() if isinstance(module, nn.Linear)][-1:]
+    return _weights(modules, without=last) or _weights(modules, without=())
+
+
+def _weights(modules: Mapping[str, nn.Module], without: Collection[str]) -> dict[str, Tensor]:
+    """Prunable weights of these modules but for some, by parameter name."""
     found = {
         f"{name}.{parameter}".removeprefix("."): getattr(module, parameter, None)
         for name, module in modules.items()
         for kind, parameters in PRUNABLE.items()
-        if isinstance(module, kind) and name not in last
+        if isinstance(module, kind) and name not in without
         for parameter in parameters
     }
     return {name: weight.detach() for name, weight in found.items() if weight is not None}

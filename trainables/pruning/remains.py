@@ -37,13 +37,13 @@ class Remains:
         """PQ Index of all of them together (:func:`metrics.sparsity.pq_index`)."""
         return pq_index(torch.cat([own.flatten() for own in self.weights.values()]), p, q)
 
-    def columns(self) -> dict[str, Any]:
-        """What tables have of it."""
+    def columns(self, p: float = P, q: float = Q) -> dict[str, Any]:
+        """What tables have of it, with PQ Indices of these orders."""
         return {
             "density": self.density,
             "density_by_layer": self.density_by_layer,
-            "pq_index": self.pq_index(),
-            "pq_index_by_layer": pq_index_by_layer(self.weights, P, Q),
+            "pq_index": self.pq_index(p, q),
+            "pq_index_by_layer": pq_index_by_layer(self.weights, p, q),
         }
 
 

@@ -8,11 +8,12 @@ from trainables.stages.measurement import MeasurementStage
 from trainables.stages.point import Point, PointStage
 from trainables.stages.pruning import PruningStage
 from trainables.stages.pruning_run import PruningRun
+from trainables.stages.rounds import RoundsStage
 from trainables.stages.siblings import Keep
 from trainables.stages.stage import Execution, Id, Label, Lost, Part, Row, Rows, Stage, finish
 
 KINDS: dict[str, type[Stage]] = {
-    kind.kind: kind for kind in (DenseStage, PruningStage, PointStage, MeasurementStage, FilterScoresStage)
+    kind.kind: kind for kind in (DenseStage, PruningStage, RoundsStage, PointStage, MeasurementStage, FilterScoresStage)
 }
 """Kinds of stages by name: the one place that knows them."""
 
@@ -33,6 +34,7 @@ __all__ = [
     "PointStage",
     "PruningRun",
     "PruningStage",
+    "RoundsStage",
     "Row",
     "Rows",
     "Stage",

@@ -58,12 +58,34 @@ class PruningRun:
         rewound = self.settings.rewind_epoch if "rewind_epoch" in self.method.settings else None
         return tuple(sorted({self.epoch, *self.method.epochs, *([] if rewound is None else [rewound])}))
 
+    @property
+    def most_rounds(self) -> float:
+        """Rounds that can be wanted by their number: 0 if there are none, infinite if they need not end."""
+        if self.recipe is None or not self.method.is_in_rounds:
+            return 0
+        return self.settings.rounds if self.method.is_of_filters else math.inf
+
     def trainings(self, density: float) -> int:
         """How many trainings it takes about to come to a density."""
-        if self.recipe is None:
+        if self.recipe is None or self.method.is_at_once:
             return 0
         if self.method.is_of_filters:
             return self.settings.rounds
         if self.method.has_end:
             return 1
         return max(0, math.ceil(math.log(density) / math.log(1 - self.settings.share) - 1e-9) - 1)
+
+
+def pruned_file(run: PruningRun, density: float) -> str:
+    """Path of the file that holds what a method pruned to a density."""
+    return f"pruning/{run.key}/density-{density!r}.pt"
+
+
+def pruned_density(name: str) -> float:
+    """Density of what such a file holds, by its name without folders and end."""
+    return float(name.removeprefix("density-"))
+
+
+def rounds_file(run: PruningRun) -> str:
+    """Path of the file that holds a method after the rounds that were wanted by their number."""
+    return f"rounds/{run.key}.pt"

@@ -57,7 +57,8 @@ class ImageClassification(Task):
 
     def model(self, name: str) -> nn.Module:
         """As :meth:`Task.model`."""
-        return build(name, self._data.train.shape[-1], self._data.classes)
+        height, width, channels = self._data.train.shape
+        return build(name, channels, self._data.classes, (height, width))
 
     def example_inputs(self, samples: int) -> Tensor:
         """Images of shape (samples, channels, h, w), standard normal."""
