@@ -48,7 +48,7 @@ def sparsity_table(study: Sparsity, store: Store) -> pd.DataFrame:
     rounds = _rows(store, "rounds", {stage.key for stage in stages}, "pruning", "round")
     parts = {dense_part(stage.run, stage.pruning.epoch) for stage in stages}
     dense = _rows(store, "dense", parts, "dense", "epoch")
-    rows = []
+    rows: list[dict[str, object]] = []
     for method, own in runs.items():
         for stage in own:
             label, run = stage.label, stage.pruning

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from metrics.sparsity import P, Q
 from sweeps.spec.checks import require
 from sweeps.spec.choices import one_of
 from sweeps.spec.pruning import MOST_ROUNDS
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
+from trainables.pruning.settings import PruningSettings
 from trainables.stages import PointStage, RoundsStage, Stage
 
 METHODS: dict[str, dict[str, str]] = {
@@ -83,8 +83,8 @@ class Sparsity(Study):
 
     def has_published_norms(self, method: str) -> bool:
         """Whether a method's PQ Index has the same p and q as that of dense models."""
-        settings = self.variants()[method].pruning_settings
-        return (settings.sap_p, settings.sap_q) == (P, Q)
+        own, usual = self.variants()[method].pruning_settings, PruningSettings()
+        return (own.sap_p, own.sap_q) == (usual.sap_p, usual.sap_q)
 
     def points(self) -> list[PointStage]:
         """None: rounds retrain no siblings."""

@@ -108,8 +108,7 @@ def _line(axis: Any, line: Line, color: str, dash: str) -> None:
 def _matrix(axis: Any, matrix: Matrix, small: float) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
-    scale = LinearSegmentedColormap.from_list("", ["#b2182b", "#f7f7f7", "#2166ac"])
-    scale.set_bad("#d9d9d9")
+    scale = LinearSegmentedColormap.from_list("", ["#b2182b", "#f7f7f7", "#2166ac"], bad="#d9d9d9")
     values = np.array(matrix.values, dtype=float)
     axis.imshow(np.ma.masked_invalid(values), vmin=-1, vmax=1, cmap=scale)
     axis.set_title(matrix.title, size=small / 0.86)

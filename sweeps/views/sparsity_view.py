@@ -129,11 +129,11 @@ def _lines(study: Sparsity, table: pd.DataFrame, column: str) -> Iterator[Line]:
 
 def _over_density(study: Sparsity, table: pd.DataFrame) -> Iterator[Line]:
     for name, own in named_lines(study, table, ["method"]):
-        shares = np.nanmean(_curves(own, "density"), axis=0)
+        shares = [mean_interval(each).mean for each in _curves(own, "density").T.tolist()]
         intervals = [mean_interval(each) for each in _curves(own, "test_error").T.tolist()]
         rows = sorted(
             (share, *interval)
-            for share, interval in zip(shares.tolist(), intervals, strict=True)
+            for share, interval in zip(shares, intervals, strict=True)
             if not math.isnan(share)
         )
         if rows:

@@ -60,6 +60,15 @@ FAMILIES = (
     _residual("preresnet", "PreResNet"),
     _residual("resnet", "ResNet"),
     Family(
+        "resnet18",
+        "resnet18",
+        "",
+        lambda depth: True,
+        64,
+        ("resnet", "ResNet"),
+        lambda parts: {"depth": 18, "stages": 4},
+    ),
+    Family(
         "vgg(?P<depth>[0-9]+)(?P<bn>-bn)?(?P<nobias>-nobias)?",
         "vgg16-bn",
         "11, 13, 16 or 19",

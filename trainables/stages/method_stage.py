@@ -25,8 +25,6 @@ class MethodStage(Stage):
 
     pruning: PruningRun
 
-    label = None
-
     def __str__(self) -> str:
         run = self.pruning
         return f"{run.pruner.partition('#')[0]} of {DenseStage(self.run, (run.epoch,))}, after {run.epoch} epochs"

@@ -35,6 +35,7 @@ class PruningStage(MethodStage):
     artifact_folder = "pruning"
     gives_parts_early = True
     lost_tables = ("runs",)
+    label = None
 
     @property
     def parts(self) -> tuple[float, ...]:  # type: ignore[override]  # derived

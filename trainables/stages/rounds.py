@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trainables.stages.method_stage import MethodStage
 from trainables.stages.siblings import Keep
-from trainables.stages.stage import Execution, Row, Rows
+from trainables.stages.stage import Execution, Label, Row, Rows
 
 if TYPE_CHECKING:
     from trainables.methods.method import Method
@@ -30,6 +30,7 @@ class RoundsStage(MethodStage):
     """
 
     rounds: tuple[int, ...]
+    label: Label | None = None
 
     kind = "rounds"
 
@@ -48,7 +49,12 @@ class RoundsStage(MethodStage):
 
     def with_parts(self, parts: Collection[int]) -> Self:
         """The same run, with these rounds."""
-        return type(self)(self.pruning, tuple(sorted(parts)))
+        return type(self)(self.pruning, tuple(sorted(parts)), self.label)
+
+    @property
+    def completes_point(self) -> bool:
+        """Whether it has a place in a sweep, where it is what people count."""
+        return self.label is not None
 
     def passes_through(self, part: int) -> bool:
         """Whether it comes by this round."""
