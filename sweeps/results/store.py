@@ -5,13 +5,13 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from sweeps.results.own_files import ADDED_SIBLINGS, ARTIFACTS, PROGRESS, SIGNS, SPEC, check_free
+from sweeps.results.added_siblings import add_siblings, with_added_siblings
+from sweeps.results.own_files import ARTIFACTS, PROGRESS, SIGNS, SPEC, check_free
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import RunningSweep, find_running_sweep, living_sweeps, sign_of_life
@@ -66,25 +66,11 @@ class Store:
 
     def add_siblings(self, points: Iterable[PointStage]) -> None:
         """Note siblings that a search added: from then on they count in reports of their points, and in replays."""
-        for stage in points:
-            content = json.dumps(self._with_added(stage).seeds).encode()
-            if self.folder.read(_added(stage.point.key)) != content:
-                self.folder.write(_added(stage.point.key), content)
+        add_siblings(self.folder, points)
 
     def with_added_siblings(self, points: Iterable[PointStage]) -> list[PointStage]:
         """Points with the siblings that searches added to them."""
-        added = set(self.folder.names(ADDED_SIBLINGS, ".json"))
-        return [self._with_added(stage) if stage.point.key in added else stage for stage in points]
-
-    def _with_added(self, stage: PointStage) -> PointStage:
-        try:
-            seeds = {int(seed) for seed in json.loads(self.folder.read(_added(stage.point.key)) or b"[]")}
-            if not all(0 <= seed < 2**32 for seed in seeds):
-                raise ValueError
-        except (TypeError, ValueError):
-            file = self.folder.at(_added(stage.point.key))
-            raise UsageError(f"{file} is damaged; delete it, and run the search again.") from None
-        return replace(stage, seeds=tuple(sorted({*stage.seeds, *seeds})))
+        return with_added_siblings(self.folder, points)
 
     @contextmanager
     def shared(self, alongside: bool = False) -> Iterator[None]:
@@ -296,7 +282,3 @@ class Store:
 
 def _siblings(spec: SweepSpec) -> set[tuple[str, int]]:
     return {(stage.point.key, seed) for stage in spec.points() for seed in stage.seeds}
-
-
-def _added(key: str) -> str:
-    return f"{ADDED_SIBLINGS}/{key}.json"

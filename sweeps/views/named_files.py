@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from sweeps.results.own_files import check_free, is_results_folder
+from sweeps.results.own_files import STUDIES, check_free, is_results_folder
 from sweeps.spec.errors import UsageError
 from trainables.storage.folder import Folder, FullError
 from trainables.storage.local_folder import LocalFolder
@@ -41,8 +41,13 @@ class File:
             raise UsageError(f"{self} cannot be written: {error.strerror or error}.") from None
 
 
-DATA_BEGINS = b"temperature_axis,temperature,load_axis,load,"
-"""First columns of a picture's data, by which they are known again."""
+DATA_BEGINS = (
+    b"temperature_axis,temperature,load_axis,load,",
+    b"method,temperature_axis,temperature,",
+    b"measure,rounds,temperature_axis,",
+    b"dimension,temperature_axis,temperature,",
+)
+"""First columns of the data of pictures, of phase diagrams and studies, by which they are known again."""
 
 PRINTED = (".svg", ".pdf", ".png")
 """Ends of the names of pictures for a paper, beside which their data are."""
@@ -59,6 +64,9 @@ TABLES = (".csv", ".parquet")
 PHASE_TABLE = "phase.csv"
 """Name of the phase table in a results folder."""
 
+OWN_TABLES = (PHASE_TABLE, *(f"{name}.csv" for name in STUDIES))
+"""Names of tables in a results folder that a picture's data do not replace."""
+
 
 def data_beside(picture: str | None) -> str | None:
     """Name of the table of what a picture for a paper shows; None for other pictures."""
@@ -74,15 +82,15 @@ def checked_picture(option: str, name: str) -> File:
     file = checked_file(option, name, PICTURES)
     if data := data_beside(name):
         checked_file(f"the data of {option}", data, TABLES)
-        is_own = Path(data).name == PHASE_TABLE and is_results_folder(Path(data).parent)
+        is_own = Path(data).name in OWN_TABLES and is_results_folder(Path(data).parent)
         if is_own or (Path(data).exists() and not _begins(data, DATA_BEGINS)):
             raise UsageError(f"{option} {name}: its data are written to {data}, which is another table; name another.")
     return file
 
 
-def _begins(name: str, beginning: bytes) -> bool:
+def _begins(name: str, beginnings: Sequence[bytes]) -> bool:
     with open(name, "rb") as file:
-        return file.read(len(beginning)) == beginning
+        return file.read(max(map(len, beginnings))).startswith(tuple(beginnings))
 
 
 def checked_file(option: str, name: str, ends: Sequence[str]) -> File:

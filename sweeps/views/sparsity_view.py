@@ -132,9 +132,7 @@ def _over_density(study: Sparsity, table: pd.DataFrame) -> Iterator[Line]:
         shares = [mean_interval(each).mean for each in _curves(own, "density").T.tolist()]
         intervals = [mean_interval(each) for each in _curves(own, "test_error").T.tolist()]
         rows = sorted(
-            (share, *interval)
-            for share, interval in zip(shares, intervals, strict=True)
-            if not math.isnan(share)
+            (share, *interval) for share, interval in zip(shares, intervals, strict=True) if not math.isnan(share)
         )
         if rows:
             yield Line(name, *(list(each) for each in zip(*rows, strict=True)))

@@ -42,6 +42,9 @@ def _of_options():
         "load": "depth",
         "temperature": "heat",
         "widths": "2 nan",
+        "data-dimensions": "4 0 2.5 nan",
+        "generator": "pca random-manifold",
+        "dimension-neighbours": "2 0 -1 1e3 2.5 1167 many",
         "flip": "maybe TRUE 1",
         "crop-padding": "65 -1 two",
         "cka-rule": "both",
@@ -60,7 +63,7 @@ def _of_options():
         "checkpoint-seconds": "0 nan -3 soon",
         "keep": "all",
         "metrics-port": "80 65536 http",
-        "data": "unknown digits-3px absent.npz folder.npz digits-first0 CIFAR10-7px R",
+        "data": "unknown digits-3px absent.npz folder.npz digits-first0 CIFAR10-7px R digits-manifold0",
         "model": "nothing resnet0 preresnet8-w0 absent_module:model os:absent os:path: vgg12 :",
         "preset": "cifar DIGITS 温度 results",
     }.items():
@@ -98,6 +101,12 @@ def _of_command_lines():
     yield _same(GRID, f"{SMOKE} --load width", "--load width")
     yield _same(GRID, f"{SMOKE} --load width --widths 1 2", "--densities 0.05 0.4")
     yield _same(GRID, f"{SMOKE} --load width --widths 0.001 --densities 0.1 --model preresnet8", "0.001")
+    dimensions = f"{SMOKE} --load data_dimension --densities 0.1 --data-dimensions"
+    yield from _each(GRID, f"{dimensions} @", ["0", "65", "-1", "2.5", "nan", "99999999999999999999"])
+    yield _same(GRID, f"{dimensions} 4 4", "4")
+    yield _same(GRID, f"{SMOKE} --load data_dimension --data-dimensions 4", "--densities 0.05 0.4")
+    yield _same(GRID, f"{SMOKE} --load data_dimension --densities 0.1", "--data-dimensions")
+    yield _same(GRID, f"{dimensions} 4 --data digits-components9", "digits-components9-components4")
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures 0 0.1 --rho 0.5", "--rho 0.5")
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures {'9' * 400} 1", "999")
     yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999", "9999")
@@ -289,7 +298,7 @@ def _of_exports():
     yield from _each(EXPORT, "R --best --out new.pt --density @", ["0.3", "nan", "ten%"])
     yield from _each(EXPORT, "R --best --out new.pt --density 0.4 --temperature @", ["7", "inf", "hot"])
     yield from _each(EXPORT, "R --best --out new.pt --density 0.4 --format @", ["keras", "onnx", "safetensors"])
-    for option in ("--dense-seed 1", "--retrain-seed 1", "--width 2"):
+    for option in ("--dense-seed 1", "--retrain-seed 1", "--width 2", "--data-dimension 4"):
         yield _same(EXPORT, f"R --best --out new.pt --density 0.4 {option}", option)
     named = "R --out new.pt --density 0.4 --temperature 2"
     for option in ("--dense-seed 9", "--retrain-seed 9", "--dense-seed one", "--best=yes"):

@@ -136,6 +136,31 @@ def test_width_as_the_load():
     assert names == {0.25: ("preresnet20-w0.25", 0.2), 1: ("preresnet20", 0.2), 1.5: ("preresnet20-w1.5", 0.2)}
 
 
+@pytest.mark.parametrize(
+    ("generator", "suffix"),
+    [(None, "components"), ("principal-components", "components"), ("random-manifold", "manifold")],
+)
+def test_the_dimension_of_the_data_as_the_load(generator, suffix):
+    fields = {"load": "data_dimension", "data_dimensions": (4, 16), "densities": (0.2,), "generator": generator}
+    spec = replace(DIGITS, **fields)
+    spec.check()
+    names = {stage.label.load: (stage.run.data, stage.point.density) for stage in spec.points()}
+    assert names == {4: (f"digits-{suffix}4", 0.2), 16: (f"digits-{suffix}16", 0.2)}
+    assert {(stage.run.model, stage.label.load_axis) for stage in spec.points()} == {(DIGITS.model, "data_dimension")}
+    assert (generator or "principal-components") in spec.title
+    assert SweepSpec.from_json(spec.to_json()) == spec
+
+
+def test_data_with_a_dimension_have_points_of_their_own():
+    """And of a load the same as of the data that are named so."""
+    load = replace(DIGITS, load="data_dimension", data_dimensions=(4,), densities=(0.2,))
+    named = replace(DIGITS, data="digits-components4", densities=(0.2,))
+    own = replace(DIGITS, densities=(0.2,))
+    keys = [{stage.key for stage in spec.points()} for spec in (load, named, own)]
+    assert keys[0] == keys[1]
+    assert keys[0].isdisjoint(keys[2])
+
+
 def test_the_papers_grids():
     densities = (0.05, 0.06, 0.07, 0.08, 0.1, 0.14, 0.2, 0.4, 0.8)
     sizes = {"paper-epochs": 16, "paper-batch-size": 13, "paper-sam": 8}

@@ -72,6 +72,9 @@ def test_what_was_measured_of_siblings_that_are_others_now_goes(store, made_up):
     rows = made_up(point)["runs"]
     store.record(point, {"runs": rows}, "cpu")  # the same models, made again
     assert len(store.rows("pairs")) == 9
+    rows = [row | {"data_dimension": 7.5, "data_dimension_se": 0.1} for row in rows]  # of which older rows know nothing
+    store.record(point, {"runs": rows}, "cpu")
+    assert len(store.rows("pairs")) == 9
     rows[0]["test_error"] = 0.2
     store.record(point, {"runs": rows}, "cpu")
     left = [(row["point"], row["first_seed"], row["second_seed"]) for row in store.rows("pairs")]

@@ -68,7 +68,7 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"validation_fraction": 0.9999}, "leaves none of 1297 images to train on"),
         ({"cka_margin": -0.1}, "--cka-margin -0.1"),
         ({"temperature": "sharpness"}, "--temperature sharpness: it is one of epochs, batch_size, rho, lr."),
-        ({"load": "depth"}, "--load depth: it is one of density, width."),
+        ({"load": "depth"}, "--load depth: it is one of density, width, data_dimension."),
         (
             {"pruner": "smallest"},
             f"--pruner smallest: it is one of {', '.join(RULES)}, or package.module:function for your own.",
@@ -111,6 +111,13 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"load": "width", "densities": (0.2,), "widths": (-1.0,)}, "--widths -1.0"),
         ({"load": "width", "densities": (0.2,), "widths": (1.0,)}, "has a width already"),
         ({"load": "width", "densities": (0.2,), "widths": (0.3,), "model": "vgg16"}, "is not a whole number"),
+        ({"data_dimensions": (4,)}, "--data-dimensions 4: they are the load only with --load data_dimension"),
+        ({"load": "data_dimension", "densities": (0.2,)}, "--data-dimensions (nothing)"),
+        ({"load": "data_dimension", "data_dimensions": (4,)}, "with --load data_dimension all models are pruned"),
+        ({"load": "data_dimension", "densities": (0.2,), "data_dimensions": (0,)}, "--data-dimensions 0"),
+        ({"load": "data_dimension", "densities": (0.2,), "data_dimensions": (4, 2, 4)}, "--data-dimensions 4: each"),
+        ({"generator": "random-manifold"}, "--generator random-manifold: it is of --load data_dimension"),
+        ({"generator": "pca"}, "--generator pca: it is one of principal-components, random-manifold"),
     ],
 )
 def test_bad_values_are_quoted(change, said):

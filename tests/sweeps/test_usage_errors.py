@@ -94,6 +94,25 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--temperature", "rho"], "--temperature rho: the preset's --temperatures are of another axis"),
         (["--load", "width"], "--load width: the preset's --widths are of another axis"),
         (
+            ["--load", "data_dimension"],
+            "--load data_dimension: the preset's --data-dimensions are of another axis; give --data-dimensions, too.",
+        ),
+        (
+            ["--load", "data_dimension", "--data-dimensions", "4", "65", "--densities", "0.1"],
+            "dimension 65 of 'digits-components65': it is from 1 to the smaller of 1297 training images and 64 numbers",
+        ),
+        (
+            ["--load", "data_dimension", "--data-dimensions", "4", "--densities", "0.1", "--data", "digits-manifold9"],
+            "digits-manifold9-components4 has a dimension twice; leave one of the two out.",
+        ),
+        (["--data", "digits-components0"], "dimension 0 of 'digits-components0'"),
+        (["--generator", "principal-components"], "--generator principal-components: it is of --load data_dimension"),
+        (["--dimension-neighbours", "2"], "--dimension-neighbours 2: it is a whole number from 3 on."),
+        (
+            ["--dimension-neighbours", "1167"],
+            "--dimension-neighbours 1167: it is below the number of training images, 1167.",
+        ),
+        (
             ["--temperature", "batch_size", "--temperatures", "16", "9999"],
             "--temperatures 9999: on the batch_size axis",
         ),
@@ -116,7 +135,7 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--temperature", "rho", "--temperatures", "0", "0.1", "--rho", "0.5"], "--rho 0.5: on the rho axis"),
         (["--estimate", "--gpus-per-trial", "1"], "this machine has no GPU to measure a step on"),
         (["--temperature", "sharpness"], "grid.py: --temperature sharpness: it is one of epochs, batch_size, rho, lr."),
-        (["--load", "depth"], "grid.py: --load depth: it is one of density, width."),
+        (["--load", "depth"], "grid.py: --load depth: it is one of density, width, data_dimension."),
         (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
         (["--address", "nonsense"], "--address nonsense"),
         (["--address", "ray://127.0.0.1:10001"], "--address ray://127.0.0.1:10001: a sweep joins no Ray from outside"),

@@ -57,8 +57,6 @@ def _of_widths(name: str, example: str, module: tuple[str, str], takes_size: boo
 
 
 FAMILIES = (
-    _residual("preresnet", "PreResNet"),
-    _residual("resnet", "ResNet"),
     Family(
         "resnet18",
         "resnet18",
@@ -68,6 +66,8 @@ FAMILIES = (
         ("resnet", "ResNet"),
         lambda parts: {"depth": 18, "stages": 4},
     ),
+    _residual("preresnet", "PreResNet"),
+    _residual("resnet", "ResNet"),
     Family(
         "vgg(?P<depth>[0-9]+)(?P<bn>-bn)?(?P<nobias>-nobias)?",
         "vgg16-bn",
