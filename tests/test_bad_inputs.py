@@ -16,7 +16,7 @@ if __name__ == "__main__":  # in place of this folder, in which there is another
     sys.path[0] = str(Path(__file__).parent / "helpers")
 
 from bad_files import make
-from bad_inputs import CASES, EXPORT, GRID, REPORT, SELECT, STATUS, TUNE
+from bad_inputs import CASES, EXPORT, GRID, IMPORTANCE, PRUNABILITY, REPORT, SELECT, SPARSITY, STATUS, TUNE
 from support import run_here
 
 
@@ -40,7 +40,7 @@ def fault(case, folder, before):
     """What is wrong with how a command takes a bad input, and what it said; nothing if it is as it should be."""
     command, arguments, quoted = case
     with ExitStack() as stack:
-        for name in (GRID, TUNE, SELECT):
+        for name in ("running.run_sweep", TUNE, SELECT):  # grids and studies are run by the first
             stack.enter_context(patch(f"sweeps.{name}.carry_out", it_trains))
         stack.enter_context(patch("sweeps.views.live_diagram.ThreadingHTTPServer.serve_forever"))
         try:
@@ -70,7 +70,10 @@ def folder(tmp_path_factory):
 
 def test_there_are_many_and_all_are_different():
     assert len({(command, *arguments) for command, arguments, _ in CASES}) == len(CASES) >= 150
-    assert {command for command, _, _ in CASES} == {GRID, TUNE, SELECT, REPORT, STATUS, EXPORT}
+    assert {command for command, _, _ in CASES} == {
+        *(GRID, TUNE, SELECT, REPORT, STATUS, EXPORT),
+        *(SPARSITY, IMPORTANCE, PRUNABILITY),
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from sweeps.spec.checks import require
+from sweeps.spec.checks import option_of, require
 from sweeps.spec.choices import one_of
 from sweeps.spec.pruning import MOST_ROUNDS
 from sweeps.spec.spec import SweepSpec
@@ -67,9 +67,12 @@ class Sparsity(Study):
         """Raise UsageError unless it can be run."""
         self.check_names("--methods", self.methods)
         require(1 <= self.rounds <= MOST_ROUNDS, "--rounds", self.rounds, f"it is from 1 to {MOST_ROUNDS}")
-        takes_share = any(METHODS[name]["pruner"] != "sap" for name in self.methods)
-        rule = "only lottery and one-shot take it; leave it out, or name one of them"
-        require(takes_share or self.prune_share is None, "--prune-share", self.prune_share, rule)
+        pruners = {METHODS[name]["pruner"] for name in self.methods}
+        for option in ("prune_share", *_OWN):
+            takers = {"sap"} if option in _OWN else {"lottery", "one-shot"}
+            rule = f"only {' and '.join(sorted(takers))} take it; leave it out, or name one of them in --methods"
+            is_given = getattr(self, option) is not None
+            require(bool(takers & pruners) or not is_given, option_of(option), getattr(self, option), rule)
         super().check()
 
     def variants(self) -> dict[str, SweepSpec]:

@@ -14,6 +14,8 @@ from support import TABLE
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
+from sweeps.spec.sparsity import Sparsity
+from sweeps.spec.study_presets import STUDY_PRESETS
 from trainables.stages import DenseStage
 from trainables.stages.dense import dense_name
 
@@ -171,6 +173,7 @@ def make(folder):
     """Write all of it."""
     results(folder / "R")
     results(folder / "other")
+    Store(folder / "study").set_spec(STUDY_PRESETS[Sparsity]["fashion-sparsity"])
     results(folder / "rho", replace(SPEC, temperature="rho", temperatures=(0, 0.1)))
     save(folder / "good.csv", TABLE)
     save(folder / "three.csv", TABLE + "3,0.1,-0.1,0.2,0.9\n")

@@ -4,6 +4,7 @@ from bad_files import ARRAYS, KEY, MODEL, PARQUET, SWEEPS, TABLES
 
 GRID, TUNE, SELECT, REPORT, STATUS = "grid", "tune_temperature", "select_model", "report", "status"
 EXPORT = "export"
+SPARSITY, IMPORTANCE, PRUNABILITY = "sparsity", "importance", "prunability"
 PART = f"R/runs/{KEY}.parquet"
 SMOKE = "--preset smoke --out new"
 LONG = "x" * 300
@@ -311,7 +312,52 @@ def _of_exports():
     yield _same(EXPORT, "results_of/damaged --out new.pt --density 0.05 --best", f"runs/{KEY}.parquet")
 
 
+def _of_studies():
+    """Studies: what they compare, and folders of other ones."""
+    for command in (SPARSITY, IMPORTANCE, PRUNABILITY):
+        yield from _each(command, "--preset @", ["smoke", "paper"])
+        yield from _each(command, "--out @", ["good.csv", "R/dense", "tables"])
+        yield from _each(command, "@", ["absent", "nothing", "good.csv", "R/sweep", "s3://"])
+        yield _same(command, "R --epochs 3", "--epochs 3")
+        yield _same(command, "R --dry-run", "--dry-run")
+        yield from _each(command, "--out new --picture @", ["new.txt", "R/sweep.json", "folder.html", "/proc/no/a.pdf"])
+        yield _same(command, "--load density", "--load")
+        yield from _each(command, "--out new --epochs @", ["0", "six"])
+    for command in (SPARSITY, IMPORTANCE):
+        yield _same(command, "R", "R holds those of a grid")
+        yield _same(command, "--pruner lottery", "--pruner")
+    for command in (IMPORTANCE, PRUNABILITY):
+        yield _same(command, "study", "study holds the results of sparsity.py")
+        yield from _each(command, "--out new --densities @", ["0", "1.5"])
+    for command, option in ((REPORT, ""), (EXPORT, "--out new.pt"), (TUNE, "--replay"), (SELECT, "--replay")):
+        words = ["study", *option.split()] if command in (REPORT, EXPORT) else [option, "study"]
+        yield command, words + ["--panels", "lmc"] * (command == REPORT), "sparsity.py"
+    yield from _each(SPARSITY, "--out new --rounds @", ["0", "-1", "1001", "2.5"])
+    yield from _each(SPARSITY, "--out new --methods @", ["sap", "gradual", "lottery-neuron"])
+    yield _same(SPARSITY, "--out new --methods", "--methods (nothing)")
+    yield _same(SPARSITY, "--out new --methods sap-layer sap-layer", "sap-layer sap-layer")
+    yield _same(SPARSITY, "--out new --methods sap-layer --prune-share 0.5", "--prune-share 0.5")
+    yield _same(SPARSITY, "--out new --methods lottery-layer --sap-p 0.5", "--sap-p 0.5")
+    yield from _each(SPARSITY, "--out new --sap-p @", ["1", "0", "nan"])
+    yield _same(SPARSITY, "--densities 0.1", "--densities")
+    yield from _each(IMPORTANCE, "--out new --measures @", ["magnitude", "filter-l1", "lottery"])
+    yield _same(IMPORTANCE, "--out new --measures filter-bn filter-bn", "filter-bn filter-bn")
+    yield from _each(IMPORTANCE, "--out new --rounds @", ["0", "1001", "one"])
+    yield _same(IMPORTANCE, "--out new --rounds 2 2", "2 2")
+    yield _same(IMPORTANCE, "--out new --rounds 1 --prune-epochs 2", "--prune-epochs 2")
+    yield _same(IMPORTANCE, "--out new --preset fashion-importance --model preresnet8-w0.001", "0.001")
+    yield from _each(PRUNABILITY, "--out new --tolerance @", ["0", "1", "-0.1", "nan", "inf", "low"])
+    yield from _each(PRUNABILITY, "R --tolerance @", ["0", "1", "nan"])
+    yield from _each(PRUNABILITY, "--out new --data digits --data-dimensions @", ["0", "65", "2.5", "nan", "-1"])
+    yield _same(PRUNABILITY, "--out new --data-dimensions 4 4", "--data-dimensions 4")
+    twice = "--out new --data digits-components4 --data-dimensions 2"
+    yield _same(PRUNABILITY, twice, "digits-components4-components2")
+    yield from _each(PRUNABILITY, "--out new --generator @", ["pca", "None1"])
+    yield from _each(PRUNABILITY, "--out new --data digits --dimension-neighbours @", ["2", "0", "1168", "many"])
+
+
 CASES = [
+    *_of_studies(),
     *_of_options(),
     *_of_command_lines(),
     *_of_folders(),
