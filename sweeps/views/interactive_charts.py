@@ -27,10 +27,14 @@ def draw_json(charts: Charts) -> str:
     """The same as JSON for a page that has plotly: texts, a figure for each chart, their width."""
     import plotly.graph_objects as go
 
-    figures = []
-    for place, chart in enumerate(charts.charts):
-        drawn = _matrix(chart) if isinstance(chart, Matrix) else _chart(chart, charts, place == 0)
-        figures.append(go.Figure(drawn).to_json())
+    figures, named = [], set[str]()
+    for chart in charts.charts:
+        if isinstance(chart, Matrix):
+            figures.append(go.Figure(_matrix(chart)).to_json())
+            continue
+        names = {line.name for line in chart.lines}
+        figures.append(go.Figure(_chart(chart, charts, has_legend=not names <= named)).to_json())
+        named |= names
     texts = f'"title": {json.dumps(charts.title)}, "caption": {json.dumps(charts.caption)}'
     return f'{{{texts}, "width": {WIDTH}, "figures": [{", ".join(figures)}]}}'
 
