@@ -11,8 +11,8 @@ class Turns(NamedTuple):
     """Two positions of a curve.
 
     Attributes:
-        up: Where its largest rise begins.
-        down: Where that ends; the same position if it never rises.
+        up: Where its largest rise begins; of one that never rises where it is lowest.
+        down: Where that ends; of one that never rises the same position.
     """
 
     up: int
@@ -47,6 +47,8 @@ def turns(curve: Sequence[float]) -> Turns:
         raise ValueError("the curve has no values, or some that are NaN")
     lowest = np.minimum.accumulate(values)
     down = int(np.argmax(values - lowest))
+    if values[down] == lowest[down]:
+        down = int(np.argmin(values))
     return Turns(int(np.argmin(values[: down + 1])), down)
 
 

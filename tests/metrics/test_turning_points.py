@@ -8,7 +8,8 @@ from metrics.turning_points import moves, turns
     ("curve", "at"),
     [
         ([3, 1, 2, 5, 4], (1, 3)),
-        ([3, 2, 1], (0, 0)),
+        ([3, 2, 1], (2, 2)),
+        ([3, 1, 1], (1, 1)),
         ([1, 2, 3], (0, 2)),
         ([5, 1, 2, 0, 4, 3], (3, 4)),
         ([2, 1, 1, 4, 4], (1, 3)),
@@ -22,6 +23,7 @@ def test_the_largest_rise(curve, at):
 def test_moves_are_taken_where_the_others_turn():
     curves = np.array([[3.0, 1, 5, 4], [2.0, 1, 4, 2]])
     assert moves(curves) == [(2, 4, 1), (1, 3, 2)]
+    assert moves(np.array([[3.0, 2, 1], [5.0, 2, 2]])) == [(1, 0, 1), (3, 0, 0)]
     assert moves(np.array([[3.0, 1, 5, 4], [3.0, 4, 1, 2]]))[0] == (0, -2, -3)  # the second rises from 0 to 1
 
 
