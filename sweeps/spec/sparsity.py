@@ -63,6 +63,11 @@ class Sparsity(Study):
     rounds: int = 30
     """Rounds of pruning and training after the dense training; published are 30 for small models, 15 for ResNet-18."""
 
+    @property
+    def pruned_how(self) -> list[str]:
+        """Nothing: its methods differ."""
+        return []
+
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
         self.check_names("--methods", self.methods)
