@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from sweeps.spec.checks import require
 from sweeps.spec.choices import one_of
-from sweeps.spec.pruning import MOST_ROUNDS
+from sweeps.spec.pruning import MOST_ROUNDS, NO_REWINDING
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
 from trainables.pruning.settings import PruningSettings
@@ -75,6 +75,13 @@ class Sparsity(Study):
         takes_share = any(METHODS[name]["pruner"] != "sap" for name in self.methods)
         rule = "only lottery and one-shot take it; leave it out, or name one of them"
         require(takes_share or self.prune_share is None, "--prune-share", self.prune_share, rule)
+        has_sap = any(METHODS[name]["pruner"] == "sap" for name in self.methods)
+        rule = "only sap takes it; leave it out, or name one of its --methods"
+        for name in _OWN:
+            value = getattr(self, name)
+            require(has_sap or value is None, f"--{name.replace('_', '-')}", value, rule)
+        rule = "lottery and one-shot rewind; leave it out, or name --methods of sap alone"
+        require(not takes_share or self.rewind_epoch != NO_REWINDING, "--rewind-epoch", self.rewind_epoch, rule)
         super().check()
 
     def variants(self) -> dict[str, SweepSpec]:

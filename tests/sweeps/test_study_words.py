@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -161,3 +162,17 @@ def test_of_a_grid_over_widths_no_prunability_is_read(store):
     spec.check()
     with pytest.raises(UsageError, match="holds a grid over widths; prunability is read of one over densities"):
         prunability_of(spec, store, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"methods": ("lottery-layer",), "sap_p": 1.0}, "--sap-p 1.0: only sap takes it"),
+        ({"methods": ("sap-layer",), "prune_share": 0.3}, "--prune-share 0.3: only lottery and one-shot take it"),
+        ({"rewind_epoch": "none"}, "--rewind-epoch none: lottery and one-shot rewind"),
+    ],
+)
+def test_an_option_that_no_method_takes_is_refused(changed, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        replace(SPARSITY, **changed).check()
+    replace(SPARSITY, methods=("sap-layer",), rewind_epoch="none", sap_p=1.0, sap_q=2.0).check()
