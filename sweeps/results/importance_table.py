@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -64,13 +65,13 @@ def importance_table(study: Importance, store: Store) -> pd.DataFrame:
     Raises:
         UsageError: If a table is damaged.
     """
-    compared, points = study.compared(), study.points_by_variant()
+    compared = study.compared()
+    points = {name: store.with_added_siblings(own) for name, own in study.points_by_variant().items()}
     errors = {name: _errors(own, store) for name, own in points.items()}
     changes = _changes([stage for own in points.values() for stage in own], store)
     rows = []
     for name, (measure, number) in compared.items():
-        stages = store.with_added_siblings(points[name])
-        phase = phase_table(stages, store, study.thresholds, study.measurement)
+        phase = phase_table(points[name], store, study.thresholds, study.measurement)
         reference = errors[next(other for other, (_, rounds) in compared.items() if rounds == number)]
         for cell in phase.to_dict("records"):
             at = cell["temperature"], cell["load"]
@@ -123,8 +124,11 @@ def _correlations(study: Importance, store: Store) -> Iterator[dict[str, Any]]:
 
 def _errors(points: Sequence[PointStage], store: Store) -> dict[tuple[float, float, int], float]:
     """Mean test error of the siblings of each point, by temperature, load and dense seed."""
-    rows = store.table("runs", ["point", "status", "test_error"], {stage.key for stage in points}).to_pandas()
-    means = rows[rows["status"] == "ok"].groupby("point")["test_error"].mean()
+    columns = ["point", "retrain_seed", "status", "test_error"]
+    rows = store.table("runs", columns, {stage.key for stage in points}).to_pandas()
+    seeds = {stage.key: stage.seeds for stage in points}
+    wanted = (seed in seeds[point] for point, seed in zip(rows["point"], rows["retrain_seed"], strict=True))
+    means = rows[np.fromiter(wanted, bool) & (rows["status"] == "ok")].groupby("point")["test_error"].mean()
     return {
         (stage.label.temperature, stage.label.load, stage.run.seed): float(means[stage.key])
         for stage in points

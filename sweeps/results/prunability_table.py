@@ -14,6 +14,7 @@ from metrics.prunability import removable_share
 from sweeps.results.schema import column
 from sweeps.results.store import Store
 from sweeps.results.study_files import with_schema
+from sweeps.spec.errors import UsageError
 from sweeps.spec.prunability import OWN_DATA, Prunability
 from sweeps.spec.spec import SweepSpec
 from trainables.stages import PointStage
@@ -21,7 +22,11 @@ from trainables.stages.dense import dense_part
 
 _FRACTION = "fraction in [0, 1]"
 _OF_DATA = ("data_dimension", "data_dimension_se", "data_duplicates")
-_INTERVAL = "of its 95 % interval over dense seeds, Student's, of the logarithm of 1 - share; NaN for one dense seed"
+_INTERVAL = (
+    "of its 95 % interval over dense seeds, Student's, of the logarithm of 1 - share; NaN for one dense seed, and "
+    "where of some only a bound is known"
+)
+_WEIGHTS = "weights (of filters with rules that remove these)"
 
 PRUNABILITY = pa.schema(
     [
@@ -34,7 +39,7 @@ PRUNABILITY = pa.schema(
         column("data_duplicates", pa.float64(), "images", "that were left out of that, being copies of others"),
         column("tolerance", pa.float64(), _FRACTION, "test error that pruning may add to the dense model's"),
         column("dense_test_error", pa.float64(), _FRACTION, "mean over dense models"),
-        column("share", pa.float64(), _FRACTION, "largest share of weights that can be removed within the tolerance"),
+        column("share", pa.float64(), _FRACTION, f"largest share of {_WEIGHTS} that can go within the tolerance"),
         column("share_low", pa.float64(), _FRACTION, f"beginning {_INTERVAL}"),
         column("share_high", pa.float64(), _FRACTION, f"end {_INTERVAL}"),
         column("bound", pa.string(), "", "at least or at most: densities do not reach further for some dense seed"),
@@ -49,7 +54,8 @@ ERRORS = pa.schema(
         PRUNABILITY.field("dimension"),
         column("temperature", pa.float64(), "that of the axis", "temperature of the dense model", True),
         column("dense_seed", pa.int64(), "", "seed of the dense model", True),
-        column("density", pa.float64(), _FRACTION, "share of the weights that was kept", True),
+        column("density", pa.float64(), _FRACTION, f"share of the {_WEIGHTS} that was kept", True),
+        column("n_missing", pa.int64(), "", "siblings without a result: not there yet, diverged or failed"),
         column(
             "excess",
             pa.float64(),
@@ -82,22 +88,25 @@ def prunability_table(study: Prunability, store: Store) -> pd.DataFrame:
 
 def _of_points(name: str, points: list[PointStage], store: Store) -> Iterator[dict[str, Any]]:
     """Rows of the points of one dimension."""
-    runs = store.table("runs", ["point", "status", "test_error"], {stage.key for stage in points})
-    siblings: dict[str, list[float]] = {}
+    points = store.with_added_siblings(points)
+    runs = store.table("runs", ["point", "retrain_seed", "status", "test_error"], {stage.key for stage in points})
+    siblings: dict[str, dict[int, float]] = {}
     for row in runs.to_pylist():
         if row["status"] == "ok":
-            siblings.setdefault(row["point"], []).append(row["test_error"])
+            siblings.setdefault(row["point"], {})[row["retrain_seed"]] = row["test_error"]
     parts = {dense_part(stage.run, stage.point.epoch) for stage in points}
     dense = {(row["dense"], row["epoch"]): row for row in store.table("dense", parts=parts).to_pylist()}
     for stage in points:
         own = dense.get((stage.run.key, stage.point.epoch), {})
         own = own if own.get("status") == "ok" else {}
-        errors = siblings.get(stage.key, [])
+        there = siblings.get(stage.key, {})
+        errors = [there[seed] for seed in stage.seeds if seed in there]
         yield {
             "dimension": math.nan if name == OWN_DATA else float(name),
             "temperature": stage.label.temperature,
             "dense_seed": stage.run.seed,
             "density": stage.point.density,
+            "n_missing": len(stage.seeds) - len(errors),
             "excess": mean_interval(errors).mean - _known(own, "test_error"),
             "dense_test_error": _known(own, "test_error"),
             **{column: _known(own, column) for column in _OF_DATA},
@@ -116,12 +125,15 @@ def _row(study: Prunability, table: pd.DataFrame) -> dict[str, Any]:
     ]
     known = [own for own in shares if not math.isnan(own.share)]
     interval = _interval([own.share for own in known])
+    if any(own.bound for own in known):  # how far true shares are apart is not known
+        interval = Interval(interval.mean, math.nan, math.nan)
     first, missing = table.drop_duplicates("dense_seed"), table["excess"].isna()
+    incomplete = missing | (table["n_missing"] > 0)
     return {
         "dimension": first["dimension"].iloc[0],
         "temperature_axis": study.temperature,
         "temperature": first["temperature"].iloc[0],
-        "status": "missing" if missing.all() else "incomplete" if missing.any() else "ok",
+        "status": "missing" if missing.all() else "incomplete" if incomplete.any() else "ok",
         **{name: first[name].mean() for name in (*_OF_DATA, "dense_test_error")},
         "tolerance": study.tolerance,
         "share": interval.mean,
@@ -146,7 +158,13 @@ def prunability_of(spec: SweepSpec, store: Store, tolerance: float) -> Prunabili
         spec: The grid.
         store: Its results.
         tolerance: Of the study.
+
+    Raises:
+        UsageError: If it is of other models.
     """
+    if spec.load == "width":
+        said = "holds a grid over widths; prunability is read of one over densities, or over dimensions of the data"
+        raise UsageError(f"{store.folder} {said}.")
     plain = {field.name: getattr(spec, field.name) for field in fields(SweepSpec)}
     rows = store.rows("runs", ["point", "configuration"])
     tried = {json.loads(row["configuration"])["density"] for row in rows if row["configuration"]}

@@ -58,7 +58,8 @@ def _faster(spec: SweepSpec, options: RunOptions) -> tuple[Precision, str]:
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        points = replace(spec, precision="float32").points()
+        plain = replace(spec, precision="float32")
+        points = plain.tried(plain.points())
         point = points[0].point
         siblings = len(spec.retrain_seeds)
         density = statistics.median(stage.point.density for stage in points) if options.compile == "auto" else None

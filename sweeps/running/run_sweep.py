@@ -50,6 +50,10 @@ def run_sweep(options: WholeSweepOptions, report: Callable[[], object]) -> int:
     to_do = [*plan.points, *(stage for stage in plan.others if stage.completes_point)]
     if options.dry_run or options.estimate:
         lines = _to_do([*points, *others], plan, inventory)
+        for kind in {stage.kind: type(stage) for stage in others if not stage.completes_point}.values():
+            all_of_it, left = (sum(isinstance(stage, kind) for stage in own) for own in (others, plan.others))
+            name = kind.kind.replace("_", " ")
+            lines.append(f"{name}: {all_of_it} dense trainings wanted, {all_of_it - left} stored, {left} to do")
         lines.append(f"points: {len(wanted)} wanted, {len(wanted) - len(to_do)} stored, {len(to_do)} to do{_how(plan)}")
         if options.estimate:
             check_models(spec.tried(plan.points), spec.measurement)

@@ -30,6 +30,11 @@ class Importance(Study):
     rounds: tuple[int, ...] = (1, 5)
     """Numbers of rounds in which filters go, early in training, after an epoch each; 1 is all at once."""
 
+    @property
+    def pruned_how(self) -> list[str]:
+        """Nothing: its measures differ."""
+        return []
+
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
         self.check_names("--measures", self.measures)

@@ -23,6 +23,11 @@ class Prunability(Study):
     """Test error, as a fraction, that pruning may add to that of the dense model, in (0, 1); decides no result, only
     how results are read."""
 
+    @property
+    def removed(self) -> str:
+        """What pruning removes, of which densities are shares: weights, or filters."""
+        return "filters" if self.load_name == "filters" else "weights"
+
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
         require(

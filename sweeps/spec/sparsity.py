@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from sweeps.spec.checks import option_of, require
 from sweeps.spec.choices import one_of
-from sweeps.spec.pruning import MOST_ROUNDS
+from sweeps.spec.pruning import MOST_ROUNDS, NO_REWINDING
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
 from trainables.pruning.settings import PruningSettings
@@ -63,6 +63,11 @@ class Sparsity(Study):
     rounds: int = 30
     """Rounds of pruning and training after the dense training; published are 30 for small models, 15 for ResNet-18."""
 
+    @property
+    def pruned_how(self) -> list[str]:
+        """Nothing: its methods differ."""
+        return []
+
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
         self.check_names("--methods", self.methods)
@@ -73,6 +78,9 @@ class Sparsity(Study):
             rule = f"only {' and '.join(sorted(takers))} take it; leave it out, or name one of them in --methods"
             is_given = getattr(self, option) is not None
             require(bool(takers & pruners) or not is_given, option_of(option), getattr(self, option), rule)
+        rule = "lottery and one-shot rewind; leave it out, or name --methods of sap alone"
+        is_rewound = pruners <= {"sap"} or self.rewind_epoch != NO_REWINDING
+        require(is_rewound, "--rewind-epoch", self.rewind_epoch, rule)
         super().check()
 
     def variants(self) -> dict[str, SweepSpec]:

@@ -132,8 +132,12 @@ class SweepSpec(PruningFields):
         """Data, model and pruning in a few words; of what is pinned its name alone."""
         made = f" ({self.generator or DEFAULT_GENERATOR})" if self.load == "data_dimension" else ""
         names = [short_name(self.data) + made, short_name(self.model)]
-        fixed = [] if self.load == "density" else [f"density {self.densities[0]:g}"]
-        return ", ".join([*names, short_name(self.pruner), *fixed])
+        return ", ".join([*names, *self.pruned_how])
+
+    @property
+    def pruned_how(self) -> list[str]:
+        """The pruning in a title."""
+        return [short_name(self.pruner), *([] if self.load == "density" else [f"density {self.densities[0]:g}"])]
 
     @property
     def dense_recipe(self) -> Recipe:

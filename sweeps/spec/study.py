@@ -10,7 +10,6 @@ import tyro
 from sweeps.spec.errors import UsageError
 from sweeps.spec.kinds import hints_of
 from sweeps.spec.spec import SweepSpec
-from trainables.data import short_name
 from trainables.stages import PointStage
 
 T = TypeVar("T")
@@ -31,11 +30,6 @@ class Study(SweepSpec):
     def to_json(self) -> str:
         """Text that :func:`sweeps.spec.studies.sweep_from_json` reads."""
         return json.dumps({self.MARK: self.name, **json.loads(super().to_json())}, indent=2)
-
-    @property
-    def title(self) -> str:
-        """Data and model in a few words."""
-        return ", ".join(short_name(name) for name in (self.data, self.model))
 
     def variants(self) -> dict[str, SweepSpec]:
         """Its sweeps, by what they are called in tables and pictures."""

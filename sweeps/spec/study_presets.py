@@ -41,10 +41,8 @@ PAPER_SPARSITY = replace(
     batch_size=250,
     validation_fraction=0.0,
     rounds=15,
-    sap_p=0.5,
-    sap_q=1.0,
 )
-"""Diao et al. 2023, section 4: ResNet-18, 15 rounds. Epochs, batch size and schedule are our reading."""
+"""Diao et al. 2023, section 4: ResNet-18, 15 rounds, the default p and q. Epochs and the rest are our reading."""
 
 IMPORTANCE = Importance(
     **_of(

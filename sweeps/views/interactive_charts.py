@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from sweeps.views.charts import Chart, Charts, Line, Matrix
@@ -32,15 +32,16 @@ def draw_json(charts: Charts) -> str:
         if isinstance(chart, Matrix):
             figures.append(go.Figure(_matrix(chart)).to_json())
             continue
-        names = {line.name for line in chart.lines}
-        figures.append(go.Figure(_chart(chart, charts, has_legend=not names <= named)).to_json())
-        named |= names
+        new = {line.name for line in chart.lines} - named
+        figures.append(go.Figure(_chart(chart, charts, new)).to_json())
+        named |= new
     texts = f'"title": {json.dumps(charts.title)}, "caption": {json.dumps(charts.caption)}'
     return f'{{{texts}, "width": {WIDTH}, "figures": [{", ".join(figures)}]}}'
 
 
-def _chart(chart: Chart, charts: Charts, has_legend: bool) -> dict[str, Any]:
-    data = [trace for line in chart.lines for trace in _line(line, *charts.looks[line.name], has_legend)]
+def _chart(chart: Chart, charts: Charts, named: Collection[str]) -> dict[str, Any]:
+    """A figure whose legend has these names, which no chart before had."""
+    data = [trace for line in chart.lines for trace in _line(line, *charts.looks[line.name], line.name in named)]
     shapes = []
     if chart.level is not None:
         look = {"color": "#666666", "width": 1, "dash": "dot"}
@@ -48,11 +49,11 @@ def _chart(chart: Chart, charts: Charts, has_legend: bool) -> dict[str, Any]:
             {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": chart.level, "y1": chart.level} | {"line": look}
         )
     axis = {"automargin": True, "gridcolor": "#e6e6e6", "zeroline": False}
-    layout = _layout(chart.title, HEIGHT + 18 * len(chart.lines) * has_legend) | {
+    layout = _layout(chart.title, HEIGHT + 18 * len(named)) | {
         "xaxis": axis | {"title": {"text": chart.x_title}, "type": "log" if chart.log_x else "linear"},
         "yaxis": axis | {"title": {"text": chart.y_title}, "type": "log" if chart.log_y else "linear"},
         "shapes": shapes,
-        "showlegend": has_legend,
+        "showlegend": bool(named),
         "legend": {"orientation": "h", "y": -0.25, "yanchor": "top"},
         "plot_bgcolor": "white",
     }

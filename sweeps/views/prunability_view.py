@@ -11,7 +11,7 @@ from sweeps.views.charts import Chart, Charts, Line
 from sweeps.views.study_words import groups, interval_words, named_lines
 
 CAPTION = (
-    "Prunability is the largest share of weights that can be removed so that test error rises by no more than {0:g} "
+    "Prunability is the largest share of {1} that can be removed so that test error rises by no more than {0:g} "
     "above the dense model's, after retraining. Means over dense seeds with 95 % intervals."
 )
 
@@ -36,8 +36,11 @@ def prunability_charts(study: Prunability, tables: Mapping[str, pd.DataFrame]) -
     excess = tables["prunability_errors"]
     for name, own in named_lines(study, excess, []) if excess["temperature"].nunique() > 1 else [("", excess)]:
         title = "Test error above the dense model's" + (f": {name}" if name else "")
-        charts.append(Chart(title, "density", "difference", list(_excess(own)), True, level=study.tolerance))
-    return Charts(f"Prunability: {study.title}", CAPTION.format(study.tolerance), charts, table, across=2)
+        kept = "density" if study.removed == "weights" else f"share of {study.removed} kept"
+        charts.append(Chart(title, kept, "difference", list(_excess(own)), True, level=study.tolerance))
+    return Charts(
+        f"Prunability: {study.title}", CAPTION.format(study.tolerance, study.removed), charts, table, across=2
+    )
 
 
 def prunability_words(study: Prunability, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -53,7 +56,8 @@ def prunability_words(study: Prunability, tables: Mapping[str, pd.DataFrame]) ->
         error = row["data_dimension_se"]
         measured += "" if math.isnan(error) else f" ± {error:.2g}"
         share = interval_words(Interval(row["share"], row["share_low"], row["share_high"]))
-        said = f"{row['bound']} {share} of the weights can go".strip()
+        bound = "about" if row["bound"].count(" and ") else row["bound"]  # for some dense seeds more, for others less
+        said = f"{bound} {share} of the {study.removed} can go".strip()
         said = "nothing is known yet" if math.isnan(row["share"]) else said
         left = ", of which results are missing" if row["status"] == "incomplete" else ""
         yield (

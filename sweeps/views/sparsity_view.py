@@ -32,12 +32,16 @@ class Story(NamedTuple):
         moves: How far it falls, rises and falls again, by turns that each seed has from the others.
         onset: First round from which on test error is above that of the dense model, with the interval of the paired
             difference above 0 in it and in all later ones, and the share left there; None if there is none.
+        seeds: Dense seeds that have all rounds, of which all of this is.
+        first: Round that the curve of the PQ Index begins with: 1 where that of the dense models is of another p and q.
     """
 
     up: tuple[int, float]
     down: tuple[int, float]
     moves: tuple[Interval, Interval, Interval]
     onset: tuple[int, float] | None
+    seeds: int
+    first: int
 
 
 def sparsity_charts(study: Sparsity, tables: Mapping[str, pd.DataFrame]) -> Charts:
@@ -62,7 +66,7 @@ def sparsity_words(study: Sparsity, tables: Mapping[str, pd.DataFrame]) -> Itera
         curves, shares, errors = (_curves(own, column) for column in ("pq_index", "density", "test_error"))
         story = story_of(curves, shares, errors)
         if story is None:
-            yield f"{name}: not all of its rounds have results for two dense seeds yet."
+            yield f"{name}: not all of its rounds have results for two dense seeds{_why(own)}."
             continue
         amounts = ", ".join(
             f"{what} by {interval_words(amount)}"
@@ -74,7 +78,15 @@ def sparsity_words(study: Sparsity, tables: Mapping[str, pd.DataFrame]) -> Itera
             if story.onset is None
             else f"test error is above the dense model's from round {_at(story.onset)} on"
         )
-        yield f"{name}: the PQ Index {amounts}; its mean {where}; {suffers}."
+        of = f" ({story.seeds} of {len(curves)} dense seeds{_why(own)})" if story.seeds < len(curves) else ""
+        since = " from round 1 on" if story.first else ""
+        yield f"{name}{of}: the PQ Index{since} {amounts}; its mean {where}; {suffers}."
+
+
+def _why(table: pd.DataFrame) -> str:
+    """What there is instead of results of some rounds."""
+    others = [status for status in ("diverged", "failed") if (table["status"] == status).any()]
+    return f": some {' and some '.join(others)}" if others else " yet" if (table["status"] == "missing").any() else ""
 
 
 def _at(place: tuple[int, float]) -> str:
@@ -87,15 +99,16 @@ def story_of(
     """What the curves of a method say; None if fewer than two seeds have all rounds.
 
     Args:
-        curves: PQ Index, shape (seeds, rounds + 1), from round 0.
+        curves: PQ Index, shape (seeds, rounds + 1), from round 0, which may be NaN for all.
         shares: Densities, likewise.
         errors: Test errors, likewise.
     """
-    whole = ~(np.isnan(curves).any(axis=1) | np.isnan(errors).any(axis=1))
+    first = int(np.isnan(curves[:, 0]).all() and not np.isnan(errors[:, 0]).all())
+    whole = ~(np.isnan(curves[:, first:]).any(axis=1) | np.isnan(errors).any(axis=1))
     if whole.sum() < 2:
         return None
-    curves, shares, errors = curves[whole], shares[whole].mean(axis=0), errors[whole]
-    at = turns(curves.mean(axis=0).tolist())
+    curves, shares, errors = curves[whole, first:], shares[whole].mean(axis=0), errors[whole]
+    up, down = (place + first for place in turns(curves.mean(axis=0).tolist()))
     found = moves(curves)
     amounts = (
         mean_interval([own.fall for own in found]),
@@ -107,7 +120,7 @@ def story_of(
     while onset > 1 and excess[onset - 1].low > 0:
         onset -= 1
     from_there = (onset, float(shares[onset])) if onset < len(excess) else None
-    return Story((at.up, float(shares[at.up])), (at.down, float(shares[at.down])), amounts, from_there)
+    return Story((up, float(shares[up])), (down, float(shares[down])), amounts, from_there, len(curves), first)
 
 
 def _curves(table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:

@@ -9,6 +9,7 @@ from sweeps.running.options import RunOptions
 from sweeps.running.precision import resolved_precision
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.presets import PRESETS
+from sweeps.spec.study_presets import SPARSITY
 from trainables.execution import precision
 from trainables.execution.precision import faster_precision
 from trainables.execution.timings import Timing, Timings
@@ -30,8 +31,9 @@ def measured(monkeypatch):
     monkeypatch.setattr(precision, "faster_precision", faster)
 
 
-def test_a_new_sweep_takes_what_is_faster_here(store, measured, capsys):
-    assert resolved_precision(SPEC, store, RunOptions()) == "bfloat16"
+@pytest.mark.parametrize("spec", [SPEC, replace(SPARSITY, precision="auto")], ids=["grid", "study without points"])
+def test_a_new_sweep_takes_what_is_faster_here(spec, store, measured, capsys):
+    assert resolved_precision(spec, store, RunOptions()) == "bfloat16"
     assert capsys.readouterr().out == "--precision auto: measured.\n"
 
 
