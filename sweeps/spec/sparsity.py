@@ -75,7 +75,7 @@ class Sparsity(Study):
         pruners = {METHODS[name]["pruner"] for name in self.methods}
         for option in ("prune_share", *_OWN):
             takers = {"sap"} if option in _OWN else {"lottery", "one-shot"}
-            rule = f"only {' and '.join(sorted(takers))} take it; leave it out, or name one of them in --methods"
+            rule = f"it is of {' and '.join(sorted(takers))} alone; leave it out, or name one of them in --methods"
             is_given = getattr(self, option) is not None
             require(bool(takers & pruners) or not is_given, option_of(option), getattr(self, option), rule)
         rule = "lottery and one-shot rewind; leave it out, or name --methods of sap alone"

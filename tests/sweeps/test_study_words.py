@@ -167,8 +167,8 @@ def test_of_a_grid_over_widths_no_prunability_is_read(store):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"methods": ("lottery-layer",), "sap_p": 1.0}, "--sap-p 1.0: only sap takes it"),
-        ({"methods": ("sap-layer",), "prune_share": 0.3}, "--prune-share 0.3: only lottery and one-shot take it"),
+        ({"methods": ("lottery-layer",), "sap_p": 1.0}, "--sap-p 1.0: it is of sap alone"),
+        ({"methods": ("sap-layer",), "prune_share": 0.3}, "--prune-share 0.3: it is of lottery and one-shot alone"),
         ({"rewind_epoch": "none"}, "--rewind-epoch none: lottery and one-shot rewind"),
     ],
 )
