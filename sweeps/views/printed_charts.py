@@ -85,16 +85,26 @@ def _chart(axis: Any, chart: Chart, charts: Charts, size: float) -> None:
     axis.set_xlabel(chart.x_title, size=0.86 * size)
     axis.set_ylabel(chart.y_title, size=0.86 * size)
     axis.tick_params(labelsize=0.86 * size)
-    if chart.log_x:
-        axis.set_xscale("log")
-    if chart.log_y:
-        axis.set_yscale("log")
+    for name, is_log in (("x", chart.log_x), ("y", chart.log_y)):
+        if is_log:
+            _logarithmic(axis, name)
     axis.grid(color="#e6e6e6", linewidth=0.4)
     axis.set_axisbelow(True)
     if chart.level is not None:
         axis.axhline(chart.level, color="#666666", linewidth=0.6, linestyle=":")
     for line in chart.lines:
         _line(axis, line, *charts.looks[line.name])
+
+
+def _logarithmic(axis: Any, name: str) -> None:
+    """Numbers as people write them, 1, 2 and 5 of each power of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    getattr(axis, f"set_{name}scale")("log")
+    ticks = getattr(axis, f"{name}axis")
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ticks.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    ticks.set_minor_formatter(NullFormatter())
 
 
 def _line(axis: Any, line: Line, color: str, dash: str) -> None:

@@ -62,7 +62,7 @@ def prunability_words(study: Prunability, tables: Mapping[str, pd.DataFrame]) ->
         left = ", of which results are missing" if row["status"] == "incomplete" else ""
         yield (
             f"{given}{at} (intrinsic dimension {measured}): {said}, with a tolerance of {row['tolerance']:g} above the "
-            f"test error of the dense models, {row['dense_test_error']:.3g} ({row['n_dense_seeds']} dense seeds{left})."
+            f"test error of the dense models, {row['dense_test_error']:.3g} ({row['n_dense_seeds']} of {len(study.dense_seeds)} dense seeds{left})."
         )
 
 
