@@ -59,10 +59,11 @@ def prunability_words(study: Prunability, tables: Mapping[str, pd.DataFrame]) ->
         bound = "about" if row["bound"].count(" and ") else row["bound"]  # for some dense seeds more, for others less
         said = f"{bound} {share} of the {study.removed} can go".strip()
         said = "nothing is known yet" if math.isnan(row["share"]) else said
+        seeds = f"{row['n_dense_seeds']} of {len(study.dense_seeds)} dense seeds"
         left = ", of which results are missing" if row["status"] == "incomplete" else ""
         yield (
             f"{given}{at} (intrinsic dimension {measured}): {said}, with a tolerance of {row['tolerance']:g} above the "
-            f"test error of the dense models, {row['dense_test_error']:.3g} ({row['n_dense_seeds']} of {len(study.dense_seeds)} dense seeds{left})."
+            f"test error of the dense models, {row['dense_test_error']:.3g} ({seeds}{left})."
         )
 
 
