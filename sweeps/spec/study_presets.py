@@ -28,7 +28,7 @@ SPARSITY = Sparsity(
             weight_decay=5e-4,
         )
     ),
-    rounds=30,
+    rounds=20,
 )
 """Diao et al. 2023 scaled down: a convolutional net of 23,000 weights on 5,400 images of 14x14 pixels."""
 
