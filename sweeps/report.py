@@ -156,7 +156,8 @@ def _report_study(study: Study, options: Report, look: Look) -> int:
     for field in fields(options):
         if field.name not in own and (value := getattr(options, field.name)) not in (None, False):
             said = f"{options.results} is of {study.name}.py, which has none; leave it out"
-            raise UsageError(f"{option_of(field.name)} {value}: {said}.")
+            words = [] if value is True else value if isinstance(value, tuple) else [value]
+            raise UsageError(f"{' '.join([option_of(field.name), *map(str, words)])}: {said}.")
     _check_serving(options)
     store = Store(options.results, options.storage_endpoint)
     if options.serve:

@@ -1,6 +1,7 @@
 """Tables of studies: columns with their units and meaning, as files."""
 
 import io
+import json
 
 import pandas as pd
 import pyarrow as pa
@@ -15,8 +16,12 @@ def with_schema(rows: list[dict[str, object]], schema: pa.Schema) -> pd.DataFram
 
 
 def write_table(folder: Folder, name: str, table: pd.DataFrame, schema: pa.Schema) -> None:
-    """Write a table as ``NAME.parquet`` and ``NAME.csv``; OSError if that cannot be."""
+    """Write a table as ``NAME.parquet`` and ``NAME.csv``, maps in this as JSON; OSError if that cannot be."""
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), content)
     folder.write(f"{name}.parquet", content.getvalue())
-    folder.write(f"{name}.csv", table.to_csv(index=False).encode())
+    plain = table.copy()
+    for field in schema:
+        if pa.types.is_map(field.type):
+            plain[field.name] = [None if own is None else json.dumps(dict(own)) for own in table[field.name]]
+    folder.write(f"{name}.csv", plain.to_csv(index=False).encode())

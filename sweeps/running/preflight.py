@@ -144,18 +144,19 @@ def check_models(points: Sequence[PointStage], measurement: MeasurementSettings)
         for (model, data, augmentation, loss), batch in smallest.items():
             task = lookalike_task(data, torch.device("cpu"), augmentation=augmentation, loss=loss)
             check_suitable(model, task, batch)
+        option = "" if any(stage.label.variant for stage in points) else "--pruner "  # which studies do not have
         for pruning in _prunings(points):
-            with _of_pruner(pruning.pruning.pruner):
+            with _of_pruner(option, pruning.pruning.pruner):
                 pruning.check(lookalike_task(pruning.run.data, torch.device("cpu"), LOOKALIKES, loss=pruning.run.loss))
 
 
 @contextmanager
-def _of_pruner(name: str) -> Iterator[None]:
+def _of_pruner(option: str, name: str) -> Iterator[None]:
     """Have sentences begin with the option that named a rule; those of users' own begin with the function."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(str(error) if is_function(name) else f"--pruner {name}: {error}") from None
+        raise ValueError(str(error) if is_function(name) else f"{option}{name}: {error}") from None
 
 
 def _prunings(points: Sequence[PointStage]) -> list[PruningStage]:

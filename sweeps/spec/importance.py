@@ -37,7 +37,7 @@ class Importance(Study):
 
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
-        self.check_names("--measures", self.measures)
+        self.check_names("--measures", self.measures, MEASURES)
         self.check_names("--rounds", self.rounds)
         for number in self.rounds:
             require(1 <= number <= MOST_ROUNDS, "--rounds", number, f"it is from 1 to {MOST_ROUNDS}")

@@ -70,7 +70,7 @@ class Sparsity(Study):
 
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
-        self.check_names("--methods", self.methods)
+        self.check_names("--methods", self.methods, METHODS)
         require(1 <= self.rounds <= MOST_ROUNDS, "--rounds", self.rounds, f"it is from 1 to {MOST_ROUNDS}")
         pruners = {METHODS[name]["pruner"] for name in self.methods}
         for option in ("prune_share", *_OWN):

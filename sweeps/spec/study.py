@@ -1,12 +1,14 @@
 """What studies have in common: several sweeps in one, which differ in what the study compares."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import tyro
 
+from sweeps.spec.checks import require
+from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
 from sweeps.spec.kinds import hints_of
 from sweeps.spec.spec import SweepSpec
@@ -59,8 +61,10 @@ class Study(SweepSpec):
         """A sweep with what they have in common, and this changed."""
         return SweepSpec(**{field.name: getattr(self, field.name) for field in fields(SweepSpec)} | changed)
 
-    def check_names(self, option: str, names: Sequence[Any]) -> None:
-        """Raise UsageError unless there are some, each once."""
+    def check_names(self, option: str, names: Sequence[Any], known: Collection[str] = ()) -> None:
+        """Raise UsageError unless there are some, each once, and of these if any are known."""
+        for name in names if known else ():
+            require(name in known, option, name, choice_rule(known))
         words = " ".join(map(str, names))
         if not names:
             raise UsageError(f"{option} (nothing): name at least one.")

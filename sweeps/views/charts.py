@@ -22,6 +22,7 @@ class Line:
         y: Values; NaN interrupts the line.
         low: Where the band begins; NaN for none.
         high: Where it ends.
+        hollow: Which values are only bounds; their markers are hollow. None if it is empty.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Line:
     y: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    hollow: Sequence[bool] = ()
 
 
 @dataclass(frozen=True)

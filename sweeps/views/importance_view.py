@@ -31,7 +31,7 @@ def importance_charts(study: Importance, tables: Mapping[str, pd.DataFrame]) -> 
             level = None if column == "test_error_over_seeds" else 0.0
             charts.append(
                 Chart(
-                    f"{title}: {at}", "share of filters removed", title.lower(), list(_lines(own, column)), level=level
+                    f"{title}\n{at}", "share of filters removed", title.lower(), list(_lines(own, column)), level=level
                 )
             )
     for (temperature,), own in groups(correlations, "temperature"):

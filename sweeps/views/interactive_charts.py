@@ -75,13 +75,15 @@ def _line(line: Line, color: str, dash: str, has_legend: bool) -> Iterator[dict[
             "hoverinfo": "skip",
             "showlegend": False,
         }
+    hollow = [*line.hollow, *[False] * (len(line.x) - len(line.hollow))]
+    symbols = ["circle-open" if own else "circle" for own in hollow]
     hover = "%{x}: %{y:.4g}" + f"<extra>{line.name}</extra>"
     look = {"color": color, "width": 2, "dash": dash}
     yield common | {
         "x": list(line.x),
         "y": [None if math.isnan(value) else value for value in line.y],
         "mode": "lines+markers",
-        "marker": {"size": 4, "color": color},
+        "marker": {"size": [8 if own else 4 for own in hollow], "color": color, "symbol": symbols},
         "line": look,
         "hovertemplate": hover,
         "showlegend": has_legend,
@@ -108,5 +110,12 @@ def _matrix(matrix: Matrix) -> dict[str, Any]:
 
 
 def _layout(title: str, height: int) -> dict[str, Any]:
-    text = {"text": title, "x": 0.02, "y": 1, "yanchor": "top", "pad": {"t": 8}, "font": {"size": 15}}
+    text = {
+        "text": title.replace("\n", ", "),
+        "x": 0.02,
+        "y": 1,
+        "yanchor": "top",
+        "pad": {"t": 8},
+        "font": {"size": 15},
+    }
     return {"title": text, "height": height, "margin": {"t": 36, "b": 46, "l": 56, "r": 20}, "font": {"size": 12}}

@@ -4,6 +4,7 @@ import io
 import math
 import textwrap
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -37,7 +38,11 @@ def draw_printed_charts(charts: Charts, kind: str, paper: Paper) -> bytes:
     rows = -(-len(charts.looks) // _columns(charts, paper))
     below = (1.35 * (caption.count("\n") + 1) + 1.6 * rows + 1.2) * small / 72
     height = down * TALL * paper.width / across + below
-    with rc_context(STYLE | {"font.size": paper.font_size, "axes.spines.top": False, "axes.spines.right": False}):
+    with (
+        catch_warnings(),
+        rc_context(STYLE | {"font.size": paper.font_size, "axes.spines.top": False, "axes.spines.right": False}),
+    ):
+        simplefilter("ignore", UserWarning)  # curves may be constant
         figure: Any = Figure(figsize=(paper.width, height), layout="constrained")
         FigureCanvasAgg(figure)
         figure.get_layout_engine().set(rect=(0, below / height, 1, 1 - below / height))
@@ -113,6 +118,9 @@ def _line(axis: Any, line: Line, color: str, dash: str) -> None:
         x, low, high = np.array(band).T
         axis.fill_between(x, low, high, color=color, alpha=BAND, linewidth=0)
     axis.plot(line.x, line.y, color=color, linestyle=DASHES[dash], linewidth=1.0, marker="o", markersize=1.8)
+    for x, y, is_hollow in zip(line.x, line.y, line.hollow, strict=False):
+        if is_hollow:
+            axis.plot(x, y, "o", color=color, markerfacecolor="white", markersize=4)
 
 
 def _matrix(axis: Any, matrix: Matrix, small: float) -> None:

@@ -13,26 +13,21 @@ from sweeps.views.study_words import groups, interval_words, named_lines
 CAPTION = (
     "Prunability is the largest share of {1} that can be removed so that test error rises by no more than {0:g} "
     "above the dense model's, after retraining. Means over dense seeds with 95 % intervals."
+    " Hollow circles are bounds: the densities that were tried do not reach further."
 )
 
 
 def prunability_charts(study: Prunability, tables: Mapping[str, pd.DataFrame]) -> Charts:
     """What the picture shows."""
     table = tables["prunability"]
+    measured = "intrinsic dimension of the data"
     charts = [
-        Chart(
-            "Prunability", "intrinsic dimension of the data", "1 - share removed", list(_kept(study, table)), True, True
-        ),
-        Chart("Dense models", "intrinsic dimension of the data", "test error", list(_dense(study, table)), True),
-        Chart(
-            "Dimension",
-            "dimension given",
-            "intrinsic dimension, estimated",
-            list(_dimensions(study, table)),
-            True,
-            True,
-        ),
+        Chart(f"{study.removed} that must stay".capitalize(), measured, "share", list(_kept(study, table)), True, True),
+        Chart("Dense models", measured, "test error", list(_dense(study, table)), True),
     ]
+    if table["dimension"].notna().any():
+        lines = list(_dimensions(study, table))
+        charts.append(Chart("Dimension", "dimension given", "intrinsic dimension, estimated", lines, True, True))
     excess = tables["prunability_errors"]
     for name, own in named_lines(study, excess, []) if excess["temperature"].nunique() > 1 else [("", excess)]:
         title = "Test error above the dense model's" + (f": {name}" if name else "")
@@ -76,8 +71,8 @@ def _over_dimension(study: Prunability, table: pd.DataFrame) -> Iterator[tuple[s
 
 def _kept(study: Prunability, table: pd.DataFrame) -> Iterator[Line]:
     for name, own in _over_dimension(study, table):
-        kept = [list(1 - own[column]) for column in ("share", "share_high", "share_low")]
-        yield Line(name, list(own["data_dimension"]), *kept)
+        kept, low, high = (list(1 - own[column]) for column in ("share", "share_high", "share_low"))
+        yield Line(name, list(own["data_dimension"]), kept, low, high, list(own["bound"] != ""))
 
 
 def _dense(study: Prunability, table: pd.DataFrame) -> Iterator[Line]:
@@ -96,8 +91,5 @@ def _excess(table: pd.DataFrame) -> Iterator[Line]:
     for (dimension,), own in groups(table.sort_values("density"), "dimension"):
         means = {density: mean_interval(rows["excess"].tolist()) for (density,), rows in groups(own, "density")}
         name = "data as they are" if math.isnan(dimension) else f"dimension {dimension:g}"
-        yield Line(
-            name,
-            list(means),
-            *([interval[place] for interval in means.values()] for place in range(3)),
-        )
+        middles, lows, highs = ([interval[place] for interval in means.values()] for place in range(3))
+        yield Line(name, list(means), middles, lows, highs)

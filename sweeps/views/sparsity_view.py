@@ -68,19 +68,20 @@ def sparsity_words(study: Sparsity, tables: Mapping[str, pd.DataFrame]) -> Itera
         if story is None:
             yield f"{name}: not all of its rounds have results for two dense seeds{_why(own)}."
             continue
-        amounts = ", ".join(
-            f"{what} by {interval_words(amount)}"
-            for what, amount in zip(("falls", "rises", "falls again"), story.moves, strict=True)
-        )
-        where = f"turns up in round {_at(story.up)} and down in round {_at(story.down)}"
+        fall, rise, after = map(interval_words, story.moves)
+        moved = f"falls by {fall}, and its mean rises in no round"
+        if story.down > story.up:
+            where = f"its mean turns up in round {_at(story.up)}, and rises to round {_at(story.down)}"
+            again = "" if story.down[0] == len(shares[0]) - 1 else f", falls again by {after}"
+            moved = f"falls by {fall}, rises by {rise}{again}; {where}"
         suffers = (
-            "test error is not shown to rise to the end"
+            "test error is not shown to be above the dense model's at the end"
             if story.onset is None
             else f"test error is above the dense model's from round {_at(story.onset)} on"
         )
         of = f" ({story.seeds} of {len(curves)} dense seeds{_why(own)})" if story.seeds < len(curves) else ""
         since = " from round 1 on" if story.first else ""
-        yield f"{name}{of}: the PQ Index{since} {amounts}; its mean {where}; {suffers}."
+        yield f"{name}{of}: the PQ Index{since} {moved}; {suffers}."
 
 
 def _why(table: pd.DataFrame) -> str:

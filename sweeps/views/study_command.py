@@ -74,5 +74,6 @@ def _study_of(store: Store, options: StudyOptions, kind: type[Study]) -> Study:
             from sweeps.results.prunability_table import prunability_of
 
             return prunability_of(spec, store, options.spec.tolerance)
-        held = f"the results of {spec.name}.py" if isinstance(spec, Study) else "those of a grid"
-        raise UsageError(f"{store.folder} holds {held}; name a folder that {kind.name}.py wrote.") from None
+        held = f"the results of {spec.name}.py" if isinstance(spec, Study) else "the results of a grid"
+        other = " or grid.py" if kind is Prunability else ""
+        raise UsageError(f"{store.folder} holds {held}; name a folder that {kind.name}.py{other} wrote.") from None

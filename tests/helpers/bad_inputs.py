@@ -324,7 +324,7 @@ def _of_studies():
         yield _same(command, "--load density", "--load")
         yield from _each(command, "--out new --epochs @", ["0", "six"])
     for command in (SPARSITY, IMPORTANCE):
-        yield _same(command, "R", "R holds those of a grid")
+        yield _same(command, "R", "R holds the results of a grid")
         yield _same(command, "--pruner lottery", "--pruner")
     for command in (IMPORTANCE, PRUNABILITY):
         yield _same(command, "study", "study holds the results of sparsity.py")

@@ -143,7 +143,7 @@ def test_a_point_without_one_of_its_siblings_is_incomplete(store):
     more = replace(STUDY, retrain_seeds=(1, 2, 3))
     row, words = said_of(more, filled(store, errors))
     assert row["status"] == "incomplete"
-    assert "(2 dense seeds, of which results are missing)" in words
+    assert "(2 of 2 dense seeds, of which results are missing)" in words
     assert said_of(STUDY, store)[0]["status"] == "ok"
     store.record(more.points()[0], {"runs": made_up_rows(more.points()[0], error=0.9)["runs"][2:]}, "cpu")
     assert error_table(STUDY, store)["excess"].max() == pytest.approx(0)  # another sweep's sibling is none of these
