@@ -95,12 +95,16 @@ def test_commands_in_examples_have_their_options(page):
 
 
 def examples():
-    """What pages have the grid do that needs no cluster and no object storage."""
+    """What pages have grids and studies do that needs no cluster, no object storage and no results."""
     for page in PAGES:
         for words in shell_lines(page):
-            if words[1:2] == ["sweeps/grid.py"] and not {"--address", "--gpus-per-trial"} & set(words):
-                typed = [word for word in words[2:] if word != "--estimate"]
-                yield pytest.param(typed, id=" ".join(typed) or "the preset")
+            command = "".join(words[1:2]).removeprefix("sweeps/").removesuffix(".py")
+            if command not in ("grid", "sparsity", "importance", "prunability"):
+                continue
+            if {"--address", "--gpus-per-trial"} & set(words) or "".join(words[2:3]).startswith("results/"):
+                continue
+            typed = [word for word in words[2:] if word != "--estimate"]
+            yield pytest.param(command, typed, id=" ".join([command, *typed]))
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +125,9 @@ def own_things(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("arguments", list(examples()))
-def test_examples_of_the_grid_say_what_they_would_do(arguments, own_things):
-    done = run_here("grid", *arguments, "--data-folder", own_things, "--dry-run", cwd=own_things)
+@pytest.mark.parametrize(("command", "arguments"), list(examples()))
+def test_examples_of_grids_and_studies_say_what_they_would_do(command, arguments, own_things):
+    done = run_here(command, *arguments, "--data-folder", own_things, "--dry-run", cwd=own_things)
     assert done.returncode == 0, done.stderr
     assert re.search(r"points: \d+ wanted, 0 stored", done.stdout)
 
