@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -13,6 +12,7 @@ from metrics.rank_correlation import rank_correlations
 from sweeps.results.phase import phase_table
 from sweeps.results.phase_schema import PHASE
 from sweeps.results.schema import column
+from sweeps.results.sibling_errors import sibling_errors
 from sweeps.results.store import Store
 from sweeps.results.study_files import with_schema
 from sweeps.spec.importance import Importance
@@ -76,8 +76,8 @@ def importance_table(study: Importance, store: Store) -> pd.DataFrame:
         for cell in phase.to_dict("records"):
             at = cell["temperature"], cell["load"]
             own = [stage for stage in points[name] if (stage.label.temperature, stage.label.load) == at]
-            test = [errors[name].get((*at, stage.run.seed), math.nan) for stage in own]
-            base = [reference.get((*at, stage.run.seed), math.nan) for stage in own]
+            test = [errors[name][(*at, stage.run.seed)] for stage in own]
+            base = [reference[(*at, stage.run.seed)] for stage in own]
             known = [
                 changes.get((stage.point.pruning.key, stage.point.density)) for stage in own if stage.point.pruning
             ]
@@ -90,6 +90,14 @@ def importance_table(study: Importance, store: Store) -> pd.DataFrame:
                 | {"n_dense_seeds": sum(not math.isnan(value) for value in test)}
             )
     return with_schema(rows, IMPORTANCE)
+
+
+def importance_tables(study: Importance, store: Store) -> dict[str, pd.DataFrame]:
+    """Both tables by name; raises as :func:`importance_table`."""
+    return {
+        "importance": importance_table(study, store),
+        "importance_correlations": correlation_table(study, store),
+    }
 
 
 def correlation_table(study: Importance, store: Store) -> pd.DataFrame:
@@ -123,16 +131,11 @@ def _correlations(study: Importance, store: Store) -> Iterator[dict[str, Any]]:
 
 
 def _errors(points: Sequence[PointStage], store: Store) -> dict[tuple[float, float, int], float]:
-    """Mean test error of the siblings of each point, by temperature, load and dense seed."""
-    columns = ["point", "retrain_seed", "status", "test_error"]
-    rows = store.table("runs", columns, {stage.key for stage in points}).to_pandas()
-    seeds = {stage.key: stage.seeds for stage in points}
-    wanted = (seed in seeds[point] for point, seed in zip(rows["point"], rows["retrain_seed"], strict=True))
-    means = rows[np.fromiter(wanted, bool) & (rows["status"] == "ok")].groupby("point")["test_error"].mean()
+    """Mean test error of the siblings of each point, by temperature, load and dense seed; NaN without any."""
+    siblings = sibling_errors(points, store)
     return {
-        (stage.label.temperature, stage.label.load, stage.run.seed): float(means[stage.key])
+        (stage.label.temperature, stage.label.load, stage.run.seed): mean_interval(siblings[stage.key]).mean
         for stage in points
-        if stage.key in means
     }
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from metrics.intervals import Interval, mean_interval
 from metrics.prunability import removable_share
 from sweeps.results.schema import column
+from sweeps.results.sibling_errors import sibling_errors
 from sweeps.results.store import Store
 from sweeps.results.study_files import with_schema
 from sweeps.spec.errors import UsageError
@@ -79,28 +80,28 @@ def error_table(study: Prunability, store: Store) -> pd.DataFrame:
     return with_schema(rows, ERRORS)
 
 
-def prunability_table(study: Prunability, store: Store) -> pd.DataFrame:
-    """What is stored of a study, in the columns of :data:`PRUNABILITY`; raises as :func:`error_table`."""
-    table = error_table(study, store)
-    rows = [_row(study, own) for _, own in table.groupby(["dimension", "temperature"], dropna=False, sort=False)]
+def prunability_table(study: Prunability, errors: pd.DataFrame) -> pd.DataFrame:
+    """What :func:`error_table` says of a study, in the columns of :data:`PRUNABILITY`."""
+    rows = [_row(study, own) for _, own in errors.groupby(["dimension", "temperature"], dropna=False, sort=False)]
     return with_schema(rows, PRUNABILITY)
+
+
+def prunability_tables(study: Prunability, store: Store) -> dict[str, pd.DataFrame]:
+    """Both tables by name, read once; raises as :func:`error_table`."""
+    errors = error_table(study, store)
+    return {"prunability": prunability_table(study, errors), "prunability_errors": errors}
 
 
 def _of_points(name: str, points: list[PointStage], store: Store) -> Iterator[dict[str, Any]]:
     """Rows of the points of one dimension."""
     points = store.with_added_siblings(points)
-    runs = store.table("runs", ["point", "retrain_seed", "status", "test_error"], {stage.key for stage in points})
-    siblings: dict[str, dict[int, float]] = {}
-    for row in runs.to_pylist():
-        if row["status"] == "ok":
-            siblings.setdefault(row["point"], {})[row["retrain_seed"]] = row["test_error"]
+    siblings = sibling_errors(points, store)
     parts = {dense_part(stage.run, stage.point.epoch) for stage in points}
     dense = {(row["dense"], row["epoch"]): row for row in store.table("dense", parts=parts).to_pylist()}
     for stage in points:
         own = dense.get((stage.run.key, stage.point.epoch), {})
         own = own if own.get("status") == "ok" else {}
-        there = siblings.get(stage.key, {})
-        errors = [there[seed] for seed in stage.seeds if seed in there]
+        errors = siblings[stage.key]
         yield {
             "dimension": math.nan if name == OWN_DATA else float(name),
             "temperature": stage.label.temperature,

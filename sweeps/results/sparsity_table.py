@@ -67,6 +67,11 @@ def sparsity_table(study: Sparsity, store: Store) -> pd.DataFrame:
     return with_schema(rows, SPARSITY)
 
 
+def sparsity_tables(study: Sparsity, store: Store) -> dict[str, pd.DataFrame]:
+    """The table by its name; raises as :func:`sparsity_table`."""
+    return {"sparsity": sparsity_table(study, store)}
+
+
 def _rows(store: Store, table: str, parts: set[str], *identity: str) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Rows in these files of a table, by these columns."""
     there = store.table(table, parts=parts).to_pylist()

@@ -33,7 +33,7 @@ def write_study(study: Study, store: Store, picture: str | None = None, paper: P
     file = File(store.folder, f"{study.name}.html")
     try:
         for name, table in tables.items():
-            write_table(store.folder, name, table, view.tables[name][1])
+            write_table(store.folder, name, table, view.schemas[name])
         _draw(charts, file)
     except OSError as error:  # of other people's results
         print(f"Left out: {store.folder} cannot be written ({error.strerror or error}).")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from points import made_up_rows
 
-from sweeps.results.prunability_table import error_table, prunability_of, prunability_table
+from sweeps.results.prunability_table import error_table, prunability_of, prunability_tables
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.study_presets import IMPORTANCE, PRUNABILITY, SPARSITY
@@ -118,7 +118,7 @@ def filled(store, excess, study=STUDY):
 
 
 def said_of(study, store):
-    tables = {"prunability": prunability_table(study, store), "prunability_errors": error_table(study, store)}
+    tables = prunability_tables(study, store)
     return tables["prunability"].iloc[0], next(iter(prunability_words(study, tables)))
 
 

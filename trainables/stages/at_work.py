@@ -1,11 +1,10 @@
 """A pruning method at work for a stage: where it begins, and where it was kept."""
 
 from trainables.methods.method import Method, Work
-from trainables.pruning.context import State
 from trainables.stages.dense import dense_model, diverged_epoch
 from trainables.stages.dense_run import NOT_FINITE
 from trainables.stages.machine import Machine, task_of
-from trainables.stages.pruning_context import DenseModelContext
+from trainables.stages.pruning_context import dense_context
 from trainables.stages.pruning_run import PruningRun, pruned_density, pruned_file, rounds_file
 from trainables.storage import artifacts
 
@@ -21,19 +20,13 @@ def begun(run: PruningRun, machine: Machine, end: float, trainings: int, counts_
         counts_rounds: Whether it is asked for a number of rounds instead of for densities. Then it is kept after each
             round in a file that stays, so that there can be more of them later; otherwise in one that goes in the end.
     """
-
-    def state_at(epoch: int) -> State:
-        state: State = dense_model(run.dense, epoch, machine.folder)["model"]
-        return state
-
-    task = task_of(run.dense, machine)
     file = f"training/pruning-{run.key}"
     of_densities, of_rounds = f"{file}.pt", rounds_file(run)
     work = Work(
         run.pruner,
         run.settings,
-        DenseModelContext(run.dense, run.epoch, end, task, state_at),
-        task,
+        dense_context(run.dense, run.epoch, end, machine),
+        task_of(run.dense, machine),
         run.dense.model,
         run.dense.data,
         run.dense.seed,
