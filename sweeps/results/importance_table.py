@@ -14,7 +14,7 @@ from sweeps.results.phase_schema import PHASE
 from sweeps.results.schema import column
 from sweeps.results.sibling_errors import sibling_errors
 from sweeps.results.store import Store
-from sweeps.results.study_files import with_schema
+from sweeps.results.table_files import with_schema
 from sweeps.spec.importance import Importance
 from trainables.stages import PointStage
 

@@ -14,7 +14,7 @@ from metrics.prunability import removable_share
 from sweeps.results.schema import column
 from sweeps.results.sibling_errors import sibling_errors
 from sweeps.results.store import Store
-from sweeps.results.study_files import with_schema
+from sweeps.results.table_files import with_schema
 from sweeps.spec.errors import UsageError
 from sweeps.spec.prunability import OWN_DATA, Prunability
 from sweeps.spec.spec import SweepSpec

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from sweeps.results.schema import column
 from sweeps.results.store import Store
-from sweeps.results.study_files import with_schema
+from sweeps.results.table_files import with_schema
 from sweeps.spec.sparsity import Sparsity
 from trainables.stages.dense import dense_part
 

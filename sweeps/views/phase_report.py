@@ -1,12 +1,9 @@
 """A phase diagram with its texts, as a file, on the terminal and as tables."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.box import SIMPLE
 from rich.table import Table
 
@@ -15,11 +12,12 @@ from sweeps.results.border import BAND
 from sweeps.results.phase import diverged_note, phase_table, resolved, threshold_note
 from sweeps.results.phase_schema import PHASE
 from sweeps.results.store import Store
+from sweeps.results.table_files import table_files
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from sweeps.views.fitted_borders import with_fitted_borders
 from sweeps.views.interactive_diagram import draw
-from sweeps.views.named_files import PHASE_TABLE, File, checked_picture, data_beside, default_output, print_table
+from sweeps.views.named_files import File, checked_picture, data_beside, default_output, print_table
 from sweeps.views.paper import Paper
 from sweeps.views.phase_diagram import PhaseDiagram, Search, phase_diagram
 
@@ -61,12 +59,10 @@ def write_report(
         UsageError: If a file cannot be written.
     """
     table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
-    content = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, PHASE, preserve_index=False), content)
     file = checked_picture("--out", out) if out else File(store.folder, DIAGRAM)
     try:
-        File(store.folder, "phase.parquet").write(content.getvalue())
-        File(store.folder, PHASE_TABLE).write(table.to_csv(index=False).encode())
+        for name, content in table_files("phase", table, PHASE).items():
+            File(store.folder, name).write(content)
     except UsageError as error:
         if not or_elsewhere:
             raise

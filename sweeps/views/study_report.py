@@ -1,7 +1,7 @@
 """A study's tables, its picture and its words."""
 
 from sweeps.results.store import Store
-from sweeps.results.study_files import write_table
+from sweeps.results.table_files import table_files
 from sweeps.spec.study import Study
 from sweeps.views.charts import Charts
 from sweeps.views.named_files import File, checked_picture, data_beside, default_output
@@ -33,7 +33,8 @@ def write_study(study: Study, store: Store, picture: str | None = None, paper: P
     file = File(store.folder, f"{study.name}.html")
     try:
         for name, table in tables.items():
-            write_table(store.folder, name, table, view.schemas[name])
+            for each, content in table_files(name, table, view.schemas[name]).items():
+                store.folder.write(each, content)
         _draw(charts, file)
     except OSError as error:  # of other people's results
         print(f"Left out: {store.folder} cannot be written ({error.strerror or error}).")
