@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainables.data.text.vocabulary import BEGIN, END, PADDING
-from trainables.models.transformer import LONGEST, Transformer
+from trainables.data.text.vocabulary import BEGIN, END, LONGEST, PADDING
+from trainables.models.transformer import Transformer
 from trainables.tasks.translation.decoding import NotFiniteError, greedy
 
 VOCABULARY = 24

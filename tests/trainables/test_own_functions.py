@@ -387,7 +387,7 @@ def test_augmentations_that_do_not(function, said, mine):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        ("of_classes", r"returned torch.float32 of shape \(10,\) instead of a loss for each of . images, shape"),
+        ("of_classes", r"returned torch.float32 of shape \(10,\) instead of a loss for each of . labels, shape"),
         ("a_number", "returned float instead of a loss for each of"),
         ("detached", "it has no gradient: compute it from the logits"),
         ("leaves", "cannot be used with 10 classes .SystemExit: 0"),

@@ -172,7 +172,7 @@ class DenseStage(Stage):
     def seconds(self, costs: "StageCosts") -> float:
         """Training up to the last epoch, and the errors of each model."""
         sizes = costs.sizes(self.run)
-        measured = len(self.epochs) * (sizes.train + sizes.validation + sizes.test) * costs.evaluation(self.run, 1)
+        measured = len(self.epochs) * (sizes.measured + sizes.validation + sizes.test) * costs.evaluation(self.run, 1)
         return costs.training(self.run, self.run.recipe, self.epochs[-1], 1) + measured
 
     def kept_bytes(self, keep: Keep) -> int:

@@ -221,7 +221,7 @@ class PointStage(Stage):
     def seconds(self, costs: "StageCosts") -> float:
         """Retraining, and the errors of the siblings."""
         run, sizes, siblings = self.run, costs.sizes(self.run), len(self.seeds)
-        evaluated = TEST_EPOCHS * (sizes.validation + sizes.test) + sizes.train
+        evaluated = TEST_EPOCHS * (sizes.validation + sizes.test) + sizes.measured
         retrain, density = self.point.retrain, self.point.density
         training = costs.training(run, retrain, retrain.epochs, siblings, density)
         return training + evaluated * costs.evaluation(run, siblings, density)

@@ -19,8 +19,8 @@ from trainables.stacks.stack import Stack
 from trainables.tasks.evaluation import evaluate
 from trainables.tasks.image_classification.augmentation import OwnAugmentation
 from trainables.tasks.image_classification.batches import Split, TrainingBatches
-from trainables.tasks.image_classification.loss import OwnLoss
 from trainables.tasks.image_classification.suitability import check_model
+from trainables.tasks.own_loss import OwnLoss
 from trainables.tasks.task import Batch, SplitName, Task
 
 MOST_PIXELS = 2**28

@@ -1,1 +1,1 @@
-"""Machine translation: sentences of one language, and what they are in another."""
+"""Translating sentences."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.data.text.vocabulary import BEGIN, END, PADDING
-from trainables.models.transformer import LONGEST, Transformer
+from trainables.data.text.vocabulary import BEGIN, END, LONGEST, PADDING
+from trainables.models.transformer import Transformer
 
 
 class NotFiniteError(ValueError):
