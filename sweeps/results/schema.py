@@ -71,6 +71,13 @@ _EXECUTION = column("execution", pa.string(), "", _HOW)
 _TRAINING_LOSSES = "mean training loss of each epoch, with label smoothing that of the smoothed labels; NaN if unknown"
 _LOSSES = column("losses", pa.list_(pa.float64()), "nats", _TRAINING_LOSSES)
 _TEST_ERROR = column("test_error", pa.float64(), FRACTION, f"{_SPLIT_ERRORS}; test images")
+_TRAIN_LOSS = column(
+    "train_loss",
+    pa.float64(),
+    "nats",
+    "mean cross entropy of the same training images as train_error, without label smoothing, whatever training "
+    "minimizes; null in older rows, NaN if diverged or failed",
+)
 _LEFT = [
     column("density", pa.float64(), FRACTION, "share of the prunable weights really kept"),
     column("density_by_layer", pa.map_(pa.string(), pa.float64()), FRACTION, "the same by parameter"),
@@ -155,6 +162,7 @@ TABLES = {
             *_STATUS,
             *_errors("dense model"),
             _TEST_ERROR,
+            _TRAIN_LOSS,
             *_PQ,
             *_DATA,
             _LOSSES,
@@ -169,6 +177,7 @@ TABLES = {
             *_STATUS,
             *_errors("at the end; validation and test error are means over the last 5 epochs"),
             _TEST_ERROR,
+            _TRAIN_LOSS,
             column("pruning", pa.string(), "", "key of the run of a pruning method; empty without"),
             *_LEFT,
             *_PQ,

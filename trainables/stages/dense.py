@@ -131,7 +131,9 @@ class DenseStage(Stage):
                 if epoch == run.recipe.epochs:
                     del state["training"]["optimizer"]
                 kept = {"model": state["training"]["models"][0], "attempt": state, "execution": execution}
-                kept |= {split: task.errors(stack, split)[0] for split in SPLITS}
+                evaluations = {split: task.evaluation(stack, split) for split in SPLITS}
+                kept |= {split: evaluation.errors[0] for split, evaluation in evaluations.items()}
+                kept["train_loss"] = evaluations["train"].losses[0]
                 artifacts.save(machine.folder, dense_file(run, epoch), kept)
             attempt.load_state_dict(kept["attempt"])
             diverged = training.diverged[0]
@@ -142,6 +144,7 @@ class DenseStage(Stage):
                     "status": "diverged" if diverged else "ok",
                     "message": NOT_FINITE.format(diverged, "dense training") if diverged else "",
                     "train_error": kept["train"],
+                    "train_loss": kept.get("train_loss"),
                     "validation_error": kept["validation"],
                     "test_error": kept["test"],
                     **self._pq_index(kept["model"], task),
