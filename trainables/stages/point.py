@@ -173,7 +173,7 @@ class PointStage(Stage):
         name = f"training/{point.key}-{'-'.join(map(str, seeds))}.pt"
         attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
         yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
-        train_errors = training.task.errors(training.stack, "train")
+        train_errors, scores = training.task.errors(training.stack, "train"), training.task.scores(training.stack)
         siblings = [
             {
                 "seed": seed,
@@ -185,6 +185,7 @@ class PointStage(Stage):
                 "train_error": train_errors[index],
                 "validation_error": _mean([epoch[index] for epoch in attempt.validation_errors]),
                 "test_error": _mean([epoch[index] for epoch in attempt.test_errors]),
+                "scores": scores[index],
                 "seconds": attempt.seconds / len(seeds),
             }
             for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
@@ -202,6 +203,7 @@ class PointStage(Stage):
             **remains(sibling["model"], masks, sibling.get("before") or sizes(masks)).columns(),
             **{name: sibling[name] for name in ("stack", "losses", "seconds")},
             "execution": sibling.get("execution", ""),
+            **sibling["scores"],
         }
         if not (message := diverged_message(sibling)):
             known |= {name: sibling[name] for name in ("train_error", "validation_error", "test_error")}
