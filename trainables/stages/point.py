@@ -174,6 +174,7 @@ class PointStage(Stage):
         attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
         yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
         trained = training.task.evaluation(training.stack, "train")
+        scores = training.task.scores(training.stack)
         siblings = [
             {
                 "seed": seed,
@@ -186,6 +187,7 @@ class PointStage(Stage):
                 "train_loss": trained.losses[index],
                 "validation_error": _mean([epoch[index] for epoch in attempt.validation_errors]),
                 "test_error": _mean([epoch[index] for epoch in attempt.test_errors]),
+                "scores": scores[index],
                 "seconds": attempt.seconds / len(seeds),
             }
             for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
@@ -203,6 +205,7 @@ class PointStage(Stage):
             **remains(sibling["model"], masks, sibling.get("before") or sizes(masks)).columns(),
             **{name: sibling[name] for name in ("stack", "losses", "seconds")},
             "execution": sibling.get("execution", ""),
+            **sibling["scores"],
         }
         if not (message := diverged_message(sibling)):
             known |= {name: sibling[name] for name in ("train_error", "validation_error", "test_error")}

@@ -154,6 +154,17 @@ class Task(ABC):
             Inputs of a batch, and its number of samples.
         """
 
+    def scores(self, stack: Stack) -> list[dict[str, Any]]:
+        """Further columns of each model's rows, taken once when its training has ended; for most tasks none.
+
+        Args:
+            stack: The models.
+
+        Returns:
+            For each model values by the names of columns of ``dense`` and ``runs``; numbers are NaN if it diverged.
+        """
+        return [{} for _ in range(stack.models)]
+
     def intrinsic_dimension(self, neighbours: int) -> IntrinsicDimension | None:
         """Intrinsic dimension of the training samples, not augmented; None where a task has no notion of it.
 
