@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -176,7 +177,8 @@ class Translation(Task):
 
     @torch.no_grad()
     def _bleu(self, model: nn.Module, name: SplitName) -> float:
-        split, found = self.split(name), {}
+        split = self.split(name)
+        found: dict[int, str] = {}
         for part in split.by_length(torch.arange(len(split))).split(DECODED_AT_ONCE):
             source = split.padded(part).source
             try:
