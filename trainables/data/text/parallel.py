@@ -137,7 +137,7 @@ def vocabulary_file(data: str) -> str:
     """Name of the file of a pinned text's vocabulary, in the folder of data and among a sweep's artifacts."""
     name = _parsed(data)
     assert name.pins, data
-    return f"vocabularies/{name.pins['vocabulary']}.model"
+    return _vocabulary_file(name.pins["vocabulary"])
 
 
 def kept_vocabulary(data: str, folder: str) -> bytes | None:
@@ -153,9 +153,15 @@ def kept_vocabulary(data: str, folder: str) -> bytes | None:
         return None
 
 
-def keep_vocabulary(model: bytes, folder: str) -> None:
-    """Keep a vocabulary on this machine, for all texts that were pinned with it."""
-    _keep(model, _base(folder) / f"vocabularies/{content_hash(model)}.model")
+def keep_vocabulary(model: bytes, folder: str) -> str:
+    """Keep a vocabulary on this machine, for all texts that were pinned with it, and give the name of its file."""
+    file = _vocabulary_file(content_hash(model))
+    _keep(_base(folder) / file, model)
+    return file
+
+
+def _vocabulary_file(content: str) -> str:
+    return f"vocabularies/{content}.model"
 
 
 def _parsed(data: str) -> Name:
@@ -192,22 +198,22 @@ def _base(folder: str) -> Path:
 
 def _vocabulary(lines: Lines, text: str, name: Name, data: str, folder: str) -> bytes:
     """Vocabulary of the training pairs, learned once on each machine, and then all pairs are tried, too."""
-    path = _base(folder) / f"vocabularies/{text}-{name.kind}{name.size}.model"
+    base = _base(folder)
+    note = base / f"vocabularies/{text}-{name.kind}{name.size}.txt"
     with suppress(OSError):
-        return path.read_bytes()
+        return (base / note.read_text()).read_bytes()
     try:
         model = learned((side for _, *both in lines["train"] for side in both), name.kind, name.size)
     except ValueError as error:
         raise ValueError(f"{data}: {error}") from None
     _encoded(lines, Vocabulary(model), name.files)
-    _keep(model, path)
-    keep_vocabulary(model, folder)
+    _keep(note, keep_vocabulary(model, folder).encode())
     return model
 
 
-def _keep(model: bytes, path: Path) -> None:
+def _keep(path: Path, content: bytes) -> None:
     with cache_errors(path.parent, "a vocabulary"), alone(path.parent, path.stem) as temporary:
-        (temporary / path.name).write_bytes(model)
+        (temporary / path.name).write_bytes(content)
         os.replace(temporary / path.name, path)
 
 
