@@ -127,12 +127,13 @@ def _train(options: SelectModel, store: Store) -> int:
 
 def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStage]:
     """Points whose dense models are the user's; in place of the temperature there is the number of the file."""
-    from trainables.data import outline
-    from trainables.models import build
+    import torch
+
     from trainables.storage.checkpoints import keep_checkpoint
+    from trainables.tasks import lookalike_task
 
     spec = options.spec
-    shape = outline(spec.data)
+    task = lookalike_task(spec.data, torch.device("cpu"))
     like = {stage.label.load: stage for stage in spec.points()}
     prunings = [stage.point.pruning for stage in like.values()]
     if rule_of(spec.pruner).epochs or any(each and {*each.dense_epochs} != {each.epoch} for each in prunings):
@@ -142,7 +143,7 @@ def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStag
     names: dict[str, str] = {}
     for number, path in enumerate(options.checkpoints or (), start=1):
         with as_usage_errors():
-            models = [build(model, shape.channels, shape.classes, (shape.height, shape.width)) for model in runs]
+            models = [task.model(model) for model in runs]
             checkpoint = keep_checkpoint(path, models, store.artifacts)
         if checkpoint in names:
             raise UsageError(f"--checkpoints {path}: it is the same as {names[checkpoint]}; give each model once.")

@@ -48,6 +48,8 @@ ONLY_IN = {
     "torchvision": set(),
     "safetensors": {"trainables/models/exported.py"},
     "torch_pruning": {"trainables/pruning/filters.py"},
+    "sentencepiece": {"trainables/data/text/vocabulary.py"},
+    "sacrebleu": {"metrics/bleu.py"},
     "sklearn": {"metrics/intrinsic_dimension.py", "trainables/data/components.py"},
 }
 

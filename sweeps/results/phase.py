@@ -17,7 +17,7 @@ from sweeps.results.phase_schema import P_REGIMES, PHASE
 from sweeps.results.probabilities import regime_probabilities
 from sweeps.results.stage_rows import lost_file, lost_part
 from sweeps.results.store import Store
-from trainables.data import held_out_images
+from trainables.data import held_out_samples
 from trainables.stages import MeasurementSettings, PointStage, Stage
 from trainables.stages.dense import dense_part
 from trainables.stages.measurement import settings_key
@@ -196,7 +196,7 @@ def _stages(points: Sequence[PointStage]) -> pd.DataFrame:
     ]
     stages = pd.DataFrame(rows)
     data = {(stage.run.data, stage.run.validation_fraction) for stage in points}
-    images = {held_out_images(*each) for each in data}
+    images = {held_out_samples(*each) for each in data}
     stages["validation_images"] = float(images.pop()) if len(images) == 1 and images != {0} else math.nan
     return stages.assign(cell=stages.groupby(["temperature", "load"]).ngroup())
 

@@ -70,7 +70,7 @@ def checked(options: C) -> C:
 
 def _check_neighbours(spec: SweepSpec, neighbours: int | None) -> None:
     """Raise UsageError if more neighbours of an image are asked for than there are; the default takes what it gets."""
-    images = trainables.data.training_images(spec.data, spec.validation_fraction)
+    images = trainables.data.training_samples(spec.data, spec.validation_fraction)
     rule = f"it is below the number of training images, {images}"
     require(neighbours is None or neighbours < images, "--dimension-neighbours", neighbours, rule)
 
@@ -135,7 +135,7 @@ def check_models(points: Sequence[PointStage], measurement: MeasurementSettings)
     smallest: dict[tuple[str, str, Augmentation, str | None], int] = {}
     for point in (stage.point for stage in points):
         run = point.dense
-        images = trainables.data.training_images(run.data, run.validation_fraction)
+        images = trainables.data.training_samples(run.data, run.validation_fraction)
         statistics = images % measurement.batch_norm_batch_size or measurement.batch_norm_batch_size
         batch = min(statistics, _smallest_batch(run.recipe, images), _smallest_batch(point.retrain, images), images)
         key = run.model, run.data, run.augmentation, run.loss

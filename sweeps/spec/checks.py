@@ -99,6 +99,17 @@ def check_augmentation(name: str, crop_padding: int | None, flip: bool | None, o
         require(crop_padding != 0, "--crop-padding", crop_padding, "--augmentation crop-flip shifts; give more than 0")
 
 
+def check_for_text(temperature: str, augmentation: str, crop_padding: int | None, flip: bool | None) -> None:
+    """Raise UsageError for what there is of images alone."""
+    axes = ", ".join(name for name in TEMPERATURES if name != "batch_size")
+    rule = f"its steps are counted in images of a batch; of sentences it is one of {axes}"
+    require(temperature != "batch_size", "--temperature", temperature, rule)
+    own = {"--augmentation": augmentation != "published", "--crop-padding": bool(crop_padding), "--flip": bool(flip)}
+    values = augmentation, crop_padding, flip
+    for (option, is_given), value in zip(own.items(), values, strict=True):
+        require(not is_given, option, value, "sentences are not augmented; leave it out")
+
+
 def check_loss(loss: str | None, smoothing: Mapping[str, float | None]) -> None:
     """Raise UsageError unless there is such a loss, and with one of the user's own no label smoothing, by fields."""
     if loss is not None:

@@ -26,7 +26,8 @@ class SweepFields:
         tyro.conf.arg(
             help=f"Data set: {', '.join(PUBLISHED)}; or a file path.npz, a folder with train/<class>/<image> and "
             "test/<class>/<image>, or package.module:function. With -components16 or -manifold16 at the end of 16 "
-            "dimensions."
+            "dimensions. Or sentences, folder:de-en with train.de, train.en, test.de, test.en; -words10 for at most so "
+            "many words, -first12000, and a vocabulary, as -bpe8000 or -unigram4000."
         ),
     ]
 
@@ -56,7 +57,7 @@ class SweepFields:
     """Epochs of the whole schedule of dense training."""
 
     batch_size: int
-    """Images in a training step."""
+    """Images in a training step; of sentences tokens, of the longer side of each pair and padding among them."""
 
     lr: float
     """Learning rate, at its highest."""
@@ -136,7 +137,7 @@ class SweepFields:
     """Epochs of retraining; as many as --epochs if not given."""
 
     retrain_batch_size: int | None = None
-    """Images in a step of retraining; as many as --batch-size if not given."""
+    """Images, or tokens, in a step of retraining; as many as --batch-size if not given."""
 
     retrain_lr: float | None = None
     """Learning rate of retraining at its highest; as --lr if not given."""

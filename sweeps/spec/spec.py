@@ -11,6 +11,7 @@ from sweeps.spec.axes import DEFAULT_GENERATOR, LOADS, TEMPERATURES, Loaded
 from sweeps.spec.checks import (
     check_augmentation,
     check_batches,
+    check_for_text,
     check_list,
     check_loads,
     check_loss,
@@ -26,7 +27,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.kinds import check_kinds
 from sweeps.spec.pruning import PruningFields
 from sweeps.spec.recipes import RETRAIN, recipe_of
-from trainables.data import augmentation_of, own_crop_padding, short_name, training_images
+from trainables.data import augmentation_of, is_text, own_crop_padding, short_name, training_samples
 from trainables.models import check_name
 from trainables.pruning import Method, rule_of
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage, Stage
@@ -58,10 +59,12 @@ class SweepSpec(PruningFields):
         try:
             for load in self.loads:
                 data, model, *_ = self.loaded(load)
-                check_name(model)
-                images = training_images(data, self.validation_fraction)  # as many of all loads
+                check_name(model, is_text(data))
+                images = training_samples(data, self.validation_fraction)  # as many of all loads
         except ValueError as error:
             raise UsageError(f"{error}.") from None
+        if is_text(self.data):
+            check_for_text(self.temperature, self.augmentation, self.crop_padding, self.flip)
         check_temperatures(self.temperature, self.temperatures, self.dense_recipe, images)
         padding = own_crop_padding(self.loaded(self.loads[0]).data)
         check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)
@@ -151,7 +154,7 @@ class SweepSpec(PruningFields):
 
     def points(self) -> list[PointStage]:
         """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
-        axis, images = TEMPERATURES[self.temperature], training_images(self.data, self.validation_fraction)
+        axis, images = TEMPERATURES[self.temperature], training_samples(self.data, self.validation_fraction)
         own, retrain = self.dense_recipe, axis.retrain(self.retrain_recipe, images)
         augmentation = augmentation_of(self.augmentation, self.crop_padding, self.flip)
         points: list[PointStage] = []

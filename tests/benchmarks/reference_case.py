@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sweeps.spec.presets import PRESETS
-from trainables.data import PUBLISHED, Augmentation, DataSet, Images, load, outline, pin, training_images
+from trainables.data import PUBLISHED, Augmentation, DataSet, Images, load, outline, pin, training_samples
 from trainables.data.torchvision_sets import PLACES
 from trainables.stages import DenseRun, Label, MeasurementSettings, Point, PointStage
 from trainables.stages.point import TEST_EPOCHS
@@ -94,7 +94,7 @@ class Work:
     def sizes(self, whole: bool) -> tuple[int, int, int, int]:
         """Training, validation and test images, and those that CKA is taken on: of what is timed, or the data set's."""
         name, fraction = self.case.data if whole else self.data, self.dense.validation_fraction
-        train = training_images(name, fraction)
+        train = training_samples(name, fraction)
         return train, outline(name).train - train, outline(name).test, min(SETTINGS.cka_images, train)
 
     def times_published(self) -> dict[str, float]:

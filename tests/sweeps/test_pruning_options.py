@@ -9,7 +9,7 @@ from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.spec import SweepSpec
-from trainables.data import training_images
+from trainables.data import training_samples
 from trainables.pruning import RULES, Method
 from trainables.stages import DenseStage, PruningStage
 
@@ -61,7 +61,7 @@ def test_rounds_train_as_the_dense_model_or_as_retraining():
 def test_steps_of_a_schedule_become_more_or_less_as_epochs_do(epochs):
     """Of all batch sizes as many, and the last epoch has at least one of them."""
     spec = replace(PRESETS["digits"], pruner="lottery", prune_epochs=epochs)
-    images = training_images(spec.data, spec.validation_fraction)
+    images = training_samples(spec.data, spec.validation_fraction)
     runs = {stage.point.pruning for stage in spec.points()}
     assert len(runs) == len(spec.temperatures) * len(spec.dense_seeds)
     (steps,) = {run.recipe.iterations for run in runs}

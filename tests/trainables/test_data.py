@@ -9,7 +9,7 @@ from trainables.data import (
     outline,
     own_crop_padding,
     pin,
-    training_images,
+    training_samples,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -43,7 +43,7 @@ def test_a_users_file(tmp_path):
     assert data.mean == pytest.approx(tuple(content["x_train"].mean((0, 1, 2))))
     assert data.std == pytest.approx(tuple(content["x_train"].std((0, 1, 2))))
     assert (data.crop_padding, data.flip) == (0, False)
-    assert training_images(name, 0.25) == 9
+    assert training_samples(name, 0.25) == 9
     assert outline(name).__dict__ == {"train": 12, "test": 5, "height": 4, "width": 6, "channels": 3, "classes": 3}
 
 
@@ -85,7 +85,7 @@ def test_a_pinned_file_need_not_be_there_to_know_its_size(tmp_path):
     path = file(tmp_path)
     name = pin(str(path))
     path.unlink()
-    assert training_images(name, 0.5) == 6
+    assert training_samples(name, 0.5) == 6
     with pytest.raises(ValueError, match=r"images.npz cannot be read .No such file or directory.; every node reads"):
         load(name, 0.0)
 
@@ -138,8 +138,8 @@ def test_a_channel_without_content(tmp_path):
 
 
 def test_sizes_of_named_data_are_known_without_loading():
-    assert training_images("CIFAR10", 0.0) == 50_000
-    assert training_images("FashionMNIST-14px-first6000", 0.1) == 5400
+    assert training_samples("CIFAR10", 0.0) == 50_000
+    assert training_samples("FashionMNIST-14px-first6000", 0.1) == 5400
     assert outline("SVHN-16px").__dict__ == {
         "train": 73_257,
         "test": 26_032,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.data import check_name, content_name, load, outline, pin, short_name, training_images
+from trainables.data import check_name, content_name, load, outline, pin, short_name, training_samples
 from trainables.functions import OwnFunction
 from trainables.functions.sources import sources
 from trainables.stages import DenseRun
@@ -156,7 +156,7 @@ def test_what_a_function_returns_is_the_data(mine, cache):
         assert np.array_equal(getattr(data, split).pixels[..., 0], mine().x[split])
         assert np.array_equal(getattr(data, split).labels, mine().y[split])
     assert outline(name).__dict__ == {"train": 6, "test": 4, "height": 4, "width": 6, "channels": 1, "classes": 2}
-    assert training_images(name, 0.5) == 3
+    assert training_samples(name, 0.5) == 3
     assert short_name(name) == "mine:arrays"
 
 

@@ -1,4 +1,4 @@
-"""Data sets as arrays in memory: by name, from a file, from a folder of images, from a function. Imports no torch.
+"""Data as arrays in memory: images by name, from a file, a folder or a function; pairs of sentences. Imports no torch.
 
 ``digits`` comes with the package. The others by name are torchvision's, fetched once for each machine. What is the
 user's own is *pinned* (:func:`pin`) when a sweep is made, so that its results are known by its content.
@@ -18,6 +18,8 @@ from trainables.data.images import DataSet, Images, Normalisation, Outline
 from trainables.data.kind import Kind
 from trainables.data.memory import check_room
 from trainables.data.published import PUBLISHED, SPLIT_SEED, Named, crop_padding_of, parse
+from trainables.data.text.pairs import Pairs, ParallelText, TextOutline
+from trainables.data.text.parallel import Parallel, keep_vocabulary, kept_vocabulary, vocabulary_file
 
 __all__ = [
     "ARRAYS",
@@ -32,17 +34,25 @@ __all__ = [
     "Images",
     "Normalisation",
     "Outline",
+    "Pairs",
+    "ParallelText",
+    "TextOutline",
     "augmentation_of",
     "check_loadable",
     "check_name",
     "content_name",
+    "held_out_samples",
+    "is_text",
+    "keep_vocabulary",
+    "kept_vocabulary",
     "load",
     "normalisation",
     "outline",
     "own_crop_padding",
     "pin",
     "short_name",
-    "training_images",
+    "training_samples",
+    "vocabulary_file",
     "with_dimension",
     "without_dimension",
 ]
@@ -51,7 +61,7 @@ CACHE = "~/.cache/three-regime-sweeps"
 """Folder of the data sets that are not part of the package, and of decoded images, unless another is named."""
 
 _BY_NAME = Named()
-_KINDS = (File(), _BY_NAME, Function(), Folder())
+_KINDS = (File(), Parallel(), _BY_NAME, Function(), Folder())
 
 KINDS: tuple[Kind, ...] = (OfDimension(_KINDS), *_KINDS)
 """The kinds of data; the first that takes a name has it."""
@@ -87,21 +97,36 @@ def short_name(data: str) -> str:
     return (base.rpartition("#")[0].rpartition("/")[2] or base) + data.removeprefix(base)
 
 
-def training_images(data: str, validation_fraction: float) -> int:
-    """Number of training images that are left after holding out, known without loading them.
+def is_text(data: str) -> bool:
+    """Whether a name, pinned or not, is of pairs of sentences."""
+    return isinstance(next((kind for kind in KINDS if kind.takes(data)), None), Parallel)
+
+
+def training_samples(data: str, validation_fraction: float) -> int:
+    """Number of training samples that are left after holding out, known without loading them.
 
     Raises:
-        ValueError: As :func:`check_name`, or if none is left.
+        ValueError: As :func:`check_name`, if none is left, or if there are validation samples and others are to be held
+            out.
     """
-    images, held_out = _kind(data).images(data), held_out_images(data, validation_fraction)
-    if held_out == images:
-        raise ValueError(f"a validation fraction of {validation_fraction} leaves none of {images} images to train on")
-    return images - held_out
+    kind = _kind(data)
+    samples, held_out = kind.samples(data), round(validation_fraction * kind.samples(data))
+    if held_out == samples:
+        said = f"leaves none of {samples} {kind.holds} to train on"
+        raise ValueError(f"a validation fraction of {validation_fraction} {said}")
+    if held_out and kind.validation(data):
+        said = f"{short_name(data)} has {kind.validation(data)} validation samples of its own; take 0"
+        raise ValueError(f"a validation fraction of {validation_fraction}: {said}")
+    return samples - held_out
 
 
-def held_out_images(data: str, validation_fraction: float) -> int:
-    """Number of training images that are held out, known without loading them; ValueError as :func:`check_name`."""
-    return round(validation_fraction * _kind(data).images(data))
+def held_out_samples(data: str, validation_fraction: float) -> int:
+    """Number of validation samples: the data's own, or of the training samples as many as are held out.
+
+    Known without loading them; ValueError as :func:`check_name`.
+    """
+    kind = _kind(data)
+    return kind.validation(data) or round(validation_fraction * kind.samples(data))
 
 
 def own_crop_padding(data: str) -> int:
@@ -110,7 +135,7 @@ def own_crop_padding(data: str) -> int:
 
 
 @cache
-def outline(data: str) -> Outline:
+def outline(data: str) -> Outline | TextOutline:
     """Sizes of a data set; only a file is read for them.
 
     Raises:
@@ -137,26 +162,31 @@ def check_loadable(data: str, folder: str) -> None:
     check_room(short_name(data), _kind(data).load(data, folder))
 
 
-def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet:
-    """Load a data set and hold out round(validation_fraction * n) of its n training images.
+def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet | ParallelText:
+    """Load data and hold out round(validation_fraction * n) of their n training samples.
 
-    Which images are held out depends on nothing but their number.
+    Which samples are held out depends on nothing but their number.
 
     Args:
         data: A name of :data:`PUBLISHED`, optionally with ``-<side>px`` for images averaged over blocks to this side,
             and with ``-first<n>`` for only the first n training images; or a pinned name.
             Either optionally with ``-components<d>`` or ``-manifold<d>`` (:mod:`trainables.data.dimension`).
+            Of sentences a pinned name (:mod:`trainables.data.text.parallel`).
         validation_fraction: In [0, 1).
         folder: Where torchvision's data sets and decoded images are kept.
 
     Raises:
         ValueError: If there is no such data, or it is not usable; one sentence for the user.
     """
-    count = training_images(data, validation_fraction)
+    count = training_samples(data, validation_fraction)
     loaded = _kind(data).load(data, folder)
     check_room(short_name(data), loaded)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(loaded.train))
     train, held_out = np.sort(order[len(order) - count :]), np.sort(order[: len(order) - count])
+    if isinstance(loaded, DataSet):
+        return replace(loaded, train=loaded.train[train], validation=loaded.train[held_out])
+    if not len(held_out):
+        return loaded
     return replace(loaded, train=loaded.train[train], validation=loaded.train[held_out])
 
 

@@ -168,12 +168,12 @@ def decode(splits: Mapping[str, Examples], classes: int | None, where: str, temp
 
 
 @contextmanager
-def cache_errors(base: Path) -> Iterator[None]:
-    """Turn errors of the file system into one sentence for the user."""
+def cache_errors(base: Path, what: str = "decoded images") -> Iterator[None]:
+    """Turn errors of the file system into one sentence for the user, in which this is called so."""
     try:
         yield
     except OSError as error:
-        said = f"decoded images cannot be kept in {base} ({error.strerror or error})"
+        said = f"{what} cannot be kept in {base} ({error.strerror or error})"
         raise ValueError(f"{said}; make room there, or name another folder with --data-folder") from None
 
 
@@ -200,7 +200,8 @@ class _Writing:
                 pixels = np.stack([example.picture.pixels for example in group])
                 if not labels:
                     channels = 1 if self.all_grey else 3
-                    check_bytes(self._where, *(pixels[0, ..., :channels].size * number for number in self._numbers))
+                    train, test = (pixels[0, ..., :channels].size * number for number in self._numbers)
+                    check_bytes(self._where, train, test)
                     _header(file, (split.number, *pixels.shape[1:]))
                 file.write(pixels.tobytes())
                 labels += [example.label for example in group]

@@ -50,7 +50,7 @@ class DecodedKind(Kind):
         """What is decoded."""
         return f"images#{pinned(data)[1]}"
 
-    def images(self, data: str) -> int:
+    def samples(self, data: str) -> int:
         """From the name."""
         return self.outline(data).train
 

@@ -12,6 +12,7 @@ from trainables.data.kind import Kind, content_hash
 from trainables.data.manifold import random_manifold
 from trainables.data.mapped import kept
 from trainables.data.memory import check_bytes
+from trainables.data.text.pairs import TextOutline
 
 COMPONENTS, MANIFOLD = "components", "manifold"
 
@@ -81,7 +82,7 @@ class OfDimension(Kind):
         """As :meth:`Kind.pin`: the data that they come from, with the suffix; the dimension must be one of theirs."""
         kind, found = self._parts(data)
         base = kind.pin(found.base, folder, image_size)
-        self._check_dimension(data, found.dimension, kind.outline(base))
+        self._check_dimension(data, found.dimension, _images(kind.outline(base)))
         return base + found.suffix
 
     def content_name(self, data: str) -> str:
@@ -89,15 +90,15 @@ class OfDimension(Kind):
         kind, found = self._parts(data)
         return kind.content_name(found.base) + found.suffix
 
-    def images(self, data: str) -> int:
+    def samples(self, data: str) -> int:
         """As many as they come from."""
         kind, found = self._parts(data)
-        return kind.images(found.base)
+        return kind.samples(found.base)
 
     def outline(self, data: str) -> Outline:
         """That of the data that they come from."""
         kind, found = self._parts(data)
-        return kind.outline(found.base)
+        return _images(kind.outline(found.base))
 
     def normalisation(self, data: str, folder: str) -> Normalisation:
         """As :meth:`Kind.normalisation`; that of the data that they come from must be known here."""
@@ -108,7 +109,7 @@ class OfDimension(Kind):
     def load(self, data: str, folder: str) -> DataSet:
         """As :meth:`Kind.load`; made once on each machine, and then in files that are not read yet."""
         kind, found = self._parts(data)
-        own = kind.outline(found.base)
+        own = _images(kind.outline(found.base))
         self._check_dimension(data, found.dimension, own)
 
         def made() -> tuple[Images, Images]:
@@ -116,7 +117,9 @@ class OfDimension(Kind):
             check_bytes(data, floats * own.train, floats * own.test)
             if found.how == MANIFOLD:
                 return random_manifold(own, found.dimension)
-            return projected(kind.load(found.base, folder), found.dimension)
+            loaded = kind.load(found.base, folder)
+            assert isinstance(loaded, DataSet)
+            return projected(loaded, found.dimension)
 
         content = content_hash(f"{MAKING}/{self.content_name(data)}".encode())
         train, test = kept(f"{found.how}{found.dimension}-{content}", cache_of(folder), made)
@@ -129,6 +132,9 @@ class OfDimension(Kind):
         """Kind of the data that they come from, and the name taken apart; ValueError if that has a suffix, too."""
         found = self._found(data)
         assert found, data
+        if found[0].holds != self.holds:
+            said = f"these are {found[0].holds}, and a dimension is of images"
+            raise ValueError(f"{data}: {said}; leave {found[1].suffix} out")
         if found[0] is self:
             raise ValueError(f"{data} has a dimension twice; leave one of the two out")
         return found
@@ -150,3 +156,8 @@ class OfDimension(Kind):
         if not 1 <= dimension <= min(own.train, pixels):
             at_most = f"it is from 1 to the smaller of {own.train} training images and {pixels} numbers of an image"
             raise ValueError(f"dimension {dimension} of {data!r}: {at_most}")
+
+
+def _images(found: Outline | TextOutline) -> Outline:
+    assert isinstance(found, Outline)
+    return found

@@ -41,7 +41,7 @@ class File(Kind):
         """What it holds, not where it lies."""
         return "npz#{images}-{hash}".format(**_match(data))
 
-    def images(self, data: str) -> int:
+    def samples(self, data: str) -> int:
         """From the name."""
         return int(_match(data)["images"])
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,7 @@ class DataSet:
         flip: Whether images are mirrored at random, left to right.
     """
 
+    what: ClassVar[str] = "images"
     train: Images
     validation: Images
     test: Images
@@ -102,6 +103,15 @@ class Outline:
     width: int
     channels: int
     classes: int
+
+    @property
+    def shape(self) -> str:
+        """What a sample is like."""
+        return f"{self.height}x{self.width}x{self.channels}"
+
+    def samples_in(self, batch_size: int) -> float:
+        """Images in a batch of so many."""
+        return batch_size
 
 
 def sizes(train: Images, test: Images, classes: int) -> Outline:

@@ -2,8 +2,10 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from trainables.data.images import DataSet, Normalisation, Outline
+from trainables.data.text.pairs import ParallelText, TextOutline
 
 OWN_COPY = "every node reads its own copy there"
 
@@ -17,7 +19,12 @@ class Kind(ABC):
     """Data that are named in one way. A kind is one file with a subclass, and a line of ``KINDS`` in this package.
 
     A name that is *pinned* says what the data hold, so that results are known by that, and not by where data lie.
+
+    Attributes:
+        holds: What the samples are, for a person.
     """
+
+    holds: ClassVar[str] = "images"
 
     @abstractmethod
     def takes(self, data: str) -> bool:
@@ -45,11 +52,15 @@ class Kind(ABC):
         return data
 
     @abstractmethod
-    def images(self, data: str) -> int:
-        """Number of training images of a pinned name, known without the data."""
+    def samples(self, data: str) -> int:
+        """Number of training samples of a pinned name, known without the data."""
+
+    def validation(self, data: str) -> int:
+        """Number of validation samples that a pinned name has beside the training samples."""
+        return 0
 
     @abstractmethod
-    def outline(self, data: str) -> Outline:
+    def outline(self, data: str) -> Outline | TextOutline:
         """Sizes of the data of a pinned name.
 
         Raises:
@@ -57,8 +68,8 @@ class Kind(ABC):
         """
 
     @abstractmethod
-    def load(self, data: str, folder: str) -> DataSet:
-        """Load the data of a pinned name, with no image held out.
+    def load(self, data: str, folder: str) -> DataSet | ParallelText:
+        """Load the data of a pinned name, with no training sample held out.
 
         Raises:
             ValueError: If they are not there, have changed or are not usable; one sentence for the user.
@@ -71,6 +82,7 @@ class Kind(ABC):
             ValueError: If they are not known on this machine; one sentence for the user.
         """
         loaded = self.load(data, folder)
+        assert isinstance(loaded, DataSet)
         return Normalisation(loaded.mean, loaded.std)
 
 

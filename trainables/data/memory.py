@@ -4,26 +4,27 @@ import re
 from pathlib import Path
 
 from trainables.data.images import DataSet
+from trainables.data.text.pairs import ParallelText
 
 GROUPS = "/sys/fs/cgroup"
 
 
-def check_room(where: str, data: DataSet) -> None:
+def check_room(where: str, data: DataSet | ParallelText) -> None:
     """Raise ValueError, in one sentence for the user, unless the data fit into memory as bytes.
 
     Args:
         where: The data's name, for a person.
         data: Not in memory yet.
     """
-    check_bytes(where, data.train.nbytes, data.test.nbytes)
+    check_bytes(where, data.train.nbytes, data.test.nbytes, data.what)
 
 
-def check_bytes(where: str, train: int, test: int) -> None:
-    """As :func:`check_room`, of so many bytes of training and test images."""
+def check_bytes(where: str, train: int, test: int, what: str = DataSet.what) -> None:
+    """As :func:`check_room`, of so many bytes of training and test samples, which are called so."""
     needs, available = train + test, available_bytes()
     if available is not None and needs > available:
-        said = f"images need {needs / 1e9:.2f} GB of memory, and {available / 1e9:.2f} GB are available"
-        raise ValueError(f"{where}: its {said}; take fewer or smaller images")
+        said = f"{what} need {needs / 1e9:.2f} GB of memory, and {available / 1e9:.2f} GB are available"
+        raise ValueError(f"{where}: its {said}; take fewer or smaller ones")
 
 
 def available_bytes() -> int | None:

@@ -144,7 +144,7 @@ class Named(Kind):
         has_own_size(data, image_size)
         return data
 
-    def images(self, data: str) -> int:
+    def samples(self, data: str) -> int:
         """As published."""
         return self.outline(data).train
 

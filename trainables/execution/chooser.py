@@ -109,7 +109,7 @@ def case_of(model: str, data: str, recipe: Recipe, models: int, device: torch.de
     like = outline(data)
     return Case(
         model,
-        f"{like.height}x{like.width}x{like.channels}",
+        like.shape,
         like.classes,
         recipe.batch_size,
         models,

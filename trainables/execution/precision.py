@@ -1,9 +1,11 @@
 """Which precision trains faster on this machine."""
 
+import math
 from dataclasses import replace
 
 import torch
 
+from trainables.data import outline
 from trainables.execution import ways
 from trainables.execution.chooser import case_of, said
 from trainables.execution.here import one_at_a_time
@@ -63,7 +65,7 @@ def _measured(
     model: str, data: str, recipe: Recipe, models: int, density: float | None, device: torch.device
 ) -> dict[Precision, Timing]:
     """Timings of steps in each precision."""
-    task = lookalike_task(data, device, STEPS * recipe.batch_size)
+    task = lookalike_task(data, device, math.ceil(STEPS * outline(data).samples_in(recipe.batch_size)))
     trials: dict[Precision, Trial] = {}
     task.kernels = density is not None
     masks = random_masks(task.model(model), density or 1.0)

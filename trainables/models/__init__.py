@@ -33,6 +33,7 @@ class Family:
         module: Module and class.
         options: Other arguments of the class, from the name's parts.
         takes_size: Whether the class takes the images' height and width.
+        translates: Whether it is of sentences instead of images: the class takes a ``vocabulary``.
     """
 
     pattern: str
@@ -44,6 +45,7 @@ class Family:
     options: Callable[[dict[str, str | None]], dict[str, Any]] = lambda parts: {}
     width_argument: str = "width"
     takes_size: bool = False
+    translates: bool = False
 
 
 def _residual(name: str, kind: str) -> Family:
@@ -99,16 +101,29 @@ FAMILIES = (
         lambda parts: {"widths": ()},
         takes_size=True,
     ),
+    Family(
+        "transformer(?P<layers>[0-9]+)x(?P<features>[0-9]+)-h(?P<heads>[0-9]+)",
+        "transformer2x128-h4",
+        "",
+        lambda depth: True,
+        1,
+        ("transformer", "Transformer"),
+        lambda parts: {name: int(parts[name] or 0) for name in ("layers", "heads")},
+        translates=True,
+    ),
 )
 
 EXAMPLES = ", ".join(family.example for family in FAMILIES)
 """Names of models, one of each family, for a person."""
 
 
-def check_name(name: str) -> None:
-    """Raise ValueError, in one sentence for the user, unless ``name`` is a model's."""
-    if not is_function(name):
-        _named(name)
+def check_name(name: str, translates: bool = False) -> None:
+    """Raise ValueError, in one sentence for the user, unless ``name`` is a model's of images, or of sentences."""
+    if is_function(name) or (family := _named(name)[0]).translates == translates:
+        return
+    examples = ", ".join(each.example for each in FAMILIES if each.translates == translates)
+    does, are = ("translates", "images") if family.translates else ("classifies images", "sentences")
+    raise ValueError(f"model {name!r} {does}, and the data are {are}; write one like {examples}")
 
 
 def pin(name: str) -> str:
@@ -130,15 +145,37 @@ def build(name: str, channels: int, classes: int, size: tuple[int, int] | None =
         ValueError: For any other name, or without a size that is needed.
     """
     if is_function(name):
-        return factory.build(name, channels, classes)
+        return factory.build(name, classes, channels)
+    check_name(name)
     family, arguments = _named(name)
     if family.takes_size:
         if size is None:
             raise ValueError(f"model {name!r} cannot be made without the height and width of the images")
         arguments["size"] = size
+    return _made(family, arguments | {"channels": channels, "classes": classes})
+
+
+def build_translator(name: str, vocabulary: int) -> "nn.Module":
+    """Make the model of sentences called ``name``, initialised from torch's global random state.
+
+    Args:
+        name: Of a family that translates, or pinned, as of :func:`build`.
+        vocabulary: Number of tokens.
+
+    Raises:
+        ValueError: For any other name.
+    """
+    if is_function(name):
+        return factory.build(name, vocabulary)
+    check_name(name, translates=True)
+    family, arguments = _named(name)
+    return _made(family, arguments | {"vocabulary": vocabulary})
+
+
+def _made(family: Family, arguments: dict[str, Any]) -> "nn.Module":
     module, kind = family.module
-    make = getattr(import_module(f"trainables.models.{module}"), kind)
-    return make(**arguments, channels=channels, classes=classes)
+    model: nn.Module = getattr(import_module(f"trainables.models.{module}"), kind)(**arguments)
+    return model
 
 
 def with_width(name: str, factor: float) -> str:
@@ -171,9 +208,19 @@ def _named(name: str) -> tuple[Family, dict[str, Any]]:
         if parts["width"]:
             raise ValueError(f"model {name!r} has no width to multiply; leave -w{parts['width']} out")
         return family, arguments
-    published = (parts.get("widths") or parts.get("growth") or str(family.width)).split("-")
+    published = (parts.get("widths") or parts.get("growth") or parts.get("features") or str(family.width)).split("-")
     widths = tuple(_channels(name, int(each) * float(parts["width"] or 1)) for each in published)
+    if family.translates:
+        _check_heads(name, widths[0], **arguments)
     return family, arguments | {family.width_argument: widths if "widths" in parts else widths[0]}
+
+
+def _check_heads(name: str, width: int, layers: int, heads: int) -> None:
+    """Raise ValueError unless a Transformer can have these sizes."""
+    if not 1 <= layers <= DEEPEST:
+        raise ValueError(f"{layers} layers of model {name!r} are not from 1 to {DEEPEST}")
+    if heads == 0 or width % heads:
+        raise ValueError(f"{heads} heads of model {name!r} do not divide its width {width} evenly")
 
 
 def _channels(name: str, width: float) -> int:

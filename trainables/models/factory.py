@@ -13,8 +13,13 @@ PURPOSE = "model"
 """What such a function is for, in sentences."""
 
 
-def build(name: str, channels: int, classes: int) -> "nn.Module":
-    """Call the pinned function with those of ``channels``, ``classes`` and ``num_classes`` that it takes.
+def build(name: str, classes: int, channels: int | None = None) -> "nn.Module":
+    """Call the pinned function with those of ``classes`` and ``num_classes``, and ``channels``, that it takes.
+
+    Args:
+        name: Of the function, pinned.
+        classes: Number of outputs.
+        channels: Of images; None if it is to be no model of images.
 
     Raises:
         ValueError: If there is no such function, it has changed, or what it returns is no module; one sentence.
@@ -22,7 +27,9 @@ def build(name: str, channels: int, classes: int) -> "nn.Module":
     from torch import nn
 
     location, function = place(name), pinned_function(name, PURPOSE)
-    arguments = taken(function, {"channels": channels, "classes": classes, "num_classes": classes})
+    arguments = taken(
+        function, {"classes": classes, "num_classes": classes} | ({"channels": channels} if channels else {})
+    )
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) and "classes" not in arguments:
         arguments["num_classes"] = classes  # as torchvision's functions pass on

@@ -5,10 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainables.data.text.vocabulary import PADDING
-
-LONGEST = 1024
-"""Tokens of a sentence, its end among them, at most."""
+from trainables.data.text.vocabulary import LONGEST, PADDING
 
 
 class Transformer(nn.Module):

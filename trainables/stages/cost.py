@@ -1,5 +1,6 @@
 """What models cost: time, from steps measured here on random data that only look like the real ones, and disk."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,11 +8,11 @@ from functools import cache
 
 import torch
 
-from trainables.data import outline, training_images
+from trainables.data import held_out_samples, outline, training_samples
 from trainables.pruning.prunable import prunable_weights, random_masks
 from trainables.stacks.memory import LARGEST_BATCH
 from trainables.stages.dense_run import DenseRun
-from trainables.tasks import lookalike_task
+from trainables.tasks import lookalike_task, measured_samples
 from trainables.training.recipe import Recipe
 from trainables.training.training import Training
 
@@ -25,9 +26,10 @@ count for a large part of two of them; of the hundreds of an epoch it is none.""
 
 @dataclass(frozen=True)
 class Sizes:
-    """Images of each split of a data set."""
+    """Samples of each split, and how many of the training samples errors are taken of."""
 
     train: int
+    measured: int
     validation: int
     test: int
 
@@ -47,13 +49,18 @@ class StageCosts:
 
     def training(self, run: DenseRun, recipe: Recipe, epochs: int, models: int, density: float = 1.0) -> float:
         """Seconds of training a stack of so many models, pruned to a density, for so many epochs."""
-        return _steps(recipe, epochs, self.sizes(run).train) * self._step(run, recipe, models, density)
+        if recipe.iterations is not None:
+            steps: float = recipe.iterations
+        else:
+            steps = epochs * math.ceil(self.sizes(run).train / outline(run.data).samples_in(recipe.batch_size))
+        return steps * self._step(run, recipe, models, density)
 
     def sizes(self, run: DenseRun) -> Sizes:
         """Images of each split of a training."""
         like = outline(run.data)
-        train = training_images(run.data, run.validation_fraction)
-        return Sizes(train, like.train - train, like.test)
+        train = training_samples(run.data, run.validation_fraction)
+        held_out = held_out_samples(run.data, run.validation_fraction)
+        return Sizes(train, measured_samples(run.data, run.validation_fraction), held_out, like.test)
 
     def _step(self, run: DenseRun, recipe: Recipe, models: int, density: float) -> float:
         """Seconds of a training step of a stack."""
@@ -61,13 +68,14 @@ class StageCosts:
         own = run.augmentation, run.loss
         key = ("step", run.model, run.data, models, density, *kind, *own)
         if key not in self._steps:
-            task = lookalike_task(run.data, self._device, self._timed * recipe.batch_size, *own)
+            samples = math.ceil(self._timed * outline(run.data).samples_in(recipe.batch_size))
+            task = lookalike_task(run.data, self._device, samples, *own)
             task.kernels = self._kernels
             plain = replace(recipe, epochs=1 + TURNS, iterations=None)
             masks = random_masks(task.model(run.model), density)
             stack = task.stack(run.model, models, masks if recipe.precision == "float32" else None)
             training = Training(stack, plain, task, [("cost", 0)] * models, masks)
-            self._steps[key] = self._fastest(training.run_epoch) / self._timed
+            self._steps[key] = self._fastest(training.run_epoch) / task.steps_per_epoch(recipe.batch_size)
         return self._steps[key]
 
     def evaluation(self, run: DenseRun, models: int, density: float = 1.0) -> float:
@@ -107,9 +115,3 @@ def model_bytes(name: str, data: str) -> ModelBytes:
         model = lookalike_task(data, torch.device("cpu")).model(name)
     tensors = model.state_dict().values(), model.parameters(), prunable_weights(model).values()
     return ModelBytes(*(sum(each.numel() * each.element_size() for each in group) for group in tensors))
-
-
-def _steps(recipe: Recipe, epochs: int, images: int) -> int:
-    if recipe.iterations is not None:
-        return recipe.iterations
-    return epochs * -(-images // recipe.batch_size)

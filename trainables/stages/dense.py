@@ -131,7 +131,9 @@ class DenseStage(Stage):
                 if epoch == run.recipe.epochs:
                     del state["training"]["optimizer"]
                 kept = {"model": state["training"]["models"][0], "attempt": state, "execution": execution}
-                kept |= {split: task.errors(stack, split)[0] for split in SPLITS}
+                evaluations = {split: task.evaluation(stack, split) for split in SPLITS}
+                kept |= {split: evaluation.errors[0] for split, evaluation in evaluations.items()}
+                kept["train_loss"] = evaluations["train"].losses[0]
                 kept["scores"] = task.scores(stack)[0]
                 artifacts.save(machine.folder, dense_file(run, epoch), kept)
             attempt.load_state_dict(kept["attempt"])
@@ -143,6 +145,7 @@ class DenseStage(Stage):
                     "status": "diverged" if diverged else "ok",
                     "message": NOT_FINITE.format(diverged, "dense training") if diverged else "",
                     "train_error": kept["train"],
+                    "train_loss": kept.get("train_loss"),
                     "validation_error": kept["validation"],
                     "test_error": kept["test"],
                     **known_scores(kept.get("scores", {}), diverged),
@@ -174,7 +177,7 @@ class DenseStage(Stage):
     def seconds(self, costs: "StageCosts") -> float:
         """Training up to the last epoch, and the errors of each model."""
         sizes = costs.sizes(self.run)
-        measured = len(self.epochs) * (sizes.train + sizes.validation + sizes.test) * costs.evaluation(self.run, 1)
+        measured = len(self.epochs) * (sizes.measured + sizes.validation + sizes.test) * costs.evaluation(self.run, 1)
         return costs.training(self.run, self.run.recipe, self.epochs[-1], 1) + measured
 
     def kept_bytes(self, keep: Keep) -> int:

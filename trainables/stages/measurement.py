@@ -205,7 +205,7 @@ class MeasurementStage(Stage):
 
     def seconds(self, costs: "StageCosts") -> float:
         """That of the samples that its metrics look at."""
-        train, models = costs.sizes(self.run).train, len(self.names)
+        train, models = costs.sizes(self.run).measured, len(self.names)
         samples = sum(
             metric.samples(train, models, sum(part[0] == metric.name for part in self.parts), self.settings)
             for metric in METRICS.values()

@@ -2,10 +2,11 @@
 
 import torch
 
-from trainables.data import AS_PUBLISHED, CACHE, Augmentation, load, outline
+from trainables.data import AS_PUBLISHED, CACHE, Augmentation, DataSet, Outline, load, outline, training_samples
 from trainables.stacks import memory
 from trainables.tasks.image_classification.task import ImageClassification, random_images
 from trainables.tasks.task import Task
+from trainables.tasks.translation.task import MEASURED_PAIRS, Translation, random_pairs
 
 
 def load_task(
@@ -17,7 +18,7 @@ def load_task(
     augmentation: Augmentation = AS_PUBLISHED,
     loss: str | None = None,
 ) -> Task:
-    """Load data, and give the task that they are for. Today all data are images with a class each.
+    """Load data, and give the task that they are for: of images with a class each, or of pairs of sentences.
 
     Args:
         data: As of :func:`trainables.data.load`, like the others.
@@ -31,7 +32,10 @@ def load_task(
     Raises:
         ValueError: If there is no such data or function, or they are not usable; one sentence for the user.
     """
-    return ImageClassification(load(data, validation_fraction, folder), device, room, augmentation, loss)
+    loaded = load(data, validation_fraction, folder)
+    if isinstance(loaded, DataSet):
+        return ImageClassification(loaded, device, room, augmentation, loss)
+    return Translation(loaded, device, room, loss)
 
 
 def lookalike_task(
@@ -46,4 +50,17 @@ def lookalike_task(
     Raises:
         ValueError: As of :func:`trainables.data.outline`, or if there is no such function; one sentence for the user.
     """
-    return ImageClassification(random_images(outline(data), samples), device, augmentation=augmentation, loss=loss)
+    like = outline(data)
+    if isinstance(like, Outline):
+        return ImageClassification(random_images(like, samples), device, augmentation=augmentation, loss=loss)
+    return Translation(random_pairs(like, samples), device, loss=loss)
+
+
+def measured_samples(data: str, validation_fraction: float) -> int:
+    """Training samples that errors and losses are taken of, known without loading them.
+
+    Raises:
+        ValueError: As of :func:`trainables.data.training_samples`.
+    """
+    samples = training_samples(data, validation_fraction)
+    return samples if isinstance(outline(data), Outline) else min(samples, MEASURED_PAIRS)

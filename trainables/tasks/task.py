@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,18 @@ class Batch:
     inputs: Inputs
     targets: Any
     samples: int
+
+
+class Evaluation(NamedTuple):
+    """How well models do on a split: a number for each of them, or for each position on the line between two.
+
+    Attributes:
+        errors: In [0, 1]; NaN for a diverged model or an empty split.
+        losses: Mean cross entropy over the targets, in nats, at least 0; NaN where the error is.
+    """
+
+    errors: list[float]
+    losses: list[float]
 
 
 class Task(ABC):
@@ -107,8 +119,16 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def evaluation(self, stack: Stack, split: SplitName) -> Evaluation:
+        """Errors and losses of every model, in one pass in evaluation mode; NaN for a diverged one or an empty split.
+
+        Losses are the cross entropy of the split's targets, whatever training minimizes: no label smoothing, no weight
+        decay, not the user's own loss. Samples are not augmented.
+        """
+
     def errors(self, stack: Stack, split: SplitName) -> list[float]:
-        """Error in [0, 1] of every model, in evaluation mode; NaN for a diverged model or an empty split."""
+        """The errors of :meth:`evaluation`."""
+        return self.evaluation(stack, split).errors
 
     @abstractmethod
     def outputs(self, stack: Stack, samples: int) -> Tensor:

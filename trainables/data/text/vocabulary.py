@@ -10,6 +10,9 @@ from typing import Any
 PADDING, UNKNOWN, BEGIN, END = range(4)
 """Tokens that are no pieces of a text."""
 
+LONGEST = 1024
+"""Tokens of a sentence, with its begin and end, at most."""
+
 KINDS = ("bpe", "unigram")
 """How pieces are found: by byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909), or by a unigram language model
 (Kudo 2018, arXiv 1804.10959)."""

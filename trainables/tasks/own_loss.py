@@ -40,7 +40,7 @@ class OwnLoss:
         if not isinstance(losses, Tensor) or not losses.is_floating_point() or losses.shape not in ((), labels.shape):
             is_tensor = isinstance(losses, Tensor)
             found = f"{losses.dtype} of shape {tuple(losses.shape)}" if is_tensor else type(losses).__name__
-            asked = f"a loss for each of {len(labels)} images, shape ({len(labels)},), or their mean, a scalar"
+            asked = f"a loss for each of {len(labels)} labels, shape ({len(labels)},), or their mean, a scalar"
             raise ValueError(f"{self._called} returned {found} instead of {asked}")
         return losses.float().mean()
 
