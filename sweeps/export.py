@@ -22,6 +22,7 @@ from sweeps.spec.choices import described, one_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.views.named_files import JSON, File, checked_file
+from sweeps.views.panels import figure
 from trainables.data import CACHE, Normalisation, Outline, normalisation, outline
 from trainables.models.exported import FORMATS, Exported, Format, format_of
 
@@ -100,8 +101,9 @@ def main(arguments: Sequence[str]) -> int:
     file = {"made_by": MADE_BY, "file": out.name, "format": name, "sha256": hashlib.sha256(content).hexdigest()}
     beside.write((json.dumps(file | about, indent=2) + "\n").encode())
     out.write(content)
-    known = {split: about[f"{split}_error"] for split in ("validation", "test")}
-    errors = ", ".join(f"{split} error {error:.4f}" for split, error in known.items() if error is not None)
+    told = ("validation_error", "test_error", "validation_bleu", "bleu")
+    known = {name: about[name] for name in told if about.get(name) is not None}
+    errors = ", ".join(f"{name.replace('_', ' ')} {figure(name, value)}" for name, value in known.items())
     print(f"Sibling: {sibling}" + f"; {errors}" * bool(errors) + f" ({how})" * bool(how))
     if lacking:
         print(f"Left out: mean and standard deviation of the channels ({lacking}).")

@@ -15,6 +15,7 @@ from sweeps.case_studies.model_selection import DenseError, Selection, select
 from sweeps.plans.grid_plan import GridPlan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table, resolved, rows_of, threshold_note
+from sweeps.results.phase_schema import SCORES
 from sweeps.results.recorded import check_recorded, lacking_cells, replayed
 from sweeps.results.store import Store
 from sweeps.running.carry_out import carry_out, report_failures
@@ -27,6 +28,7 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import RETRAIN
 from sweeps.spec.typed import typed
 from sweeps.views.named_files import JSON, check_distinct, checked_file, print_table, write_json
+from sweeps.views.panels import figure
 from trainables.pruning import rule_of
 from trainables.stages import DenseRun, Label, PointStage
 from trainables.training.recipe import Recipe
@@ -52,8 +54,8 @@ class SelectModel(SweepOptions):
     """Candidates of your own: files of torch.save with the weights of --model; instead of --temperatures."""
 
     select_by: DenseError | None = None
-    """Error of the models before pruning by which the first two compare them. The paper's is the test error. If not
-    given, the validation error where it is known of all candidates; of --checkpoints the test error, since their
+    """Error or BLEU of the models before pruning by which the first two compare them. The paper's is the test error. If
+    not given, the validation error where it is known of all candidates; of --checkpoints the test error, since their
     training may have seen the images held out here."""
 
     json: str | None = None
@@ -175,7 +177,9 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
     shown = Table(box=SIMPLE, collapse_padding=True)
     wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= WIDE
     headings = [spec.load_name, "chosen by", candidate, "regime", *(["LMC", "CKA"] if wide else [])]
-    for heading in (*headings, "dense error", "test error", "regret", *(["reason"] if wide else [])):
+    bleu = options.select_by in SCORES or bool(table["bleu"].notna().any())
+    dense = "dense BLEU" if options.select_by in SCORES else "dense error"
+    for heading in (*headings, dense, "test error", "regret", *["BLEU"] * bleu, *["reason"] * wide):
         words = heading in ("chosen by", "reason")
         shown.add_column(heading, justify="left" if words else "right", no_wrap=True)
     answers: list[dict[str, Any]] = []
@@ -186,7 +190,7 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         used.setdefault(choices[0].select_by, []).append(f"{load:g}")
         answers.append({spec.load_name: load, "selections": [_as_json(choice, options) for choice in choices]})
         for first, choice in enumerate(choices):
-            shown.add_row("" if first else f"{load:g}", *_cells(choice, wide))
+            shown.add_row("" if first else f"{load:g}", *_cells(choice, wide, bleu))
         shown.add_section()
     print_table(shown)
     for number, path in enumerate(options.checkpoints or (), start=1):
@@ -195,8 +199,9 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         print("Note: some cells lack a part of their results; what there is was taken.")
     for name, loads in used.items():
         at = f" at {spec.load_name} {' '.join(loads)}" if len(used) > 1 else ""
-        warning = ", so the test images choose, and judge what they chose" if name == "dense_test_error" else ""
-        print(f"Dense error: {name}{at}{warning}.")
+        what = {"dense_test_error": "images", "dense_bleu": "pairs"}.get(name)
+        warning = f", so the test {what} choose, and judge what they chose" if what else ""
+        print(f"D{dense[1:]}: {name}{at}{warning}.")
     for note in filter(None, (threshold_note(thresholds), diverged_note(table))):
         print(note)
     if options.json:
@@ -204,11 +209,11 @@ def _report(options: SelectModel, table: pd.DataFrame) -> None:
         print(f"Choices: {options.json}")
 
 
-def _cells(choice: Selection, wide: bool) -> list[str]:
+def _cells(choice: Selection, wide: bool, bleu: bool) -> list[str]:
     values = choice.as_json()
-    names = [*(["lmc", "cka"] if wide else []), choice.select_by, "test_error", "regret"]
+    names = [*(["lmc", "cka"] if wide else []), choice.select_by, "test_error", "regret", *["bleu"] * bleu]
     chosen = "–" if values["temperature"] is None else f"{values['temperature']:g}"
-    numbers = ("–" if values[name] is None else f"{values[name]:.4f}" for name in names)
+    numbers = ("–" if values[name] is None else figure(name, values[name]) for name in names)
     return [choice.method, chosen, choice.regime or "–", *numbers, *([choice.reason] if wide else [])]
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from rich.box import SIMPLE
-from rich.table import Table
 
 from metrics.regimes import AUTO
 from sweeps.case_studies.answer import Answer
@@ -20,7 +18,7 @@ from sweeps.plans.replay import replay
 from sweeps.plans.search_plan import SearchPlan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table, rows_of, threshold_note
-from sweeps.results.phase_schema import PHASE
+from sweeps.results.phase_schema import PHASE, SCORES
 from sweeps.results.recorded import Recorded, check_recorded, replayed
 from sweeps.results.search_answers import keep_answers
 from sweeps.results.store import Store
@@ -34,6 +32,7 @@ from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.typed import typed
+from sweeps.views.answer_table import print_answers
 from sweeps.views.named_files import (
     JSON,
     File,
@@ -42,7 +41,6 @@ from sweeps.views.named_files import (
     checked_picture,
     data_beside,
     default_output,
-    print_table,
     write_json,
 )
 from sweeps.views.phase_diagram import Search, phase_diagram
@@ -73,11 +71,12 @@ class TuneTemperature(SweepOptions):
     temperature by temperature as the paper does (step)."""
 
     choose: Choice = "weighed"
-    """Answer with the boundary, as the paper does; with the lowest --select-by of the temperatures evaluated; or weigh
+    """Answer with the boundary, as the paper does; with the best --select-by of the temperatures evaluated; or weigh
     the two by how noisy they are."""
 
     select_by: str = SELECT_BY
-    """Column by which weighed and best-visited choose; where there is none, the boundary is the answer."""
+    """Column by which weighed and best-visited choose: an error, of which the lowest is the best, or validation_bleu or
+    bleu, of which the highest is; where there is none, the boundary is the answer."""
 
     most_siblings: int = 6
     """A search begins with two siblings of each dense model. They are added one by one, up to so many, where it is not
@@ -130,9 +129,10 @@ def _place(past: Recorded) -> File:
 
 def _check_selection(options: TuneTemperature, columns: Sequence[str]) -> None:
     """Raise UsageError for a column to select by that there is not; the default may be missing."""
-    known = [name for name in columns if name.endswith("_error") or name not in (*PHASE.names, "n_rows")]
+    chooses = [name for name in PHASE.names if name.endswith("_error") or name in SCORES]
+    known = [name for name in columns if name in chooses or name not in (*PHASE.names, "n_rows")]
     if options.choose != "boundary" and options.select_by not in (SELECT_BY, *known):
-        said = f"there is no such column of errors; there are {', '.join(known)}"
+        said = f"there is no such column of errors or BLEU; there are {', '.join(known)}"
         raise UsageError(f"--select-by {options.select_by}: {said}.")
 
 
@@ -243,20 +243,7 @@ def _report(
     limit = tuning.thresholds.lmc
     if options.json:
         write_json("--json", options.json, [answer.as_json(spec.load_name, limit) for answer in answers])
-    shown = Table(box=SIMPLE, collapse_padding=True)
-    headings = spec.load_name, f"chosen {spec.temperature}", "regime", "evaluated, in order", "retrained", "test error"
-    for heading in (*headings, "regret"):
-        shown.add_column(heading, justify="right", no_wrap=heading != "evaluated, in order")
-    for answer in answers:
-        way = " ".join(f"{visit.row['temperature']:g}" for visit in answer.visits)
-        chosen = "none" if answer.temperature is None else f"{answer.temperature:g}"
-        errors = ("" if value is None else f"{value:.4f}" for value in (answer.chosen_error, answer.regret))
-        count = "" if answer.retrainings is None else f"{answer.retrainings}"
-        shown.add_row(f"{answer.load:g}", chosen, answer.regime or "–", way, count, *errors)
-    print_table(shown)
-    for answer in answers:
-        if answer.reason:
-            print(f"{spec.load_name} {answer.load:g}: {answer.temperature:g} is {answer.reason}.")
+    print_answers(answers, spec.temperature, spec.load_name)
     print(_cost(answers, tuning, spec))
     if note := threshold_note(tuning.thresholds):
         print(note)

@@ -65,7 +65,7 @@ class Visit:
 
     def as_json(self, regime: str | None) -> dict[str, Any]:
         """Plain data; None for what is not known."""
-        names = ("lmc", "lmc_se", "cka", "validation_error", "test_error", "n_runs")
+        names = ("lmc", "lmc_se", "cka", "validation_error", "test_error", "validation_bleu", "bleu", "n_runs")
         known = {name: none_if_nan(self.row.get(name, math.nan)) for name in names}
         return {
             "temperature": self.row["temperature"],
@@ -77,6 +77,8 @@ class Visit:
             "regime": regime,
             "validation_error": known["validation_error"],
             "test_error": known["test_error"],
+            "validation_bleu": known["validation_bleu"],
+            "bleu": known["bleu"],
             "siblings": known["n_runs"],
             "diverged": self.row.get("n_diverged", 0),
             "decision": self.decision,
@@ -94,7 +96,7 @@ class Answer:
         reason: Why that one.
         regime: Regime there.
         boundary: Where the search for the boundary ended; the answer of Algorithm 1.
-        weighed: Mean error of each temperature that was compared, without its noise; empty if none was weighed.
+        weighed: Mean error, or score, of each temperature compared, without its noise; empty if none was weighed.
         note: What else there is to say.
         visits: The temperatures evaluated, in order.
         regimes: Their regimes.
@@ -102,6 +104,7 @@ class Answer:
             all of these are known.
         best_error: That error.
         chosen_error: Test error at the answer.
+        chosen_bleu: BLEU of the test pairs there; None where it is not known, or the task is no translation.
     """
 
     load: float
@@ -116,6 +119,7 @@ class Answer:
     best_temperature: float | None
     best_error: float | None
     chosen_error: float | None
+    chosen_bleu: float | None
 
     @property
     def regret(self) -> float | None:
@@ -154,6 +158,7 @@ class Answer:
             "best_temperature": self.best_temperature,
             "best_error": self.best_error,
             "chosen_error": self.chosen_error,
+            "chosen_bleu": self.chosen_bleu,
             "regret": self.regret,
         }
 
@@ -176,6 +181,7 @@ def compared_with_best(rows: Sequence[Row], temperatures: Sequence[float], chose
         "best_temperature": best,
         "best_error": None if best is None else errors[best],
         "chosen_error": None if chosen is None else none_if_nan(errors[chosen]),
+        "chosen_bleu": None if chosen is None else none_if_nan(cells[chosen].get("bleu", math.nan)),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from sweeps.case_studies.boundary import Row
 from sweeps.case_studies.error_surface import ErrorSurface
+from sweeps.results.phase_schema import best_end
 
 Choice = Literal["weighed", "boundary", "best-visited"]
 
@@ -15,9 +16,13 @@ two, one is the better one with less than 0.54. Ours."""
 
 
 def best_visited(rows: Sequence[Row], select_by: str) -> float | None:
-    """The lowest error; of equals the one visited last, which is nearer to the boundary. None if none is known."""
+    """The lowest error, or the highest score; of equals the one visited last, which is nearer to the boundary.
+
+    None if none is known.
+    """
     known = [row for row in reversed(rows) if not math.isnan(row.get(select_by, math.nan))]
-    return min(known, key=lambda row: row[select_by])["temperature"] if known else None
+    best = best_end(select_by).of
+    return best(known, key=lambda row: row[select_by])["temperature"] if known else None
 
 
 def weighed(
@@ -58,16 +63,17 @@ def witnesses(
     """
     if len(errors) == 1:
         return "the boundary; no other temperature was evaluated"
-    least = min(errors.values())
-    lowest = chosen if errors.get(chosen) == least else min(errors, key=errors.__getitem__)
+    end = best_end(select_by)
+    least = end.of(errors.values())
+    lowest = chosen if errors.get(chosen) == least else end.of(errors, key=errors.__getitem__)
     if dearer and chosen != boundary:
         return f"as good as {' and '.join(f'{each:g}' for each in dearer)}, and cheaper to train"
     if chosen == boundary == lowest:
-        return f"the boundary, and has the lowest {select_by}"
+        return f"the boundary, and has the {end.most} {select_by}"
     if chosen == boundary:
-        return f"the boundary; that {lowest:g} has a lower {select_by} may be noise"
+        return f"the boundary; that {lowest:g} has a {end.more} {select_by} may be noise"
     if chosen == lowest:
-        return f"where {select_by} is lowest, which outweighs that {boundary:g} is the boundary"
+        return f"where {select_by} is {end.most}, which outweighs that {boundary:g} is the boundary"
     border = "and" if boundary == lowest else f"and {boundary:g}"
-    others = f"{lowest:g} has the lowest {select_by}, {border} is the boundary"
+    others = f"{lowest:g} has the {end.most} {select_by}, {border} is the boundary"
     return f"best by the errors of all cells together, though {others}"

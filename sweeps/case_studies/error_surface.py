@@ -46,9 +46,9 @@ class ErrorSurface:
     """Errors of cells without noise, by all that is known: a normal distribution.
 
     Attributes:
-        mean: Of each cell, as a share of its load's mean error, shape (cells,).
+        mean: Of each cell, as a share of its load's mean error, shape (cells,); negative where errors are.
         covariance: Of the same, shape (cells, cells).
-        scale: That mean error, of each cell, shape (cells,); 1 where it is not positive.
+        scale: The size of that mean error, of each cell, shape (cells,); 1 where it is 0.
     """
 
     mean: Array
@@ -67,24 +67,26 @@ def error_surface(places: Array, loads: Array, errors: Array, noise: Array, from
 
     A Gaussian process over temperature and load (exponential covariances: neighbours are alike), with a free level for
     each load and a mean that rises by :data:`TILT` with the distance from the border; the noise is that of each cell.
-    An error without noise stays what it is. Our interpretation.
+    An error without noise stays what it is. Of scores that are the better the higher, as BLEU, the negatives are such
+    errors: they fall by as much of themselves. Our interpretation.
 
     Args:
         places: Of each cell's temperature in the list, from 0 (hottest) to 1, shape (cells,).
         loads: Of each cell, positive.
-        errors: That were measured, fractions.
+        errors: That were measured, in any unit; of a load all of them have one sign.
         noise: Their standard errors, 0 for exact.
         from_border: Expected distance of each cell's temperature from the coldest that is connected, in [0, 1].
     """
     same_load = loads[:, None] == loads
     level = (same_load @ errors) / same_load.sum(axis=1)
-    scale = np.where(level > 0, level, 1.0)
+    scale = np.where(level != 0, np.abs(level), 1.0)
+    usual = np.where(level < 0, -1.0, 1.0)
     expected = TILT * from_border
     apart = np.abs(places[:, None] - places) / TEMPERATURE_LENGTH
     apart += np.abs(np.log(loads[:, None] / loads)) / LOAD_LENGTH
     prior = SPREAD**2 * np.exp(-apart) + _ANY_LEVEL * same_load
     weights = np.linalg.solve(prior + np.diag((noise / scale) ** 2), prior).T
-    mean = expected + 1 + weights @ (errors / scale - 1 - expected)
+    mean = expected + usual + weights @ (errors / scale - usual - expected)
     exact = noise == 0
     mean[exact] = errors[exact] / scale[exact]
     covariance = prior - weights @ prior

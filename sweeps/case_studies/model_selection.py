@@ -7,9 +7,11 @@ from typing import Any, Literal, get_args
 
 from sweeps.case_studies.boundary import Row
 from sweeps.results.phase import is_left_out, none_if_nan
+from sweeps.results.phase_schema import SCORES, best_end
 
-DenseError = Literal["dense_validation_error", "dense_test_error"]
-"""Columns by which dense models can be compared. The paper takes test images, which then choose what they judge."""
+DenseError = Literal["dense_validation_error", "dense_test_error", "dense_validation_bleu", "dense_bleu"]
+"""Columns by which dense models can be compared. The paper takes test images, which then choose what they judge.
+BLEU is no error: of it the highest is the best."""
 
 Choice = tuple[Row | None, str]
 Chooser = Callable[[Sequence[Row], float, DenseError], Choice]
@@ -41,18 +43,18 @@ class Selection:
     def as_json(self) -> dict[str, Any]:
         """Plain data; None for what is not known."""
         chosen = self.chosen or {}
-        names = ("temperature", "dense_validation_error", "dense_test_error", "lmc", "cka", "test_error")
+        names = ("temperature", *get_args(DenseError), "lmc", "cka", "test_error", "bleu")
         values = {name: none_if_nan(chosen.get(name, math.nan)) for name in names}
         regret = none_if_nan(self.regret)
         words = {"reason": self.reason, "select_by": self.select_by}
         return {"method": self.method, **values, "regime": self.regime, "regret": regret, **words}
 
 
-def _least(candidates: Sequence[Row], column: str, words: str) -> Choice:
+def _best(candidates: Sequence[Row], column: str, words: str) -> Choice:
     known = [row for row in candidates if not math.isnan(row.get(column, math.nan))]
     if not known or len(known) < len(candidates):
         return None, f"{column} is not known of all candidates"
-    return min(known, key=lambda row: row[column]), words
+    return best_end(column).of(known, key=lambda row: row[column]), words
 
 
 def _connected(candidates: Sequence[Row], threshold: float, among: Callable[[Sequence[Row]], Choice]) -> Choice:
@@ -68,7 +70,7 @@ def _connected(candidates: Sequence[Row], threshold: float, among: Callable[[Seq
 
 
 def _baseline(candidates: Sequence[Row], threshold: float, select_by: DenseError) -> Choice:
-    return _least(candidates, select_by, f"lowest {select_by.replace('_', ' ')}")
+    return _best(candidates, select_by, f"{best_end(select_by).most} {select_by.replace('_', ' ')}")
 
 
 def _algorithm_2(candidates: Sequence[Row], threshold: float, select_by: DenseError) -> Choice:
@@ -85,7 +87,7 @@ def _algorithm_2_1(candidates: Sequence[Row], threshold: float, select_by: Dense
 
 def _oracle(candidates: Sequence[Row], threshold: float, select_by: DenseError) -> Choice:
     known = [row for row in candidates if not math.isnan(row["test_error"])]
-    return _least(known, "test_error", "lowest test error after pruning")
+    return _best(known, "test_error", "lowest test error after pruning")
 
 
 METHODS: dict[str, Chooser] = {
@@ -108,13 +110,12 @@ def select(candidates: Sequence[Row], lmc_threshold: float, select_by: DenseErro
     et al. 2023, section 5.2; our interpretation).
 
     Args:
-        candidates: Of one load, in columns of the phase table: ``dense_validation_error``, ``dense_test_error``, and
-            ``lmc``, ``cka`` and ``test_error`` of the siblings pruned from them, and their ``regime``. NaN is not
-            known. Those of whose siblings too many diverged (:data:`sweeps.results.phase.MOST_DIVERGED`) are no
-            candidates.
+        candidates: Of one load, in columns of the phase table: those of :data:`DenseError`, and ``lmc``, ``cka`` and
+            ``test_error`` of the siblings pruned from them, and their ``regime``. NaN is not known. Those of whose
+            siblings too many diverged (:data:`sweeps.results.phase.MOST_DIVERGED`) are no candidates.
         lmc_threshold: Regime I is where LMC lies below.
-        select_by: The error of the dense models; if None the validation error, where it is known of all candidates,
-            otherwise the test error, which is the paper's.
+        select_by: The error of the dense models, or their BLEU; if None the validation error, where it is known of all
+            candidates, otherwise the test error, which is the paper's.
     """
     rows = [row for row in candidates if not is_left_out(row) and not _unknown(row)]
     if select_by is None:
@@ -125,7 +126,8 @@ def select(candidates: Sequence[Row], lmc_threshold: float, select_by: DenseErro
     for method, choose in METHODS.items():
         chosen, reason = choose(rows, lmc_threshold, select_by)
         regret = math.nan if chosen is None else chosen["test_error"] - best
-        selections.append(Selection(method, chosen, reason, select_by, regret))
+        name = method.replace("error", "BLEU") if select_by in SCORES else method
+        selections.append(Selection(name, chosen, reason, select_by, regret))
     return selections
 
 

@@ -14,6 +14,7 @@ from sweeps.case_studies.boundary_search import BoundarySearch, Request
 from sweeps.case_studies.choosing import Choice, best_visited, weighed, witnesses
 from sweeps.case_studies.error_surface import ErrorSurface, error_noise, error_surface
 from sweeps.results.phase import rows_of
+from sweeps.results.phase_schema import best_end
 
 FIRST_SIBLINGS = 2
 """Siblings of each dense model that a search begins with: the fewest that have an LMC."""
@@ -27,7 +28,7 @@ class Tuning:
         strategy: How the boundary is searched.
         choose: ``boundary`` is the answer of Algorithm 1; ``best-visited`` the lowest error of the temperatures
             evaluated; ``weighed`` the lowest mean of :func:`~sweeps.case_studies.error_surface.error_surface`.
-        select_by: Column of that error.
+        select_by: Column of that error; of BLEU, where the highest is the best one.
         most_siblings: Limit where siblings are added one by one.
     """
 
@@ -149,14 +150,14 @@ class TemperatureTuning:
     ) -> tuple[float, str, dict[float, float]] | None:
         """The answer by errors, why, and the errors without noise; None if no error is known."""
         rows = [visit.row for visit in self._search.visits[load].values() if counts(visit.row)]
-        by = self._tuning.select_by
+        by, end = self._tuning.select_by, best_end(self._tuning.select_by)
         places = {temperature: at for at, (temperature, own) in enumerate(cells) if own == load}
         if self._tuning.choose == "best-visited" or surface is None or not places:
             best = best_visited(rows, by)
-            return None if best is None else (best, f"where {by} is lowest", {})
+            return None if best is None else (best, f"where {by} is {end.most}", {})
         chosen, dearer = weighed(surface, places, self._costs)
         errors = {row["temperature"]: row[by] for row in rows if row["temperature"] in places}
-        means = {temperature: float(surface.mean[at] * surface.scale[at]) for temperature, at in places.items()}
+        means = {each: float(end.sign * surface.mean[at] * surface.scale[at]) for each, at in places.items()}
         return chosen, witnesses(chosen, boundary, errors, by, dearer), means
 
     def _surface(self, known: Connectivity) -> tuple[list[Cell], ErrorSurface | None]:
@@ -167,7 +168,7 @@ class TemperatureTuning:
             return [], None
         ranks = np.array([self.temperatures.index(temperature) for temperature, _ in cells])
         columns = [self.loads.index(load) for _, load in cells]
-        errors = np.array([rows[cell][by] for cell in cells], dtype=float)
+        errors = best_end(by).sign * np.array([rows[cell][by] for cell in cells], dtype=float)
         noise = error_noise([rows[cell] for cell in cells], by)
         places, loads = ranks / max(len(self.temperatures) - 1, 1), np.array([load for _, load in cells])
         return cells, error_surface(places, loads, errors, noise, known.from_border[ranks, columns])

@@ -18,6 +18,8 @@ MADE_BY = "three-regime-sweeps"
 """First in the JSON, which is known again by it."""
 
 ERRORS = ("train_error", "validation_error", "test_error")
+BLEU = ("validation_bleu", "bleu", "bleu_signature")
+"""Columns of what is said of a translation model alone."""
 
 
 def about_model(
@@ -47,6 +49,7 @@ def about_model(
         "mean": None if normalisation is None else list(normalisation.mean),
         "std": None if normalisation is None else list(normalisation.std),
         **{name: _known(row[name]) for name in ERRORS},
+        **({} if row["bleu_signature"] is None else {name: _known(row[name]) for name in BLEU}),
         **pairs,
         **asdict(stage.label),
         "regime": regime,
@@ -85,9 +88,9 @@ def regime_of(sibling: StoredSibling, table: pd.DataFrame) -> str | None:
     return regimes[0] if regimes else None
 
 
-def _known(value: float | None) -> float | None:
+def _known(value: Any) -> Any:
     """For JSON, which has no NaN."""
-    return None if value is None or math.isnan(value) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _mean(values: list[float | None]) -> float | None:

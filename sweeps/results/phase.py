@@ -25,7 +25,7 @@ from trainables.stages.measurement import settings_key
 MOST_NAMED = 5
 """Cells in a note."""
 
-_OF_RUNS = ["test_error", "validation_error", "train_error", "density"]
+_OF_RUNS = ["test_error", "validation_error", "train_error", "bleu", "validation_bleu", "density"]
 _OF_PAIRS = ["lmc", "cka"]
 DECIMALS = 12
 """Of means and standard errors: so that equal errors are equal, and a search decides the same, whatever else was summed
@@ -248,9 +248,9 @@ def _means(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def _dense_errors(points: Sequence[PointStage], stages: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """Mean errors of the dense models of each cell that did not diverge; NaN unless known of all of these."""
+    """Mean errors and BLEU of the dense models of each cell that did not diverge; NaN unless known of all of these."""
     names = {dense_part(stage.point.dense, stage.point.epoch) for stage in points}
-    errors = ["validation_error", "test_error"]
+    errors = ["validation_error", "test_error", "validation_bleu", "bleu"]
     dense = store.table("dense", ["dense", "epoch", "status", *errors], sorted(names)).to_pandas(use_threads=False)
     models = stages[["cell", "dense", "epoch"]].merge(dense, how="left")
     cells = models[models["status"] != "diverged"].groupby("cell")[errors]

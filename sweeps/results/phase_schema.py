@@ -1,9 +1,12 @@
 """Columns of the phase table, with their units and meaning."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import pyarrow as pa
 
 from sweeps.results.pair_noise import PAIR_NOISE
-from sweeps.results.schema import FRACTION, LABEL, LABEL_FIELDS, VERSION_METADATA, column
+from sweeps.results.schema import BLEU, FRACTION, LABEL, LABEL_FIELDS, VERSION_METADATA, column
 
 _SE = "its standard error over {0}, as if they were independent: too small, since a dense model's are not; NaN below 2"
 _SE_PAIRS = (
@@ -14,6 +17,7 @@ _SE_PAIRS = (
 _SE_DENSE = "its standard error over the means of the dense seeds; NaN for fewer than two"
 _NORMALIZED = "minus the smallest of any temperature at this load; neither of nor for cells of which too many diverged"
 _DENSE = "mean over the dense models that did not diverge, before pruning; NaN unless it is known of all of these"
+_BLEU = "mean, as test_error, where the task is translation; NaN elsewhere"
 _PROBABILITY = (
     "probability that the mean over many dense seeds and siblings is in Regime {0}, from standard errors over both; "
     "of one dense seed as if dense seeds differed as elsewhere; NaN where LMC, CKA or the noise of one is not known"
@@ -39,6 +43,11 @@ PHASE = pa.schema(
         column("validation_images", pa.float64(), "", "held-out images that it was counted on; NaN without any"),
         column("train_error", pa.float64(), FRACTION, "mean, as test_error"),
         column("train_error_se", pa.float64(), FRACTION, _SE.format("siblings")),
+        column("bleu", pa.float64(), BLEU, f"of test pairs: {_BLEU}"),
+        column("bleu_se", pa.float64(), BLEU, _SE.format("siblings")),
+        column("bleu_se_dense", pa.float64(), BLEU, _SE_DENSE),
+        column("validation_bleu", pa.float64(), BLEU, f"of held-out pairs: {_BLEU}"),
+        column("validation_bleu_se", pa.float64(), BLEU, _SE.format("siblings")),
         column("lmc", pa.float64(), "error, in [-1, 1]", "mean over the pairs with status ok; NaN without any"),
         column("lmc_se", pa.float64(), "error", _SE_PAIRS.format(PAIR_NOISE["lmc"])),
         column("lmc_se_dense", pa.float64(), "error", _SE_DENSE),
@@ -47,6 +56,8 @@ PHASE = pa.schema(
         column("cka_se_dense", pa.float64(), "", _SE_DENSE),
         column("dense_validation_error", pa.float64(), FRACTION, _DENSE),
         column("dense_test_error", pa.float64(), FRACTION, "the same"),
+        column("dense_validation_bleu", pa.float64(), BLEU, "the same"),
+        column("dense_bleu", pa.float64(), BLEU, "the same, of test pairs"),
         column("n_runs", pa.int64(), "", "siblings with status ok"),
         column("n_diverged", pa.int64(), "", "siblings that diverged, in no mean; of a diverged dense model all"),
         column("n_pairs", pa.int64(), "", "pairs with status ok"),
@@ -56,3 +67,31 @@ PHASE = pa.schema(
     metadata=VERSION_METADATA,
 )
 """Schema of the phase table, one row for each temperature and load."""
+
+SCORES = ("validation_bleu", "bleu", "dense_validation_bleu", "dense_bleu")
+"""Columns of BLEU, of siblings and of dense models, as others are of errors."""
+
+HIGH_IS_GOOD = ("lmc", "cka", *SCORES)
+"""Columns of which the highest value is the best one. Of all others, those of a user's own table included, it is the
+lowest. This is the one place that says so."""
+
+
+class End(NamedTuple):
+    """The better end of a column's values.
+
+    Attributes:
+        of: Takes the best of several: min or max.
+        most: How it is called.
+        more: What is better than another is that.
+        sign: Factor that makes the best value the lowest.
+    """
+
+    of: Callable[..., Any]
+    most: str
+    more: str
+    sign: int
+
+
+def best_end(column: str) -> End:
+    """Which end of a column's values is the better one."""
+    return End(max, "highest", "higher", -1) if column in HIGH_IS_GOOD else End(min, "lowest", "lower", 1)

@@ -12,6 +12,7 @@ VERSION_METADATA = {_VERSION_KEY: VERSION.encode()}
 
 _IDENTITY = "identity"
 FRACTION = "fraction in [0, 1]"
+BLEU = "BLEU, in [0, 100]"
 
 
 def column(name: str, kind: pa.DataType, unit: str, description: str, is_identity: bool = False) -> pa.Field:
@@ -71,6 +72,22 @@ _EXECUTION = column("execution", pa.string(), "", _HOW)
 _TRAINING_LOSSES = "mean training loss of each epoch, with label smoothing that of the smoothed labels; NaN if unknown"
 _LOSSES = column("losses", pa.list_(pa.float64()), "nats", _TRAINING_LOSSES)
 _TEST_ERROR = column("test_error", pa.float64(), FRACTION, f"{_SPLIT_ERRORS}; test images")
+_TRAIN_LOSS = column(
+    "train_loss",
+    pa.float64(),
+    "nats",
+    "mean cross entropy of the same training images as train_error, without label smoothing, whatever training "
+    "minimizes; null in older rows, NaN if diverged or failed",
+)
+_BLEU = "of greedy decoding at the end of training; NaN if diverged or without such pairs, null without translation"
+_SIGNATURE = "how both were computed: sacreBLEU's signature, and greedy decoding; null where they are"
+_SCORES_OF_TASKS = [
+    column("bleu", pa.float64(), BLEU, f"sacreBLEU of the test pairs, {_BLEU}, and in older rows"),
+    column("validation_bleu", pa.float64(), BLEU, "the same of held-out pairs"),
+    column("bleu_signature", pa.string(), "", _SIGNATURE),
+]
+"""What some tasks say of a model beside its errors (:meth:`trainables.tasks.task.Task.scores`)."""
+
 _LEFT = [
     column("density", pa.float64(), FRACTION, "share of the prunable weights really kept"),
     column("density_by_layer", pa.map_(pa.string(), pa.float64()), FRACTION, "the same by parameter"),
@@ -155,6 +172,8 @@ TABLES = {
             *_STATUS,
             *_errors("dense model"),
             _TEST_ERROR,
+            _TRAIN_LOSS,
+            *_SCORES_OF_TASKS,
             *_PQ,
             *_DATA,
             _LOSSES,
@@ -169,6 +188,8 @@ TABLES = {
             *_STATUS,
             *_errors("at the end; validation and test error are means over the last 5 epochs"),
             _TEST_ERROR,
+            _TRAIN_LOSS,
+            *_SCORES_OF_TASKS,
             column("pruning", pa.string(), "", "key of the run of a pruning method; empty without"),
             *_LEFT,
             *_PQ,

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metrics.regimes import Thresholds
 from sweeps.results.phase import left_out, normalized_error, with_regimes
-from sweeps.results.phase_schema import P_REGIMES, PHASE
+from sweeps.results.phase_schema import P_REGIMES, PHASE, SCORES
 from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
@@ -35,22 +35,26 @@ class _Range(NamedTuple):
 
 
 _ERROR = _Range(0, 1, "an error is a fraction in [0, 1]")
+_STANDARD_ERROR = _Range(0, math.inf, "a standard error is 0 or more")
 RANGES = {
     "temperature": _Range(0, math.inf, "a temperature is a finite number, 0 or more, on every axis"),
     "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
     "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
     "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
-    **dict.fromkeys(("lmc_se", "cka_se", "validation_error_se"), _Range(0, math.inf, "a standard error is 0 or more")),
+    **dict.fromkeys(("lmc_se", "cka_se", "validation_error_se"), _STANDARD_ERROR),
+    **dict.fromkeys(("bleu_se", "validation_bleu_se"), _STANDARD_ERROR),
     "validation_images": _Range(1, math.inf, "a number of images is 1 or more"),
     **dict.fromkeys(("n_runs", "n_diverged"), _Range(0, math.inf, "a number of siblings is 0 or more")),
     **dict.fromkeys(("test_error", "validation_error", "train_error"), _ERROR),
     **dict.fromkeys(("dense_validation_error", "dense_test_error"), _ERROR),
+    **dict.fromkeys(SCORES, _Range(0, 100 + 1e-6, "BLEU is in [0, 100]")),
 }
 
 
 _MAY_LACK = (
     *("lmc_se", "cka_se", "validation_error", "validation_error_se", "validation_images"),
     *("train_error", "dense_validation_error", "dense_test_error"),
+    *("bleu_se", "validation_bleu_se", *SCORES),
 )
 """Columns that need not have a number in each row."""
 
@@ -127,7 +131,7 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
         table[name] = cells[name].sum()
     if "lmc_se" not in table:
         table["n_rows"] = counts
-    for name in ("lmc", "cka", "test_error", "validation_error"):
+    for name in ("lmc", "cka", "test_error", "validation_error", "bleu", "validation_bleu"):
         if name in table and f"{name}_se" not in table:
             table[f"{name}_se"] = cells[name].std() / np.sqrt(counts)
     if rows["temperature"].nunique() * rows["density"].nunique() > MOST_CELLS:

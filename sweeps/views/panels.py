@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.regimes import Thresholds, possible_regimes
-from sweeps.results.phase_schema import P_REGIMES
+from sweeps.results.phase_schema import HIGH_IS_GOOD, P_REGIMES, SCORES
 from sweeps.views.shades import CIVIDIS, NOTHING, REGIME_COLORS, color_range, ink, known, regime_scale, shade
 
 PANELS = {
     "test_error": "test error",
     "normalized_test_error": "normalised test error",
+    "bleu": "BLEU of the test pairs",
     "lmc": "linear mode connectivity",
     "cka": "CKA",
     "regime": "regime",
 }
 """Columns of the phase table that are drawn, with their titles."""
 
-LOW_IS_GOOD = ("test_error", "normalized_test_error")
+OF_SOME_TASKS = ("bleu",)
+"""Panels that are left out, unless they are asked for, where nothing of them is known, also if nothing at all is."""
 
 Cell = Mapping[Hashable, Any]
 
@@ -103,6 +105,11 @@ class Panel:
         ]
 
 
+def figure(column: str, value: float) -> str:
+    """A value of a column, for a person."""
+    return f"{value:.2f}" if column in SCORES else f"{value:.4f}"
+
+
 def panel_of(name: str, grid: Sequence[Sequence[Cell]], thresholds: Thresholds) -> Panel:
     """Panel of a column, over rows of cells of the phase table."""
     layers = _regime_layers(grid) if name == "regime" else [_layer(name, grid, thresholds)]
@@ -146,7 +153,7 @@ def _layer(name: str, grid: Sequence[Sequence[Cell]], thresholds: Thresholds) ->
     elif name == "cka" and thresholds.rule == "fixed":
         shown = (thresholds.cka,)
     low, high = color_range(known(values), shown if known(values) else ())
-    scale = CIVIDIS[::-1] if name in LOW_IS_GOOD else CIVIDIS  # bright is good in every panel
+    scale = CIVIDIS if name in HIGH_IS_GOOD else CIVIDIS[::-1]  # bright is good in every panel
     return Layer("", values, low, high, scale, shown[0] if shown and known(values) else None)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from metrics.regimes import SURE, Thresholds
-from sweeps.views.panels import PANELS, Panel, is_sure, panel_of, probabilities
+from sweeps.views.panels import OF_SOME_TASKS, PANELS, Panel, figure, is_sure, panel_of, probabilities
 
 SIGNS = {"ok": "", "incomplete": "…", "diverged": "×", "failed": "!", "missing": "·"}
 """How a cell's status is marked, behind its regime if it has one."""
@@ -28,6 +28,13 @@ ROOM, ROOM_BESIDE = 0.88, 0.62
 
 EVEN = 0.02
 """Steps that differ by less than this share are the same: grids are rounded."""
+
+
+BELOW = (
+    *("normalized_test_error", "validation_error", "dense_validation_error"),
+    *("validation_bleu", "dense_validation_bleu"),
+)
+"""Columns that are told of a cell, as far as they are known, beside those that are drawn."""
 
 
 class Border(NamedTuple):
@@ -148,7 +155,8 @@ def phase_diagram(
         str(table[f"{axis}_axis"].iloc[0]): values for axis, values in (("temperature", temperatures), ("load", loads))
     }
     wanted = [panel_of(name, grid, thresholds) for name in dict.fromkeys(panels or PANELS)]
-    drawn = [panel for panel in wanted if panel.is_known or panels is not None] or wanted
+    drawn = [panel for panel in wanted if panel.is_known or panels is not None]
+    drawn = drawn or [panel for panel in wanted if panel.name not in OF_SOME_TASKS]
     borders = boundaries(regimes, [[is_sure(cell) for cell in row] for row in grid])
     return PhaseDiagram(
         temperature_axis=str(table["temperature_axis"].iloc[0]),
@@ -270,13 +278,13 @@ def _hover(cell: Mapping[Hashable, Any]) -> str:
     ]
     if chances := probabilities(cell):
         lines.append("probability: " + ", ".join(f"{regime} {share:.2f}" for regime, share in chances.items()))
-    for name in ("test_error", "lmc", "cka"):
+    for name in ("test_error", *(each for each in OF_SOME_TASKS if not math.isnan(cell[each])), "lmc", "cka"):
         spread = [(cell[f"{name}_se"], "siblings"), (cell[f"{name}_se_dense"], "dense seeds")]
-        known = [f"± {error:.4f} over {what}" for error, what in spread if not math.isnan(error)]
-        lines.append(" ".join([f"{name} {cell[name]:.4f}", ", ".join(known)]))
-    for name in ("normalized_test_error", "validation_error", "dense_validation_error"):
+        known = [f"± {figure(name, error)} over {what}" for error, what in spread if not math.isnan(error)]
+        lines.append(" ".join([f"{name} {figure(name, cell[name])}", ", ".join(known)]))
+    for name in BELOW:
         if not math.isnan(cell[name]):
-            lines.append(f"{name} {cell[name]:.4f}")
+            lines.append(f"{name} {figure(name, cell[name])}")
     if not math.isnan(cell["n_runs"]):
         lines.append(f"{cell['n_runs']:g} siblings, {cell['n_pairs']:g} pairs, {cell['n_dense_seeds']:g} dense seeds")
     if cell["n_diverged"] > 0:

@@ -20,7 +20,7 @@ from metrics.regimes import Thresholds
 from sweeps.results.phase import phase_table, resolved, with_regimes
 from sweeps.results.store import Store
 from sweeps.running.options import machine_cores
-from trainables.measuring.comparison import PathStacks, path_errors, similarities
+from trainables.measuring.comparison import PathStacks, path_evaluations, similarities
 from trainables.stages import MeasurementSettings, PointStage
 from trainables.stages.machine import Machine, task_of
 from trainables.stages.point import pruned_of, retraining
@@ -46,8 +46,8 @@ def early(stage: PointStage, folder: Path) -> list[dict[str, object]]:
         states = [{name: tensor.clone() for name, tensor in state.items()} for state in training.stack.states()]
         validation = statistics.fmean(task.errors(training.stack, "validation"))
         ckas = similarities(training.stack, pairs, task, MeasurementSettings())
-        curves = path_errors(path, states, pairs, task, MeasurementSettings())
-        for cka, curve in zip(ckas, curves, strict=True):
+        curves = path_evaluations(path, states, pairs, task, MeasurementSettings())
+        for cka, (curve, _) in zip(ckas, curves, strict=True):
             rows.append(
                 {
                     "point": point.key,

@@ -167,6 +167,14 @@ def test_a_column_that_was_added_later_is_null_in_older_files(store, made_up):
     assert len(store.rows("runs", ["point", "device"])) == 6
 
 
+def test_pairs_that_were_measured_before_there_were_losses_are_not_measured_again(store, made_up):
+    record(store, STAGE, made_up(STAGE))
+    file = f"{store.folder}/pairs/{measurement(STAGE).key}.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["path_losses"]), file)
+    assert [row["path_losses"] for row in store.rows("pairs")] == [None] * 3
+    assert inventory_of(store).missing_results(measurement(STAGE)) == []
+
+
 @pytest.mark.parametrize(
     "content",
     [b'{"data": "digits", "sharpness": 3}', b"[1]", b"not json", SPEC.to_json().replace("epochs", "x").encode()],

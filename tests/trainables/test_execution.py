@@ -83,9 +83,22 @@ def test_rows_of_a_point(finished):
         assert row["density_by_layer"]["conv.weight"] == 14 / 72
         assert len(row["density_by_layer"]) == 9
     for row in rows["pairs"]:
-        assert len(row["path_errors"]) == 11
+        assert len(row["path_errors"]) == len(row["path_losses"]) == 11
         assert -1 <= row["lmc"] <= 1
         assert 0 < row["cka"] < 1
+
+
+def test_what_was_kept_before_there_were_losses_has_none(finished, machine):
+    done, _, before = finished
+    for file in (dense_file(DENSE, 4), f"siblings/{POINT.key}/1-2-3.pt"):
+        kept = artifacts.load(done.folder, file)
+        for each in kept.get("siblings", [kept]):
+            del each["train_loss"]
+        artifacts.save(machine.folder, file, kept)
+    (dense,) = finish(DenseStage(DENSE, (4,)).execute(machine))["dense"]
+    runs = finish(STAGE.execute(machine))["runs"]
+    assert [row["train_loss"] for row in (dense, *runs)] == [None] * 4
+    assert [row["train_error"] for row in runs] == [row["train_error"] for row in before["runs"]]
 
 
 def test_siblings_start_from_the_pruned_weights_not_the_initial_ones(finished, machine):
@@ -104,12 +117,12 @@ def test_validation_and_test_error_are_means_over_the_last_five_epochs_and_test_
 ):
     measured = []
 
-    def counted(task, stack, split, errors=ImageClassification.errors):
-        values = errors(task, stack, split)
-        measured.append((len(task.split(split)), values))
+    def counted(task, stack, split, evaluation=ImageClassification.evaluation):
+        values = evaluation(task, stack, split)
+        measured.append((len(task.split(split)), values.errors))
         return values
 
-    monkeypatch.setattr(ImageClassification, "errors", counted)
+    monkeypatch.setattr(ImageClassification, "evaluation", counted)
     finish(DenseStage(DENSE, (4,)).execute(machine))
     assert [images for images, _ in measured] == [389, 908, 500]  # once, of the dense model that is kept
     measured.clear()
@@ -413,17 +426,20 @@ def test_a_dense_training_that_diverges_is_a_result_and_so_are_its_points(machin
     rows = finish(DenseStage(run, (2, 4)).execute(machine))["dense"]
     assert [row["status"] for row in rows] == ["diverged", "diverged"]
     assert "epoch 1 of dense training" in rows[0]["message"]
+    assert all(math.isnan(row[name]) for row in rows for name in ("train_error", "train_loss"))
     point = carry_out(replace(STAGE, point=replace(POINT, dense=run)), machine)
     assert {row["status"] for table in point.values() for row in table} == {"diverged"}
     assert len(point["runs"]) == len(point["pairs"]) == 3
+    assert all(math.isnan(row["train_loss"]) for row in point["runs"])
 
 
 def test_a_retraining_that_diverges_is_a_result(machine):
     finish(DenseStage(DENSE, (4,)).execute(machine))
     rows = carry_out(replace(STAGE, point=replace(POINT, retrain=replace(RECIPE, lr=1e30))), machine)
     assert {row["status"] for table in rows.values() for row in table} == {"diverged"}
-    assert all(math.isnan(row["test_error"]) for row in rows["runs"])
-    assert all(math.isnan(row["lmc"]) and row["path_errors"] == [] for row in rows["pairs"])
+    assert all(math.isnan(row[name]) for row in rows["runs"] for name in ("test_error", "train_loss"))
+    assert all(math.isnan(row["lmc"]) for row in rows["pairs"])
+    assert all(row["path_errors"] == row["path_losses"] == [] for row in rows["pairs"])
 
 
 def test_a_point_without_its_dense_model_says_so(machine):

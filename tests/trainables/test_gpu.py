@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from trainables.data import Outline, load
-from trainables.measuring.comparison import PathStacks, path_errors
+from trainables.measuring.comparison import PathStacks, path_evaluations
 from trainables.measuring.metric import Models
 from trainables.measuring.registry import METRICS
 from trainables.measuring.settings import MeasurementSettings
@@ -189,8 +189,8 @@ def test_measuring_takes_no_more_memory_than_a_trial_is_given(other):
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
     stacks = PathStacks(lambda count: task.stack(name, count), at_once)
-    [errors] = path_errors(stacks, [start, end], [(0, 1)], task, settings)
-    assert len(errors) == settings.path_points
+    [(errors, losses)] = path_evaluations(stacks, [start, end], [(0, 1)], task, settings)
+    assert len(errors) == len(losses) == settings.path_points
     if other.type == "cuda":
         assert torch.cuda.max_memory_allocated() - before < ROOM
 

@@ -65,7 +65,11 @@ def test_errors_connectivity_and_similarity(source, tmp_path):
         with torch.no_grad():
             return model(state).eval()(of)
 
-    def error_on_the_line(start, end, position):
+    def loss(logits, truth):
+        return float(torch.nn.functional.cross_entropy(logits.double(), truth))
+
+    def on_the_line(start, end, position):
+        """Error and loss."""
         on_line = model({name: (1 - position) * start[name] + position * end[name] for name in start})
         norms = [module for module in on_line.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         with torch.no_grad():
@@ -74,20 +78,23 @@ def test_errors_connectivity_and_similarity(source, tmp_path):
                 for norm in norms:
                     norm.momentum = len(batch) / (first + len(batch))
                 on_line.train()(batch)
-            return float((on_line.eval()(images).argmax(1) != labels).double().mean())
+            logits = on_line.eval()(images)
+            return float((logits.argmax(1) != labels).double().mean()), loss(logits, labels)
 
     for row in rows["runs"]:
         state = models[row["retrain_seed"]]
         for name, (of, truth) in (("train_error", (images, labels)), ("test_error", test)):
             wrong = outputs(state, of).argmax(1) != truth
             assert row[name] == pytest.approx(float(wrong.double().mean()), abs=1e-12)
+        assert row["train_loss"] == pytest.approx(loss(outputs(state), labels), rel=1e-4)
         for name, share in row["density_by_layer"].items():
             size = state[name].numel()
             assert int(state[name].count_nonzero()) == size - round(0.95 * size) == round(share * size)
     for row in rows["pairs"]:
         start, end = models[row["first_seed"]], models[row["second_seed"]]
-        curve = [error_on_the_line(start, end, step / 10) for step in range(11)]
+        curve, losses = zip(*(on_the_line(start, end, step / 10) for step in range(11)), strict=True)
         assert row["path_errors"] == pytest.approx(curve, abs=1e-3)
+        assert row["path_losses"] == pytest.approx(losses, rel=1e-3)
         ends = (curve[0] + curve[-1]) / 2
         lmc = ends - curve[max(range(11), key=lambda index: abs(ends - curve[index]))]
         assert row["lmc"] == pytest.approx(lmc, abs=1e-3)

@@ -9,7 +9,7 @@ from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
 from metrics.similarity import linear_cka
-from trainables.measuring.comparison import PathStacks, path_errors, similarities
+from trainables.measuring.comparison import PathStacks, path_evaluations, similarities
 from trainables.measuring.settings import MeasurementSettings
 from trainables.models import build
 from trainables.stacks import memory
@@ -53,7 +53,7 @@ def grouped(model):
 
 def along(stacks, start, end, task, settings):
     """Errors along one line."""
-    return next(path_errors(stacks, [start, end], [(0, 1)], task, settings))
+    return next(path_evaluations(stacks, [start, end], [(0, 1)], task, settings)).errors
 
 
 @pytest.fixture

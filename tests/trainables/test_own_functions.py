@@ -265,6 +265,19 @@ def test_a_loss_is_that_of_each_model_and_its_gradient_that_models_own(mine):
             assert torch.allclose(gradients[index][name], parameter.grad, rtol=1e-3, atol=1e-5)
 
 
+def test_losses_in_tables_are_cross_entropy_of_images_as_they_are_whatever_is_trained(mine):
+    own, plain = task_with("negative", loss="focal"), load_task("digits", 0.8, CPU)
+    models = [own.model(NAME) for _ in range(2)]
+    stack = GroupedStack(models[0], 2)
+    stack.load([model.state_dict() for model in models])
+    images, labels = next(plain.split("train").batches(10**4)), plain.split("train").labels
+    for model, loss in zip(models, own.evaluation(stack, "train").losses, strict=True):
+        with torch.no_grad():
+            assert loss == pytest.approx(F.cross_entropy(model.eval()(images), labels).item(), rel=1e-5)
+    assert own.evaluation(stack, "test") == plain.evaluation(stack, "test")
+    assert mine().calls == []
+
+
 @pytest.mark.parametrize("function", ["cross_entropy", "of_each", "torch.nn.functional:cross_entropy"])
 def test_cross_entropy_by_hand_trains_as_the_default_does(function, mine):
     default = trained(task_with(), (1, 2), GroupedStack, epochs=1)

@@ -16,7 +16,8 @@ from points import measurement
 from torch import nn
 
 from metrics.connectivity import linear_mode_connectivity
-from trainables.measuring.comparison import PathStacks, path_errors, similarities
+from metrics.cross_entropy import cross_entropy
+from trainables.measuring.comparison import PathStacks, path_evaluations, similarities
 from trainables.measuring.settings import MeasurementSettings
 from trainables.pruning.magnitude import per_layer
 from trainables.pruning.prunable import prunable_weights
@@ -29,7 +30,7 @@ from trainables.storage.local_folder import LocalFolder
 from trainables.suitability import check_suitable
 from trainables.tasks.evaluation import evaluate
 from trainables.tasks.random_numbers import random_stream
-from trainables.tasks.task import Batch, Task
+from trainables.tasks.task import Batch, Evaluation, Task
 from trainables.training import resumable
 from trainables.training.recipe import Recipe
 from trainables.training.resumable import ResumableTraining
@@ -129,10 +130,11 @@ class Tagging(Task):
     def loss_parts(self, model, samples, at_once):
         raise NotImplementedError
 
-    def errors(self, stack, split):
+    def evaluation(self, stack, split):
         outputs, labels = self.words(stack, split)
         wrong = (outputs.argmax(-1) != labels).double().mean(-1)
-        return torch.where(outputs.isfinite().all((-2, -1)), wrong, torch.nan).tolist()
+        errors = torch.where(outputs.isfinite().all((-2, -1)), wrong, torch.nan)
+        return Evaluation(errors.tolist(), cross_entropy(outputs, labels).tolist())
 
     def outputs(self, stack, samples):
         return self.words(stack, "train", samples)[0].softmax(-1)
@@ -237,11 +239,12 @@ def test_siblings_are_pruned_retrained_and_compared(task):
         assert int(each["hidden.weight"].count_nonzero()) == 24 * 32 // 4
     how = MeasurementSettings(path_points=5, cka_images=50)
     at_once = task.models_at_once(str(CLASSES), how.path_points, how.batch_norm_batch_size)
-    [curve] = path_errors(
+    [(curve, curve_of_losses)] = path_evaluations(
         PathStacks(lambda models: task.stack(str(CLASSES), models), at_once), states, [(0, 1)], task, how
     )
-    errors = task.errors(siblings.stack, "train")
-    assert [curve[0], curve[-1]] == errors
+    errors, losses = task.evaluation(siblings.stack, "train")
+    assert [curve[0], curve[-1]] == errors == task.errors(siblings.stack, "train")
+    assert [curve_of_losses[0], curve_of_losses[-1]] == pytest.approx(losses)
     assert 0 < max(errors) < 1 - 1 / CLASSES
     assert -1 <= linear_mode_connectivity(curve) <= 1
     own, other = similarities(siblings.stack, [(0, 0), (0, 1)], task, how)

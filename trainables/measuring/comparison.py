@@ -1,4 +1,4 @@
-"""Comparing trained models: errors on the line between two of them, and their similarity."""
+"""Comparing trained models: errors and losses on the line between two of them, and their similarity."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from trainables.stacks.memory import free_cached_memory, is_out_of_memory
 from trainables.stacks.stack import Stack
 from trainables.tasks.evaluation import in_float32
 from trainables.tasks.random_numbers import random_numbers
-from trainables.tasks.task import Task
+from trainables.tasks.task import Evaluation, Task
 
 State = Mapping[str, Tensor]
 
@@ -43,14 +43,14 @@ class PathStacks:
         self.at_once = -(-self.at_once // 2)
 
 
-def path_errors(
+def path_evaluations(
     stacks: PathStacks,
     states: Sequence[State],
     pairs: Sequence[tuple[int, int]],
     task: Task,
     settings: MeasurementSettings,
-) -> Iterator[list[float]]:
-    """Training errors along the lines between these pairs of models, ends included.
+) -> Iterator[Evaluation]:
+    """Training errors and losses along the lines between these pairs of models, ends included.
 
     Batch-norm is re-estimated at every position. Positions of all pairs are measured together, an end that several of
     them share once.
@@ -59,21 +59,23 @@ def path_errors(
         stacks: In which the positions are measured.
         states: State dictionaries of plain models.
         pairs: Indices of the models at positions 0 and 1.
-        task: Whose training samples the statistics and the errors are of.
+        task: Whose training samples the statistics, the errors and the losses are of.
         settings: Number of positions and size of the batches of the re-estimation.
 
     Yields:
-        The errors of each pair, as soon as they are known.
+        Those of each pair, as soon as they are known: a number for each position.
     """
     lines = [[_place(*pair, t) for t in path_positions(settings.path_points)] for pair in pairs]
     places = list(dict.fromkeys(place for line in lines for place in line))
-    found: dict[tuple[int, int, float], float] = {}
+    found: dict[tuple[int, int, float], tuple[float, float]] = {}
     while left := places[len(found) :][: stacks.at_once]:
         try:
             models = [interpolate(states[first], states[second], t) for first, second, t in left]
-            found |= zip(left, _errors_of(stacks.of(len(left)), models, task, settings), strict=True)
+            evaluation = _evaluation_of(stacks.of(len(left)), models, task, settings)
+            found |= zip(left, zip(*evaluation, strict=True), strict=True)
             while lines and found.keys() >= {*lines[0]}:
-                yield [found[place] for place in lines.pop(0)]
+                errors, losses = zip(*(found[place] for place in lines.pop(0)), strict=True)
+                yield Evaluation(list(errors), list(losses))
             continue
         except Exception as problem:
             if stacks.at_once == 1 or not is_out_of_memory(problem):
@@ -96,12 +98,12 @@ def _place(first: int, second: int, position: float) -> tuple[int, int, float]:
     return first, second, position
 
 
-def _errors_of(stack: Stack, states: Sequence[State], task: Task, settings: MeasurementSettings) -> list[float]:
-    """Training errors of these models, once their batch-norm statistics are re-estimated."""
+def _evaluation_of(stack: Stack, states: Sequence[State], task: Task, settings: MeasurementSettings) -> Evaluation:
+    """Training errors and losses of these models, once their batch-norm statistics are re-estimated."""
     stack.load(states)
     with torch.no_grad(), in_float32(), random_numbers(0, task.device):  # for dropout, in models that have it
         reestimate_batch_norm(stack, task.statistics_inputs(stack.models, settings.batch_norm_batch_size))
-    return task.errors(stack, "train")
+    return task.evaluation(stack, "train")
 
 
 def similarities(

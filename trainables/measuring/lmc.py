@@ -16,6 +16,7 @@ class LinearModeConnectivity(Metric):
     columns = (
         Column("lmc", "error, in [-1, 1]", "linear mode connectivity, negative for a barrier; NaN if diverged"),
         Column("path_errors", "fraction in [0, 1]", "training error at even steps along the path", is_list=True),
+        Column("path_losses", "nats", "cross entropy of the training samples at the same places", is_list=True),
     )
 
     def measure(
@@ -23,7 +24,7 @@ class LinearModeConnectivity(Metric):
     ) -> Iterator[dict[str, Any]]:
         """All pairs together."""
         from metrics.connectivity import linear_mode_connectivity
-        from trainables.measuring.comparison import PathStacks, kept_weights, path_errors
+        from trainables.measuring.comparison import PathStacks, kept_weights, path_evaluations
 
         task, name = models.task, models.name
         pairs = [(first, second) for first, second in places]
@@ -32,11 +33,12 @@ class LinearModeConnectivity(Metric):
         at_once = task.models_at_once(name, positions, settings.batch_norm_batch_size, like)
         masks = kept_weights(models.states)
         stacks = PathStacks(lambda count: task.stack(name, count, masks, like), at_once)
-        for errors in path_errors(stacks, models.states, pairs, task, settings):
+        for errors, losses in path_evaluations(stacks, models.states, pairs, task, settings):
+            path = {"path_errors": errors, "path_losses": losses}
             if any(map(math.isnan, errors)):
-                yield {"lmc": math.nan, "path_errors": errors, MESSAGE: "outputs not finite on the path"}
+                yield {"lmc": math.nan, **path, MESSAGE: "outputs not finite on the path"}
             else:
-                yield {"lmc": linear_mode_connectivity(errors), "path_errors": errors}
+                yield {"lmc": linear_mode_connectivity(errors), **path}
 
     def samples(self, train: int, models: int, places: int, settings: MeasurementSettings) -> float:
         """All training samples at every position, for the statistics and for the errors; ends are shared."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trainables.stages.data_dimension import data_columns
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
-from trainables.stages.siblings import Keep
+from trainables.stages.siblings import Keep, known_scores
 from trainables.stages.stage import Execution, Row, Stage
 from trainables.training.optimizers import OPTIMIZERS
 
@@ -131,7 +131,10 @@ class DenseStage(Stage):
                 if epoch == run.recipe.epochs:
                     del state["training"]["optimizer"]
                 kept = {"model": state["training"]["models"][0], "attempt": state, "execution": execution}
-                kept |= {split: task.errors(stack, split)[0] for split in SPLITS}
+                evaluations = {split: task.evaluation(stack, split) for split in SPLITS}
+                kept |= {split: evaluation.errors[0] for split, evaluation in evaluations.items()}
+                kept["train_loss"] = evaluations["train"].losses[0]
+                kept["scores"] = task.scores(stack)[0]
                 artifacts.save(machine.folder, dense_file(run, epoch), kept)
             attempt.load_state_dict(kept["attempt"])
             diverged = training.diverged[0]
@@ -142,8 +145,10 @@ class DenseStage(Stage):
                     "status": "diverged" if diverged else "ok",
                     "message": NOT_FINITE.format(diverged, "dense training") if diverged else "",
                     "train_error": kept["train"],
+                    "train_loss": kept.get("train_loss"),
                     "validation_error": kept["validation"],
                     "test_error": kept["test"],
+                    **known_scores(kept.get("scores", {}), diverged),
                     **self._pq_index(kept["model"], task),
                     "losses": [losses[0] for losses in attempt.losses],
                     "seconds": attempt.seconds,

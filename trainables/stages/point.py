@@ -173,7 +173,8 @@ class PointStage(Stage):
         name = f"training/{point.key}-{'-'.join(map(str, seeds))}.pt"
         attempt = ResumableTraining(training, machine.folder, name, machine.checkpoint_seconds)
         yield from attempt.run(point.retrain.epochs, evaluate_from=point.retrain.epochs - TEST_EPOCHS)
-        train_errors = training.task.errors(training.stack, "train")
+        trained = training.task.evaluation(training.stack, "train")
+        scores = training.task.scores(training.stack)
         siblings = [
             {
                 "seed": seed,
@@ -182,9 +183,11 @@ class PointStage(Stage):
                 "model": pack_weights(state, masks),
                 "diverged": training.diverged[index],
                 "losses": [losses[index] for losses in attempt.losses],
-                "train_error": train_errors[index],
+                "train_error": trained.errors[index],
+                "train_loss": trained.losses[index],
                 "validation_error": _mean([epoch[index] for epoch in attempt.validation_errors]),
                 "test_error": _mean([epoch[index] for epoch in attempt.test_errors]),
+                "scores": scores[index],
                 "seconds": attempt.seconds / len(seeds),
             }
             for index, (seed, state) in enumerate(zip(seeds, training.stack.states(), strict=True))
@@ -202,15 +205,17 @@ class PointStage(Stage):
             **remains(sibling["model"], masks, sibling.get("before") or sizes(masks)).columns(),
             **{name: sibling[name] for name in ("stack", "losses", "seconds")},
             "execution": sibling.get("execution", ""),
+            **sibling["scores"],
         }
         if not (message := diverged_message(sibling)):
             known |= {name: sibling[name] for name in ("train_error", "validation_error", "test_error")}
+            known["train_loss"] = sibling.get("train_loss")
         return self._row(sibling["seed"], message) | known
 
     def _row(self, seed: int, message: str) -> Row:
         """Row of a sibling of which nothing is known but this."""
         nothing: Row = UNKNOWN | {"stack": [], "losses": [], "seconds": 0.0, "execution": ""}
-        nothing |= dict.fromkeys(("train_error", "validation_error", "test_error"), math.nan)
+        nothing |= dict.fromkeys(("train_error", "validation_error", "test_error", "train_loss"), math.nan)
         return self.part_columns(seed) | nothing | {"status": "diverged" if message else "ok", "message": message}
 
     @property

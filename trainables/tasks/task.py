@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,18 @@ class Batch:
     inputs: Inputs
     targets: Any
     samples: int
+
+
+class Evaluation(NamedTuple):
+    """How well models do on a split: a number for each of them, or for each position on the line between two.
+
+    Attributes:
+        errors: In [0, 1]; NaN for a diverged model or an empty split.
+        losses: Mean cross entropy over the targets, in nats, at least 0; NaN where the error is.
+    """
+
+    errors: list[float]
+    losses: list[float]
 
 
 class Task(ABC):
@@ -107,8 +119,16 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def evaluation(self, stack: Stack, split: SplitName) -> Evaluation:
+        """Errors and losses of every model, in one pass in evaluation mode; NaN for a diverged one or an empty split.
+
+        Losses are the cross entropy of the split's targets, whatever training minimizes: no label smoothing, no weight
+        decay, not the user's own loss. Samples are not augmented.
+        """
+
     def errors(self, stack: Stack, split: SplitName) -> list[float]:
-        """Error in [0, 1] of every model, in evaluation mode; NaN for a diverged model or an empty split."""
+        """The errors of :meth:`evaluation`."""
+        return self.evaluation(stack, split).errors
 
     @abstractmethod
     def outputs(self, stack: Stack, samples: int) -> Tensor:
@@ -133,6 +153,17 @@ class Task(ABC):
         Yields:
             Inputs of a batch, and its number of samples.
         """
+
+    def scores(self, stack: Stack) -> list[dict[str, Any]]:
+        """Further columns of each model's rows, taken once when its training has ended; for most tasks none.
+
+        Args:
+            stack: The models.
+
+        Returns:
+            For each model values by the names of columns of ``dense`` and ``runs``; numbers are NaN if it diverged.
+        """
+        return [{} for _ in range(stack.models)]
 
     def intrinsic_dimension(self, neighbours: int) -> IntrinsicDimension | None:
         """Intrinsic dimension of the training samples, not augmented; None where a task has no notion of it.

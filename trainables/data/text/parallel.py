@@ -25,7 +25,8 @@ LOOKS_SO = re.compile(r"(?P<folder>.+):(?P<source>[a-z]+)-(?P<target>[a-z]+)(?P<
 NAME = re.compile(
     LOOKS_SO.pattern.partition("(?P<endings>")[0]
     + rf"(-words(?P<words>[0-9]+))?(-first(?P<first>[0-9]+))?(-(?P<kind>{'|'.join(KINDS)})(?P<size>[0-9]+))?"
-    + r"(#(?P<train>[0-9]+)\+(?P<valid>[0-9]+)\+(?P<test>[0-9]+)-(?P<tokens>[0-9]+)-(?P<text>[0-9a-f]{20})-(?P<vocabulary>[0-9a-f]{20}))?"
+    + r"(#(?P<train>[0-9]+)\+(?P<valid>[0-9]+)\+(?P<test>[0-9]+)-(?P<tokens>[0-9]+)"
+    + r"-(?P<text>[0-9a-f]{20})-(?P<vocabulary>[0-9a-f]{20}))?"
 )
 
 
@@ -123,7 +124,7 @@ class Parallel(Kind):
         if text != name.pins["text"]:
             said = "has changed since the sweep was made; name it again to sweep what it holds now"
             raise ValueError(f"{name.files.folder}: the text {said}")
-        model = _vocabulary(lines, text, name, data, folder)
+        model = kept_vocabulary(data, folder) or _vocabulary(lines, text, name, data, folder)
         if content_hash(model) != name.pins["vocabulary"]:
             said = "the vocabulary on this machine is another one than where the sweep was made"
             raise ValueError(f"{data}: {said}; copy {vocabulary_file(data)} from there to {_base(folder)}")
@@ -136,7 +137,7 @@ def vocabulary_file(data: str) -> str:
     """Name of the file of a pinned text's vocabulary, in the folder of data and among a sweep's artifacts."""
     name = parsed(data)
     assert name.pins, data
-    return _file(name, name.pins["text"])
+    return _vocabulary_file(name.pins["vocabulary"])
 
 
 def kept_vocabulary(data: str, folder: str) -> bytes | None:
@@ -152,9 +153,15 @@ def kept_vocabulary(data: str, folder: str) -> bytes | None:
         return None
 
 
-def keep_vocabulary(model: bytes, data: str, folder: str) -> None:
-    """Have this machine take a vocabulary for a pinned text from now on; arguments as of :func:`kept_vocabulary`."""
-    _keep(model, _base(folder) / vocabulary_file(data))
+def keep_vocabulary(model: bytes, folder: str) -> str:
+    """Keep a vocabulary on this machine, for all texts that were pinned with it, and give the name of its file."""
+    file = _vocabulary_file(content_hash(model))
+    _keep(_base(folder) / file, model)
+    return file
+
+
+def _vocabulary_file(content: str) -> str:
+    return f"vocabularies/{content}.model"
 
 
 def parsed(data: str) -> Name:
@@ -189,27 +196,24 @@ def _base(folder: str) -> Path:
     return Path(os.path.expanduser(folder)).absolute()
 
 
-def _file(name: Name, text: str) -> str:
-    return f"vocabularies/{text}-{name.kind}{name.size}.model"
-
-
 def _vocabulary(lines: Lines, text: str, name: Name, data: str, folder: str) -> bytes:
     """Vocabulary of the training pairs, learned once on each machine, and then all pairs are tried, too."""
-    path = _base(folder) / _file(name, text)
+    base = _base(folder)
+    note = base / f"vocabularies/{text}-{name.kind}{name.size}.txt"
     with suppress(OSError):
-        return path.read_bytes()
+        return (base / note.read_text()).read_bytes()
     try:
         model = learned((side for _, *both in lines["train"] for side in both), name.kind, name.size)
     except ValueError as error:
         raise ValueError(f"{data}: {error}") from None
     _encoded(lines, Vocabulary(model), name.files)
-    _keep(model, path)
+    _keep(note, keep_vocabulary(model, folder).encode())
     return model
 
 
-def _keep(model: bytes, path: Path) -> None:
+def _keep(path: Path, content: bytes) -> None:
     with cache_errors(path.parent, "a vocabulary"), alone(path.parent, path.stem) as temporary:
-        (temporary / path.name).write_bytes(model)
+        (temporary / path.name).write_bytes(content)
         os.replace(temporary / path.name, path)
 
 

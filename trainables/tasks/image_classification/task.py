@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from metrics.cross_entropy import cross_entropy
 from metrics.error import error
 from metrics.intrinsic_dimension import IntrinsicDimension, TooFewPointsError, intrinsic_dimension
 from trainables.data import AS_PUBLISHED, SPLIT_SEED, Augmentation, DataSet, Images, Outline
@@ -21,7 +22,7 @@ from trainables.tasks.image_classification.augmentation import OwnAugmentation
 from trainables.tasks.image_classification.batches import Split, TrainingBatches
 from trainables.tasks.image_classification.suitability import check_model
 from trainables.tasks.own_loss import OwnLoss
-from trainables.tasks.task import Batch, SplitName, Task
+from trainables.tasks.task import Batch, Evaluation, SplitName, Task
 
 MOST_PIXELS = 2**28
 """Of which the intrinsic dimension is taken, times channels: a gigabyte as float32. All named data sets are smaller."""
@@ -106,10 +107,11 @@ class ImageClassification(Task):
             else:
                 yield self._own_loss(model(images), own) * (len(own) / len(sample))
 
-    def errors(self, stack: Stack, split: SplitName) -> list[float]:
-        """Share of images that are given another class than their own."""
+    def evaluation(self, stack: Stack, split: SplitName) -> Evaluation:
+        """Share of images that are given another class than their own, and cross entropy of their own."""
         own = self.split(split)
-        return error(self._evaluated(stack, own), own.labels).tolist()
+        logits = self._evaluated(stack, own)
+        return Evaluation(error(logits, own.labels).tolist(), cross_entropy(logits, own.labels).tolist())
 
     def outputs(self, stack: Stack, samples: int) -> Tensor:
         """Softmax outputs, as Zhou et al. 2023 compare them: shape (models, images, classes)."""

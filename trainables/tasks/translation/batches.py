@@ -31,7 +31,7 @@ class PaddedPairs:
 
     @property
     def next_tokens(self) -> Tensor:
-        """What a model is to say at each of these positions, :data:`PADDING` where nothing; shape (pairs, longest - 1)."""
+        """What a model is to say at each position, :data:`PADDING` where nothing; shape (pairs, longest - 1)."""
         return self.target[:, 1:]
 
 

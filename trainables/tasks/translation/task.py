@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,17 +10,19 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from metrics.bleu import bleu
 from trainables.data import SPLIT_SEED, Pairs, ParallelText, TextOutline
 from trainables.data.text.pairs import joined
-from trainables.data.text.vocabulary import BEGIN, END, PADDING, Vocabulary
+from trainables.data.text.vocabulary import BEGIN, END, LONGEST, PADDING, Vocabulary
 from trainables.models import build_translator
 from trainables.stacks import memory
 from trainables.stacks.inputs import Inputs, ModelInputs
 from trainables.stacks.stack import Stack
-from trainables.tasks.evaluation import evaluate
+from trainables.tasks.evaluation import evaluate, in_float32
 from trainables.tasks.own_loss import OwnLoss
-from trainables.tasks.task import Batch, SplitName, Task
+from trainables.tasks.task import Batch, Evaluation, SplitName, Task
 from trainables.tasks.translation.batches import Split
+from trainables.tasks.translation.decoding import NotFiniteError, greedy
 from trainables.tasks.translation.suitability import check_model
 
 MEASURED_PAIRS = 4000
@@ -27,6 +30,12 @@ MEASURED_PAIRS = 4000
 
 EXAMPLE_LENGTH = 24
 """Tokens of a made-up sentence; so many of each pair that is evaluated at a time are taken to be there."""
+
+DECODED_AT_ONCE = 256
+"""Sentences that are translated together."""
+
+MOST_TIMES, MOST_MORE = 2, 10
+"""A translation is cut where it has so many times the tokens of the longest source beside it, and so many more."""
 
 
 class Translation(Task):
@@ -104,12 +113,35 @@ class Translation(Task):
             tokens = int((padded.next_tokens != PADDING).sum())
             yield self._mean_loss(logits, padded.next_tokens) * (tokens / everything)
 
-    def errors(self, stack: Stack, split: SplitName) -> list[float]:
-        """Share of tokens that are not said next though those before them are given (teacher forcing).
+    def evaluation(self, stack: Stack, split: SplitName) -> Evaluation:
+        """Share of tokens that are not said next though those before them are given (teacher forcing), and their loss.
 
-        Of the training pairs the first :data:`MEASURED_PAIRS`. Padding does not count.
+        Of the training pairs the first :data:`MEASURED_PAIRS`. Padding does not count. Counted batch by batch: all
+        logits would not fit into memory.
         """
-        return self._measured(stack, split)[0]
+        own = self.split(split)
+        pairs = MEASURED_PAIRS if split == "train" else len(own)
+
+        def counted(at_once: int) -> Tensor:
+            sums = torch.zeros(3, stack.models, dtype=torch.float64, device=self.device)
+            for padded in own.in_order(pairs, at_once * EXAMPLE_LENGTH):
+                outputs = stack([padded.inputs] * stack.models)
+                sums += torch.stack([_counts(logits, padded.next_tokens) for logits in outputs], 1)
+            return sums
+
+        wrong, losses, tokens = evaluate(stack, counted)
+        return Evaluation((wrong / tokens).tolist(), (losses / tokens).tolist())
+
+    def scores(self, stack: Stack) -> list[dict[str, Any]]:
+        """BLEU of the test and the validation pairs, and how it came about; NaN for a model that diverged."""
+        return [
+            {
+                "bleu": self._bleu(model, "test"),
+                "validation_bleu": self._bleu(model, "validation"),
+                "bleu_signature": f"{bleu([], []).signature}|decoding:greedy",
+            }
+            for model in stack.module.children()
+        ]
 
     def outputs(self, stack: Stack, samples: int) -> Tensor:
         """Softmax outputs at the first so many positions of the training targets: shape (models, positions, tokens)."""
@@ -143,6 +175,20 @@ class Translation(Task):
             self._splits[name] = Split(pairs, self.device)
         return self._splits[name]
 
+    @torch.no_grad()
+    def _bleu(self, model: nn.Module, name: SplitName) -> float:
+        split = self.split(name)
+        found: dict[int, str] = {}
+        for part in split.by_length(torch.arange(len(split))).split(DECODED_AT_ONCE):
+            source = split.padded(part).source
+            try:
+                with in_float32():
+                    rows = greedy(model.eval(), source, min(LONGEST, MOST_TIMES * source.shape[1] + MOST_MORE))
+            except NotFiniteError:
+                return math.nan
+            found |= dict(zip(part.tolist(), self._data.vocabulary.decode(rows), strict=True))
+        return bleu([found[place] for place in range(len(split))], split.pairs.references).score
+
     def _mean_loss(self, logits: Tensor, next_tokens: Tensor, label_smoothing: float = 0.0) -> Tensor:
         if self._own_loss is not None:
             there = next_tokens != PADDING
@@ -153,21 +199,6 @@ class Translation(Task):
             ignore_index=PADDING,
             label_smoothing=label_smoothing,
         )
-
-    def _measured(self, stack: Stack, name: SplitName) -> tuple[list[float], list[float]]:
-        """Share of wrong tokens and mean cross entropy in nats of every model, counted batch by batch."""
-        split = self.split(name)
-        pairs = MEASURED_PAIRS if name == "train" else len(split)
-
-        def counted(at_once: int) -> Tensor:
-            sums = torch.zeros(3, stack.models, dtype=torch.float64, device=self.device)
-            for padded in split.in_order(pairs, at_once * EXAMPLE_LENGTH):
-                outputs = stack([padded.inputs] * stack.models)
-                sums += torch.stack([_counts(logits, padded.next_tokens) for logits in outputs], 1)
-            return sums
-
-        wrong, losses, tokens = evaluate(stack, counted)
-        return (wrong / tokens).tolist(), (losses / tokens).tolist()
 
 
 class _MadeUp(Vocabulary):
