@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_text import MODEL, RECIPE, VOCABULARY, sentences, toy, write
+from toy_text import MODEL, RECIPE, VOCABULARY, sentences, write
 
 from trainables.data import content_name, held_out_samples, load, outline, pin, short_name, training_samples
 from trainables.data.text import parallel, vocabulary
 from trainables.data.text.vocabulary import BEGIN, END, PADDING, UNKNOWN, learned
-from trainables.stages import DenseRun, machine as machines
+from trainables.stages import DenseRun
+from trainables.stages import machine as machines
 from trainables.stages.machine import Machine, task_of
 from trainables.storage.local_folder import LocalFolder
 from trainables.suitability import check_suitable
@@ -172,12 +173,12 @@ def test_other_signs_that_might_end_a_line_do_not(text, cache):
 
 
 def test_short_sentences_of_all_splits_and_the_first_of_training(text, cache):
-    loaded = load(pin(f"{text}-words4-first7-bpe20", cache), 0.0, cache)
+    loaded = load(pin(f"{text}-words4-first15-bpe29", cache), 0.0, cache)
     short = {
         split: [both for both in lines(text, split) if len(both[0].split()) <= 4]
         for split in ("train", "valid", "test")
     }
-    assert texts(loaded.train, loaded.vocabulary) == short["train"][:7]
+    assert texts(loaded.train, loaded.vocabulary) == short["train"][:15]
     assert texts(loaded.validation, loaded.vocabulary) == short["valid"]
     assert texts(loaded.test, loaded.vocabulary) == short["test"]
     assert 0 < len(short["test"]) < 9
@@ -327,7 +328,9 @@ def test_real_pairs_are_pinned_loaded_and_trained_on(tmp_path):
     assert (loaded.vocabulary.size, loaded.train.longest.sum()) == (300, outline(name).tokens)
     assert UNKNOWN not in loaded.train.source.tokens
     decoded = texts(loaded.train, loaded.vocabulary)
-    assert sum(target == reference for (_, target), reference in zip(decoded, loaded.train.references)) > 500
+    assert (
+        sum(target == reference for (_, target), reference in zip(decoded, loaded.train.references, strict=True)) > 500
+    )
     check_suitable(MODEL, task, 1)
     training = Training(task.stack(MODEL, 1), RECIPE, task, [("dense", 1)])
     before = task.evaluation(training.stack, "test")
