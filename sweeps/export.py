@@ -6,11 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import tyro
 
-from sweeps.results.about_model import MADE_BY, about_model, means_of_pairs, regime_of
+from sweeps.results.about_model import (
+    MADE_BY,
+    about_images,
+    about_model,
+    about_sentences,
+    means_of_pairs,
+    regime_of,
+)
 from sweeps.results.own_files import check_free
 from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.search_answers import kept_answer
@@ -23,19 +30,23 @@ from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.views.named_files import JSON, File, checked_file
 from sweeps.views.panels import figure
-from trainables.data import CACHE, Normalisation, Outline, normalisation, outline
+from trainables.data import CACHE, Outline, TextOutline, is_text, normalisation, outline, vocabulary_file
 from trainables.models.exported import FORMATS, Exported, Format, format_of
 
 BEGINS = json.dumps({"made_by": MADE_BY}, indent=2).removesuffix("\n}").encode()
 """Of the JSON beside a model, by which it is known again."""
+
+VOCABULARY = ".vocabulary"
+"""End of the name of the vocabulary beside a model of sentences."""
 
 
 @dataclass(frozen=True)
 class Export:
     """Write one retrained sibling of a sweep as a file of its own: its weights, with zeros where it was pruned.
 
-    Beside it, as --out with .json, is what it is: data and their normalisation, errors, density, seeds, configuration.
-    Of several sweeps in a folder it is the latest. docs/export.md says how to load the file.
+    Beside it, as --out with .json, is what it is: data and their normalisation, errors, density, seeds, configuration;
+    and as --out with .vocabulary, of a model that translates, its vocabulary for sentencepiece. Of several sweeps in a
+    folder it is the latest. docs/export.md says how to load the file.
     """
 
     results: tyro.conf.Positional[str]
@@ -90,24 +101,29 @@ def main(arguments: Sequence[str]) -> int:
     if past.store is None:
         raise UsageError(f"{options.results} is a file; name the folder of a sweep.")
     sibling, how = _chosen(options, past)
-    sizes, normal, lacking = _images(sibling.stage.run.data, options.data_folder)
-    if kind.needs_model and sizes is None:
-        raise UsageError(f"--format {name}: it needs the sizes of the images ({lacking}).")
+    data = sibling.stage.run.data
+    taken = _sentences(sibling, past, options.out) if is_text(data) else _images(data, options.data_folder)
+    if kind.needs_model and taken.sizes is None:
+        raise UsageError(f"--format {name}: it needs the sizes of the images ({taken.lacking}).")
     pairs = means_of_pairs(sibling, past.store, past.spec.measurement)
     regime = regime_of(sibling, past.table(past.spec.thresholds))
-    about = about_model(sibling, regime, pairs, sizes, normal)
+    about = about_model(sibling, regime, pairs, taken.about)
     with as_usage_errors():
-        content = kind.encode(Exported(sibling.stage.run.model, _state(sibling, past), sizes, _facts(about)))
-    file = {"made_by": MADE_BY, "file": out.name, "format": name, "sha256": hashlib.sha256(content).hexdigest()}
-    beside.write((json.dumps(file | about, indent=2) + "\n").encode())
+        content = kind.encode(Exported(sibling.stage.run.model, _state(sibling, past), taken.sizes, _facts(about)))
+    this = {"made_by": MADE_BY, "file": out.name, "format": name, "sha256": hashlib.sha256(content).hexdigest()}
+    beside.write((json.dumps(this | about, indent=2) + "\n").encode())
+    for file, vocabulary in taken.vocabulary:
+        file.write(vocabulary)
     out.write(content)
     told = ("validation_error", "test_error", "validation_bleu", "bleu")
     known = {name: about[name] for name in told if about.get(name) is not None}
     errors = ", ".join(f"{name.replace('_', ' ')} {figure(name, value)}" for name, value in known.items())
     print(f"Sibling: {sibling}" + f"; {errors}" * bool(errors) + f" ({how})" * bool(how))
-    if lacking:
-        print(f"Left out: mean and standard deviation of the channels ({lacking}).")
-    print(f"Model: {out} (what it is: {beside})")
+    if taken.lacking:
+        print(f"Left out: mean and standard deviation of the channels ({taken.lacking}).")
+    print(
+        f"Model: {out} (what it is: {beside}" + "".join(f"; vocabulary: {file}" for file, _ in taken.vocabulary) + ")"
+    )
     return OK
 
 
@@ -135,8 +151,10 @@ def _files(name: str) -> tuple[File, File]:
         UsageError: If one of them cannot be written, or the second would replace something else.
     """
     path = Path(name)
-    if path.suffix.lower() in JSON:
-        raise UsageError(f"--out {name}: beside a model is what it is, as .json; name the model otherwise.")
+    if path.suffix.lower() in (*JSON, VOCABULARY):
+        raise UsageError(
+            f"--out {name}: beside a model is what it is, as {path.suffix.lower()}; name the model otherwise."
+        )
     out = checked_file("--out", name, [path.suffix.lower()])
     json_name = str(path.with_suffix(".json"))
     beside = checked_file("the JSON of --out", json_name, JSON)
@@ -181,14 +199,57 @@ def _chosen(options: Export, past: Recorded) -> tuple[StoredSibling, str]:
     return sibling, f"{how} of {spec.temperature} {answer:g}, which a search chose"
 
 
-def _images(data: str, folder: str) -> tuple[Outline | None, Normalisation | None, str]:
-    """Sizes of the images and how they are normalised, as far as that is known here, and what is in the way."""
-    sizes = None
+@dataclass(frozen=True)
+class _Taken:
+    """What a model takes.
+
+    Attributes:
+        sizes: Of the images, or of the text, as far as they are known here.
+        about: The same for the JSON, and what else must be known of them.
+        lacking: What is in the way of knowing it all.
+        vocabulary: File and content of one, if there is one.
+    """
+
+    sizes: Outline | TextOutline | None
+    about: dict[str, Any]
+    lacking: str = ""
+    vocabulary: tuple[tuple[File, bytes], ...] = ()
+
+
+def _images(data: str, folder: str) -> _Taken:
+    """Sizes of the images and how they are normalised, as far as that is known here."""
+    sizes: Outline | None = None
     try:
-        sizes = outline(data)
-        return sizes, normalisation(data, folder), ""
+        sizes = cast(Outline, outline(data))
+        return _Taken(sizes, about_images(sizes, normalisation(data, folder)))
     except ValueError as error:
-        return sizes, None, str(error)
+        return _Taken(sizes, about_images(sizes, None), str(error))
+
+
+def _sentences(sibling: StoredSibling, past: Recorded, out: str) -> _Taken:
+    """Languages and vocabulary, of which the sweep has the only copy that is sure to be the model's.
+
+    Raises:
+        UsageError: If it is not there any more, or would replace another file.
+    """
+    assert past.store is not None
+    data = sibling.stage.run.data
+    vocabulary = past.store.artifacts.read(vocabulary_file(data))
+    if vocabulary is None:
+        raise UsageError(f"{sibling}: its vocabulary is not there any more; run its sweep again.")
+    name = Path(out).with_suffix(VOCABULARY)
+    file = checked_file("the vocabulary of --out", str(name), [VOCABULARY])
+    if name.exists() and not _has_vocabulary(name.with_suffix(".json")):
+        raise UsageError(f"--out {out}: its vocabulary goes to {name}, which is something else; name another.")
+    return _Taken(outline(data), about_sentences(data, name.name, vocabulary), vocabulary=((file, vocabulary),))
+
+
+def _has_vocabulary(beside: Path) -> bool:
+    """Whether this command wrote a vocabulary beside such a JSON, which is its own if it is there."""
+    try:
+        return "vocabulary" in json.loads(beside.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _state(sibling: StoredSibling, past: Recorded) -> Mapping[str, Any]:

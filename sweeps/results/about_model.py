@@ -1,7 +1,9 @@
 """What there is to say of a sibling that leaves the results: plain data for the JSON beside its weights."""
 
+import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +13,8 @@ from sweeps.results.provenance import provenance
 from sweeps.results.store import Store
 from sweeps.results.stored_siblings import StoredSibling
 from trainables.data import Normalisation, Outline
+from trainables.data.text.parallel import parsed
+from trainables.data.text.vocabulary import BEGIN, END, PADDING, UNKNOWN
 from trainables.stages import MeasurementSettings
 from trainables.stages.measurement import settings_key
 
@@ -26,8 +30,7 @@ def about_model(
     sibling: StoredSibling,
     regime: str | None,
     pairs: dict[str, Any],
-    sizes: Outline | None,
-    normalisation: Normalisation | None,
+    inputs: Mapping[str, Any],
 ) -> dict[str, Any]:
     """All that is known of a sibling with results, in plain data; what is not known is None.
 
@@ -35,19 +38,14 @@ def about_model(
         sibling: The sibling.
         regime: Of its cell.
         pairs: :func:`means_of_pairs`.
-        sizes: Of the images.
-        normalisation: Of the images.
+        inputs: :func:`about_images` or :func:`about_sentences`.
     """
     row, stage = sibling.row, sibling.stage
     assert row is not None
-    shape = None if sizes is None else {name: getattr(sizes, name) for name in ("height", "width", "channels")}
     return {
         "model": stage.run.model,
         "data": stage.run.data,
-        "image": shape,
-        "classes": None if sizes is None else sizes.classes,
-        "mean": None if normalisation is None else list(normalisation.mean),
-        "std": None if normalisation is None else list(normalisation.std),
+        **inputs,
         **{name: _known(row[name]) for name in ERRORS},
         **({} if row["bleu_signature"] is None else {name: _known(row[name]) for name in BLEU}),
         **pairs,
@@ -65,6 +63,33 @@ def about_model(
         **{name: row[name] for name in ("created_at", "package_version", "commit", "libraries")},
         "created_at": row["created_at"].isoformat(),
         "exported_by": provenance()["package_version"],
+    }
+
+
+def about_images(sizes: Outline | None, normalisation: Normalisation | None) -> dict[str, Any]:
+    """What images are that a model takes, as far as it is known."""
+    return {
+        "image": None if sizes is None else {name: getattr(sizes, name) for name in ("height", "width", "channels")},
+        "classes": None if sizes is None else sizes.classes,
+        "mean": None if normalisation is None else list(normalisation.mean),
+        "std": None if normalisation is None else list(normalisation.std),
+    }
+
+
+def about_sentences(data: str, file: str, vocabulary: bytes) -> dict[str, Any]:
+    """What sentences are that a model takes and gives.
+
+    Args:
+        data: Pinned name of the text.
+        file: Name of the vocabulary's file.
+        vocabulary: What is in it.
+    """
+    name = parsed(data)
+    hashed = hashlib.sha256(vocabulary).hexdigest()
+    tokens = {"padding": PADDING, "unknown": UNKNOWN, "begin": BEGIN, "end": END}
+    return {
+        "languages": {"source": name.files.source, "target": name.files.target},
+        "vocabulary": {"file": file, "kind": name.kind, "size": name.size, **tokens, "sha256": hashed},
     }
 
 

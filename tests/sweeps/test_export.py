@@ -224,7 +224,7 @@ def made_up(results, errors, spec=SPEC, endpoint=None, **options):
 def keep(store, stage, seeds):
     """Siblings with a weight that tells temperature and seed."""
     models = [{"w": torch.tensor([stage.label.temperature, seed])} for seed in seeds]
-    siblings = [{"seed": seed, "model": model} for seed, model in zip(seeds, models, strict=True)]
+    siblings = [{"seed": seed, "model": model, "diverged": 0} for seed, model in zip(seeds, models, strict=True)]
     file = f"siblings/{stage.key}/{'-'.join(map(str, seeds))}.pt"
     artifacts.save(store.artifacts, file, {"masks": {}, "siblings": siblings})
 

@@ -9,19 +9,24 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from trainables.data import Outline
-from trainables.models import build
+from trainables.data import Outline, TextOutline
+from trainables.data.text.vocabulary import END
+from trainables.models import build, build_translator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     State = Mapping[str, Tensor]
 
-INPUT, OUTPUT = "images", "logits"
-"""Names of what an ONNX model takes, float32 of shape (batch, channels, h, w) and normalised, and of what it gives."""
+IMAGES, SENTENCES, OUTPUT = "images", ("source", "target"), "logits"
+"""Names of what an ONNX model takes, and of what it gives: images are float32 of shape (batch, channels, h, w) and
+normalised; sentences are tokens, int64 of shape (batch, length), two tensors, whose lengths may differ."""
 
 EXAMPLES = 2
-"""Images that a model is followed with; with one, torch would take that for the only number there is."""
+"""Images or sentences that a model is followed with; with one, torch would take that for the only number there is."""
+
+LENGTHS = 7, 5
+"""Of these sentences: no two axes alike, so that none is taken for another."""
 
 MOST_SAID = 200
 """Characters of another program's error in a sentence."""
@@ -35,13 +40,14 @@ class Exported:
         name: Of the architecture.
         state: State dictionary of the plain model, on the CPU, with zeros for what was pruned. A model that was made
             smaller has smaller tensors than the architecture of this name.
-        sizes: Of the images; None where that is not known, which a format that needs the model does not take.
+        sizes: Of the images, or of the text; None where that is not known, which a format that needs the model does
+            not take.
         facts: What a file may say of it, as far as the format has a place for that.
     """
 
     name: str
     state: "State"
-    sizes: Outline | None
+    sizes: Outline | TextOutline | None
     facts: Mapping[str, str]
 
 
@@ -82,7 +88,10 @@ def plain_model(exported: Exported) -> "nn.Module":
 
     sizes = exported.sizes
     assert sizes is not None
-    model = build(exported.name, sizes.channels, sizes.classes, (sizes.height, sizes.width))
+    if isinstance(sizes, TextOutline):
+        model = build_translator(exported.name, sizes.classes)
+    else:
+        model = build(exported.name, sizes.channels, sizes.classes, (sizes.height, sizes.width))
     try:
         model = resized(model, exported.state)
         model.load_state_dict(dict(exported.state))
@@ -125,32 +134,46 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+def _examples(sizes: Outline | TextOutline) -> "dict[str, tuple[Tensor, dict[int, str]]]":
+    """What a model is followed with, by name, and which of its axes may have any length, by their names."""
+    import torch
+
+    if isinstance(sizes, TextOutline):
+        return {
+            name: (torch.full((EXAMPLES, length), END), {0: "batch", 1: f"{name}_length"})
+            for name, length in zip(SENTENCES, LENGTHS, strict=True)
+        }
+    return {IMAGES: (torch.zeros(EXAMPLES, sizes.channels, sizes.height, sizes.width), {0: "batch"})}
+
+
 def _onnx(exported: Exported) -> bytes:
     import torch
 
     model, sizes = plain_model(exported), exported.sizes
     assert sizes is not None
-    images = torch.zeros(EXAMPLES, sizes.channels, sizes.height, sizes.width)
+    names, (inputs, axes) = [*(examples := _examples(sizes))], zip(*examples.values(), strict=True)
     try:
         with _quiet():
             program: Any = torch.onnx.export(
                 model,
-                (images,),
-                input_names=[INPUT],
+                inputs,
+                input_names=names,
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: "batch"},),  # by name: with a Dim, torch 2.13 took the number of examples
+                dynamic_shapes=axes,  # by name: with a Dim, torch 2.13 took the number of examples
                 dynamo=True,
                 verbose=False,
             )
         program.model.metadata_props.update(exported.facts)
         content: bytes = program.model_proto.SerializeToString()
-        is_fixed = isinstance(program.model.graph.inputs[0].shape[0], int)
+        shapes = [each.shape for each in program.model.graph.inputs]
+        is_fixed = any(isinstance(shape[axis], int) for shape, own in zip(shapes, axes, strict=True) for axis in own)
     except Exception as error:  # what follows a model raises many kinds, by what the model does
         first = error.__cause__ or error  # torch puts advice around it
         said = (str(first).strip() or "it says nothing").splitlines()[0][:MOST_SAID]
         raise ValueError(f"the model {exported.name} cannot be written as ONNX ({said})") from error
     if is_fixed:
-        raise ValueError(f"the model {exported.name} cannot be written as ONNX (it takes one number of images alone)")
+        what = "number or length of sentences" if isinstance(sizes, TextOutline) else "number of images"
+        raise ValueError(f"the model {exported.name} cannot be written as ONNX (it takes one {what} alone)")
     return content
 
 

@@ -76,7 +76,7 @@ class Parallel(Kind):
         if image_size is not None:
             raise ValueError(f"--image-size {image_size} with {data}: these are sentences; leave it out")
         check_installed()
-        name = _parsed(data)
+        name = parsed(data)
         if name.pins is not None:
             return data
         lines = name.files.read(name.chosen)
@@ -92,7 +92,7 @@ class Parallel(Kind):
 
     def content_name(self, data: str) -> str:
         """Pairs and vocabulary."""
-        name = _parsed(data)
+        name = parsed(data)
         return f"text-{name.kind}{name.size}#{data.rpartition('#')[2]}"
 
     def samples(self, data: str) -> int:
@@ -105,7 +105,7 @@ class Parallel(Kind):
 
     def outline(self, data: str) -> TextOutline:
         """From the name."""
-        name = _parsed(data)
+        name = parsed(data)
         assert name.pins, data
         train, valid, test, tokens = (int(name.pins[part]) for part in ("train", "valid", "test", "tokens"))
         return TextOutline(train, valid, test, name.size, tokens)
@@ -117,7 +117,7 @@ class Parallel(Kind):
     def load(self, data: str, folder: str) -> ParallelText:
         """As :meth:`Kind.load`."""
         check_installed()
-        name = _parsed(data)
+        name = parsed(data)
         assert name.pins, data
         lines = name.files.read(name.chosen)
         text = content_of(lines)
@@ -135,7 +135,7 @@ class Parallel(Kind):
 
 def vocabulary_file(data: str) -> str:
     """Name of the file of a pinned text's vocabulary, in the folder of data and among a sweep's artifacts."""
-    name = _parsed(data)
+    name = parsed(data)
     assert name.pins, data
     return _vocabulary_file(name.pins["vocabulary"])
 
@@ -164,7 +164,7 @@ def _vocabulary_file(content: str) -> str:
     return f"vocabularies/{content}.model"
 
 
-def _parsed(data: str) -> Name:
+def parsed(data: str) -> Name:
     """Take a name apart.
 
     Raises:
