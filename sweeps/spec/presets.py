@@ -126,8 +126,8 @@ PAPER_TRANSLATION = replace(
 )
 """The second task of Zhou et al. 2023: German to English, a Transformer. Its exact setup is not known to us.
 
-Text, model and recipe are those of code for another paper of a co-author on the same data: 6 + 6 layers of width 512 with
-8 heads, dropout 0.1, Adam, 20 epochs, about 1,500 padded tokens in a batch, the first 160,000 pairs (there up to
+Text, model and recipe are those of code for another paper of a co-author on the same data: 6 + 6 layers of width 512
+with 8 heads, dropout 0.1, Adam, 20 epochs, about 1,500 padded tokens in a batch, the first 160,000 pairs (there up to
 2,560,000), inverse square root after 4,000 steps of warm-up. These are 0.06 of the steps if a pair has about 31 tokens;
 the highest learning rate is that of Vaswani et al. 2017 (section 5.3) for them. The size of the vocabulary, the
 temperatures, the densities and that attention and feed-forward weights are pruned are our interpretation. The folder
