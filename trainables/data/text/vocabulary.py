@@ -83,7 +83,7 @@ def learned(sentences: Iterable[str], kind: str, size: int) -> bytes:
         SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),
             model_writer=model,
-            vocab_size=size,
+            vocab_size=max(size, END + 2),  # of fewer it does not say how many are needed, and these do not suffice
             model_type=kind,
             character_coverage=1.0,
             pad_id=PADDING,
