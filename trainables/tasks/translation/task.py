@@ -18,7 +18,7 @@ from trainables.models import build_translator
 from trainables.stacks import memory
 from trainables.stacks.inputs import Inputs, ModelInputs
 from trainables.stacks.stack import Stack
-from trainables.tasks.evaluation import evaluate, in_float32
+from trainables.tasks.evaluation import evaluate
 from trainables.tasks.own_loss import OwnLoss
 from trainables.tasks.task import Batch, Evaluation, SplitName, Task
 from trainables.tasks.translation.batches import Split
@@ -32,7 +32,7 @@ EXAMPLE_LENGTH = 24
 """Tokens of a made-up sentence; so many of each pair that is evaluated at a time are taken to be there."""
 
 DECODED_AT_ONCE = 256
-"""Sentences that are translated together."""
+"""Sentences that are translated together, at most."""
 
 MOST_TIMES, MOST_MORE = 2, 10
 """A translation is cut where it has so many times the tokens of the longest source beside it, and so many more."""
@@ -134,14 +134,18 @@ class Translation(Task):
 
     def scores(self, stack: Stack) -> list[dict[str, Any]]:
         """BLEU of the test and the validation pairs, and how it came about; NaN for a model that diverged."""
-        return [
-            {
-                "bleu": self._bleu(model, "test"),
-                "validation_bleu": self._bleu(model, "validation"),
-                "bleu_signature": f"{bleu([], []).signature}|decoding:greedy",
-            }
-            for model in stack.module.children()
-        ]
+
+        def scores(at_once: int) -> list[dict[str, Any]]:
+            return [
+                {
+                    "bleu": self._bleu(model, "test", at_once),
+                    "validation_bleu": self._bleu(model, "validation", at_once),
+                    "bleu_signature": f"{bleu([], []).signature}|decoding:greedy",
+                }
+                for model in stack.module.children()
+            ]
+
+        return evaluate(stack, scores)
 
     def outputs(self, stack: Stack, samples: int) -> Tensor:
         """Softmax outputs at the first so many positions of the training targets: shape (models, positions, tokens)."""
@@ -175,17 +179,15 @@ class Translation(Task):
             self._splits[name] = Split(pairs, self.device)
         return self._splits[name]
 
-    @torch.no_grad()
-    def _bleu(self, model: nn.Module, name: SplitName) -> float:
+    def _bleu(self, model: nn.Module, name: SplitName, at_once: int) -> float:
         split = self.split(name)
         if not len(split):
             return math.nan
         found: dict[int, str] = {}
-        for part in split.by_length(torch.arange(len(split))).split(DECODED_AT_ONCE):
+        for part in split.by_length(torch.arange(len(split))).split(min(at_once, DECODED_AT_ONCE)):
             source = split.padded(part).source
             try:
-                with in_float32():
-                    rows = greedy(model.eval(), source, min(LONGEST, MOST_TIMES * source.shape[1] + MOST_MORE))
+                rows = greedy(model, source, min(LONGEST, MOST_TIMES * source.shape[1] + MOST_MORE))
             except NotFiniteError:
                 return math.nan
             found |= dict(zip(part.tolist(), self._data.vocabulary.decode(rows), strict=True))
