@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from trainables.pruning.prunable import prunable_weights
+from trainables.pruning.prunable import not_pruned, prunable_weights
 from trainables.stacks.inputs import ModelInputs, arguments
 from trainables.tasks.explained import explained
 from trainables.tasks.task import Task
@@ -22,15 +22,17 @@ def check_suitable(name: str, task: Task, smallest_batch: int) -> None:
         model = task.model(name)
         explained(lambda: _check_prunable(model), called)
         task.check_model(model, called, smallest_batch)
-        last = _last_linear(model, task.example_inputs(4))
+        last = _last_linear(model, task.example_inputs(4)) if not_pruned(model) is None else ""
     linear = [layer for layer, module in model.named_modules() if isinstance(module, nn.Linear)]
     if last and last != linear[-1]:
         said = f"{last} gives the output but {linear[-1]} is its last linear layer, which is the one not pruned"
-        raise ValueError(f"{called}: {said}; assign {last} after all others")
+        raise ValueError(f"{called}: {said}; assign {last} after all others, or name it in not_pruned")
 
 
 def _check_prunable(model: nn.Module) -> None:
     prunable = set(prunable_weights(model))
+    if not prunable and not_pruned(model):
+        raise ValueError("its not_pruned leaves nothing of it that can be pruned; name fewer modules")
     if not prunable:
         raise ValueError("it has no convolution and no linear layer, so nothing of it can be pruned")
     if tied := prunable - {parameter for parameter, _ in model.named_parameters()}:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from sweeps.results.own_files import check_free
 from sweeps.results.store import Store
-from sweeps.spec.checks import check_rule_values, option_of
+from sweeps.spec.checks import check_rule_values, option_of, words
 from sweeps.spec.choices import described
 from sweeps.spec.command_line import check_axes, parse, preset_of
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import DEFAULT_PRESET, PRESET_HELP, PRESETS
+from sweeps.spec.recipes import NOT_TAKEN, RETRAIN
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.typed import typed
 from trainables.data import CACHE
@@ -174,10 +175,14 @@ def read_options(
 
 def _check_used(spec: SweepSpec, given: Mapping[str, Sequence[str]], is_replay: bool) -> None:
     """Raise UsageError for an option that was given, and that another one leaves without effect."""
-    optimizers = {spec.dense_recipe.optimizer, spec.retrain_recipe.optimizer}
-    if "momentum" in given and not any("momentum" in OPTIMIZERS[name].settings for name in optimizers & {*OPTIMIZERS}):
-        said = f"--optimizer {' and '.join(sorted(optimizers))} does not use it; leave it out"
-        raise UsageError(f"--momentum {spec.momentum:g}: {said}.")
+    dense, retrain = spec.dense_recipe.optimizer, spec.retrain_recipe.optimizer
+    for setting in NOT_TAKEN:
+        own = RETRAIN + setting
+        both = {dense} if getattr(spec, own, None) is not None else {dense, retrain}
+        for name, optimizers in ((setting, both), (own, {retrain})):
+            if name in given and not any(setting in OPTIMIZERS[each].settings for each in optimizers):
+                said = f"optimizer {' and '.join(sorted(optimizers))} does not use it; leave it out"
+                raise UsageError(f"{option_of(name)} {words(given[name])}: {said}.")
     if is_replay:
         check_rule_values(given, spec.cka_rule, asdict(spec))
         for name in given.keys() & {"preset", "out", *(field.name for field in fields(RunOptions))}:

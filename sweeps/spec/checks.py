@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "batch_size": _COUNT,
     "lr": (lambda value: 0 < value < math.inf, "it is a positive number"),
     "momentum": _SHARE,
+    "betas": (lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "they are two, both in [0, 1)"),
     "weight_decay": _AMOUNT,
     "warmup": _SHARE,
     "label_smoothing": _SHARE,
@@ -68,7 +69,8 @@ def check_values(values: Mapping[str, Any], prefix: str) -> None:
     """
     for name, value in values.items():
         holds, rule = RULES.get(name.removeprefix(prefix), (lambda value: True, ""))
-        require(value is None or holds(value), option_of(name), value, rule)
+        said = words(value) if isinstance(value, tuple) else value
+        require(value is None or holds(value), option_of(name), said, rule)
 
 
 def check_warmup(recipe: Recipe, option: str) -> None:
@@ -143,7 +145,7 @@ def check_rule_values(given: Collection[str], rule: str, values: Mapping[str, fl
 
 def check_list(name: str, values: Sequence[float]) -> None:
     """Raise UsageError unless there is a value, and none twice."""
-    require(len(values) > 0, option_of(name), "(nothing)", "give at least one value")
+    require(len(values) > 0, option_of(name), words(values), "give at least one value")
     repeated = [value for index, value in enumerate(values) if value in values[:index]]
     require(not repeated, option_of(name), words(repeated), "each value is given once")
 
@@ -193,4 +195,4 @@ def option_of(name: str) -> str:
 
 def words(values: Sequence[object]) -> str:
     """Values as one types them."""
-    return " ".join(map(str, values))
+    return " ".join(map(str, values)) or "(nothing)"

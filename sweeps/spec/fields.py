@@ -16,6 +16,9 @@ from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import PrecisionOption
 from trainables.training.schedules import SCHEDULES
 
+TWO = "FLOAT FLOAT"
+"""How help shows the values of an option that takes two."""
+
 
 @dataclass(frozen=True)
 class SweepFields:
@@ -90,7 +93,10 @@ class SweepFields:
     random-manifold, images and labels made up by fixed random networks."""
 
     optimizer: Annotated[str, one_of("--optimizer", OPTIMIZERS)] = "sgd"
-    """What takes the steps; adamw has torch's betas, 0.9 and 0.999."""
+    """What takes the steps; adamw with --weight-decay 0 is Adam."""
+
+    betas: Annotated[tuple[float, ...], tyro.conf.arg(metavar=TWO)] = (0.9, 0.999)
+    """Of adamw, both in [0, 1): how much its means of the gradients and of their squares keep in a step."""
 
     schedule: Annotated[str, one_of("--schedule", SCHEDULES)] = "step"
     """Of the learning rate; step takes it down to a tenth at 50 % and again at 75 %, cosine ends at 0."""
@@ -144,6 +150,9 @@ class SweepFields:
 
     retrain_optimizer: Annotated[str | None, one_of("--retrain-optimizer", OPTIMIZERS, optional=True)] = None
     """Optimizer of retraining; as --optimizer if not given."""
+
+    retrain_betas: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar=TWO)] = None
+    """Betas of retraining with adamw; as --betas if not given."""
 
     retrain_schedule: Annotated[str | None, one_of("--retrain-schedule", SCHEDULES, optional=True)] = None
     """Schedule of retraining; as --schedule if not given."""

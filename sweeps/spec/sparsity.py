@@ -28,6 +28,7 @@ RETRAINING = (
     "batch_size",
     "lr",
     "optimizer",
+    "betas",
     "schedule",
     "warmup",
     "weight_decay",

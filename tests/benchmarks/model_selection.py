@@ -11,7 +11,6 @@ again by the same recipes on another machine, so other ones than those that were
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import pandas as pd
 from comparisons import complete_grid, said
@@ -20,7 +19,7 @@ from sweeps.case_studies.model_selection import DenseError, select
 from sweeps.results.phase import resolved, rows_of
 from sweeps.spec.spec import SweepSpec
 
-ERRORS: tuple[DenseError, ...] = get_args(DenseError)
+ERRORS: tuple[DenseError, ...] = ("dense_validation_error", "dense_test_error")
 AGAIN = "dense_again.csv"
 
 

@@ -27,6 +27,8 @@ def _of_options():
         "batch-size": "0 12.5 all -5 99999999999",
         "lr": "0 -1 nan inf abc -inf 0,1",
         "momentum": "1 -0.1 nan 1.5",
+        "betas": "0.9 high",
+        "retrain-betas": "0.9 none",
         "weight-decay": "-1 inf nan no",
         "densities": "0 1.5 nan -0.1 inf 0.1,0.2 ten%",
         "temperatures": "7 2.5 nan inf 0 -2 hot " + "9" * 400,
@@ -113,6 +115,17 @@ def _of_command_lines():
     yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999", "9999")
     yield _same(GRID, f"{SMOKE} --dashboard --address auto", "--dashboard")
     yield _same(GRID, f"{SMOKE} --optimizer adamw --momentum 0.5", "--momentum 0.5")
+    for option in ("--betas", "--retrain-betas"):
+        adamw = f"{SMOKE} --optimizer adamw {option}"
+        yield from _each(GRID, f"{adamw} @ 0.9", ["1", "-0.1", "nan", "inf"])
+        yield from _each(GRID, f"{adamw} 0.9 @", ["1.0", "-1", "nan", "0,98"])
+        yield _same(GRID, adamw, f"{option} (nothing)")
+        yield _same(GRID, f"{adamw} 0.9", f"{option} 0.9: they are two")
+        yield _same(GRID, f"{adamw} 0.9 0.98 0.99", f"{option} 0.9 0.98 0.99: they are two")
+        yield _same(GRID, f"{SMOKE} {option} 0.9 0.98", f"{option} 0.9 0.98: optimizer sgd")
+    mixed = "--optimizer sgd --retrain-optimizer adamw"
+    yield _same(GRID, f"{SMOKE} {mixed} --betas 0.9 0.98 --retrain-betas 0.9 0.99", "--betas 0.9 0.98: optimizer sgd")
+    yield _same(SPARSITY, "--optimizer adamw --retrain-betas 0.9 0.98", "--retrain-betas")
     yield _same(GRID, f"{SMOKE} --model vgg11", "vgg11")
     yield _same(GRID, f"{SMOKE} --estimate --gpus-per-trial 1", "no GPU")
     for command in (TUNE, SELECT):

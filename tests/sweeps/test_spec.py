@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.running.options import RunOptions
+from sweeps.running.options import RunOptions, SweepOptions, read_options
 from sweeps.spec.command_line import parse
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
@@ -46,6 +46,10 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"lr": math.inf}, "--lr inf"),
         ({"retrain_lr": math.nan}, "--retrain-lr nan"),
         ({"momentum": 1.0}, "--momentum 1.0"),
+        ({"betas": (0.9, 1.0)}, "--betas 0.9 1.0: they are two, both in [0, 1)."),
+        ({"betas": (0.9,)}, "--betas 0.9: they are two"),
+        ({"retrain_betas": (math.nan, 0.9)}, "--retrain-betas nan 0.9"),
+        ({"retrain_betas": ()}, "--retrain-betas (nothing)"),
         ({"weight_decay": -0.1}, "--weight-decay -0.1"),
         ({"retrain_weight_decay": -0.1}, "--retrain-weight-decay -0.1"),
         ({"optimizer": "adam"}, "--optimizer adam: it is one of sgd, adamw."),
@@ -216,10 +220,38 @@ def test_momentum_is_of_sgd_alone_and_so_enters_only_its_keys():
     assert (dense.momentum, retrain.momentum) == (0.0, 0.5)
 
 
+def test_betas_are_of_adamw_alone_and_so_enter_only_its_keys():
+    preset = replace(DIGITS, optimizer="adamw", betas=(0.9, 0.98))
+    assert [recipe.betas for recipe in recipes(preset)] == [(0.9, 0.98)] * 2
+    assert [recipe.betas for recipe in recipes(replace(preset, retrain_betas=(0.8, 0.9)))] == [(0.9, 0.98), (0.8, 0.9)]
+    assert recipes(replace(preset, optimizer="sgd")) == recipes(DIGITS)
+    dense, retrain = recipes(replace(preset, retrain_optimizer="sgd"))
+    assert (dense.betas, retrain.betas) == ((0.9, 0.98), Recipe.betas)
+    adamw = replace(DIGITS, optimizer="adamw")
+    keys = [spec.points()[0].point.key for spec in (adamw, replace(adamw, betas=(0.9, 0.999)), preset)]
+    assert keys[0] == keys[1] != keys[2]
+    assert SweepSpec.from_json(preset.to_json()) == preset
+
+
+@pytest.mark.parametrize(
+    ("line", "betas"),
+    [
+        ("--optimizer adamw --betas 0.9 0.98", [(0.9, 0.98)] * 2),
+        ("--optimizer adamw --retrain-betas 0 0.98", [(0.9, 0.999), (0, 0.98)]),
+        ("--retrain-optimizer adamw --betas 0.9 0.98", [(0.9, 0.999), (0.9, 0.98)]),
+        ("--retrain-optimizer adamw --retrain-betas 0.9 0.98", [(0.9, 0.999), (0.9, 0.98)]),
+    ],
+)
+def test_betas_as_one_types_them(line, betas):
+    spec = read_options(SweepOptions, line.split()).spec
+    spec.check()
+    assert [recipe.betas for recipe in recipes(spec)] == betas
+
+
 def test_a_sweep_of_before_these_options_reads_as_the_same():
     fields = json.loads(DIGITS.to_json())
-    added = [name for name in fields if name.removeprefix("retrain_") in {*RECIPE_OPTIONS} - {"weight_decay"}]
-    assert len(added) == 10
+    added = [name for name in fields if name.removeprefix("retrain_") in {*RECIPE_OPTIONS, "betas"} - {"weight_decay"}]
+    assert len(added) == 12
     older = json.dumps({name: value for name, value in fields.items() if name not in added})
     assert SweepSpec.from_json(older) == DIGITS
 

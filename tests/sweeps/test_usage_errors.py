@@ -14,7 +14,7 @@ from support import TABLE, run_here
         (["--start", "3"], "--start 3: it is one of the --temperatures 2 6."),
         (["--lmc-threshold", "0"], "--lmc-threshold 0.0: it is a negative number"),
         (["--lmc-threshold", "0.05"], "--lmc-threshold 0.05: it is a negative number"),
-        (["--select-by", "regime"], "--select-by regime: there is no such column of errors; there are"),
+        (["--select-by", "regime"], "--select-by regime: there is no such column of errors or BLEU; there are"),
         (["--select-by", "typo"], "--select-by typo: there is no such column"),
         (["--most-siblings", "-1"], "--most-siblings -1: it is 0 or more."),
         (["--json", "."], "--json . is not a file on this machine; name one."),

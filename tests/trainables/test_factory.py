@@ -64,6 +64,15 @@ class HeadFirst(nn.Module):
 def head_first(classes):
     return HeadFirst(classes)
 
+def saying(classes, **said):
+    model = HeadFirst(classes)
+    model.not_pruned = said["stays"]
+    return model
+
+head_named, no_such, of_text, everything = (
+    partial(saying, stays=stays) for stays in (("head",), ("head", "tail"), "head", ("hidden", "head"))
+)
+
 def tied(classes):
     a, b = nn.Linear(64, 64), nn.Linear(64, 64)
     b.weight = a.weight
@@ -167,7 +176,13 @@ def test_functions_that_are_not_there(mine, name, said):
         ("lazy", "lazy layers"),
         ("nothing", "it has no convolution and no linear layer, so nothing of it can be pruned"),
         ("wrong_size", "cannot be trained on images of 8x8 pixels with 1 channel .RuntimeError"),
-        ("head_first", "head gives the output but hidden is its last linear layer, .*; assign head after"),
+        (
+            "head_first",
+            "head gives the output but hidden is its last linear layer, .*; assign head after all others, or",
+        ),
+        ("no_such", "its not_pruned names 'tail', which is none of its named_modules"),
+        ("of_text", "its not_pruned is 'head'; make it a tuple"),
+        ("everything", "its not_pruned leaves nothing of it that can be pruned; name fewer"),
         ("tied", "2.weight is shared or computed from others"),
         ("normed", "0.weight is shared or computed from others"),
         ("sized", "mine:sized failed .TypeError"),
@@ -190,6 +205,7 @@ def test_models_that_fit(mine):
         pin("mine:viewing"),
         pin("mine:part"),
         pin("mine:linear"),
+        pin("mine:head_named"),
         "preresnet8",
         "mobilenet-v1-w0.25",
     ):

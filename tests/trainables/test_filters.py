@@ -1,5 +1,6 @@
 import copy
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,8 +8,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from trainables.kernels.native import library
+from trainables.methods.filters import Filters
 from trainables.models import build
 from trainables.models.smaller import resized, shapes
+from trainables.models.transformer import Transformer
 from trainables.pruning.channels import filters, highest_channels, left
 from trainables.pruning.filter_scores import FILTER_SCORES, Products
 from trainables.pruning.filters import channel_groups, pruned_filters
@@ -47,6 +50,25 @@ def made(name):
 
 def images(count=2):
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double()
+
+
+def test_filters_of_layers_that_are_not_pruned_stay():
+    model = made("own")
+    every = channel_groups(model, images())
+    model.not_pruned = ("block", "hidden", "linear")
+    rest = channel_groups(model, images())
+    gone = [group for group in every if group not in rest]
+    assert [{part.filter for part in group.parts} - {""} for group in gone] == [{"block.0"}, {"hidden"}]
+    assert rest == [group for group in every if group not in gone]
+
+
+@pytest.mark.parametrize("pruner", FILTER_SCORES)
+def test_a_transformer_has_no_filters_that_can_be_removed(pruner):
+    tokens = torch.randint(3, 50, (4, 7)), torch.randint(3, 50, (4, 6))
+    model = Transformer(2, 16, 2, 50)
+    context = SimpleNamespace(epoch=1, model_at=lambda epoch: model, example_inputs=lambda samples: tokens)
+    with pytest.raises(ValueError, match=r"encoder\.layers\.0\.self_attn is a MultiheadAttention, .*; choose a rule"):
+        Filters.check(pruner, context, [0.5])
 
 
 def random_kept(groups, share):

@@ -11,6 +11,7 @@ from sweeps import grid
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 from trainables.models import build
+from trainables.models.transformer import Transformer
 from trainables.pruning import RULES, Method, Rule, WeightsRule, prune
 from trainables.pruning.context import Pruned
 from trainables.pruning.magnitude import all_layers, per_layer
@@ -87,6 +88,47 @@ def test_attention_is_pruned_and_the_classifier_is_not():
     model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.Linear(8, 3))
     attention = ["0.self_attn.in_proj_weight", "0.self_attn.out_proj.weight"]
     assert sorted(prunable_weights(model)) == sorted([*attention, "0.linear1.weight", "0.linear2.weight"])
+
+
+@pytest.mark.parametrize(("width", "weights"), [(128, 917_504), (64, 229_376)])
+def test_all_of_a_transformer_is_pruned_but_its_output_layer_and_embeddings(width, weights):
+    """By hand, of 2 layers each: an encoder layer has 12 width², attention and feed-forward, a decoder layer 16."""
+    assert weights == 2 * (12 + 16) * width**2
+    found = prunable_weights(Transformer(2, width, 4, 50))
+    assert sum(weight.numel() for weight in found.values()) == weights
+    attention = ["encoder.layers.{}.self_attn", "decoder.layers.{}.self_attn", "decoder.layers.{}.multihead_attn"]
+    names = [f"{each}.{name}" for each in attention for name in ("in_proj_weight", "out_proj.weight")]
+    names += [f"{each}.layers.{{}}.linear{i}.weight" for each in ("encoder", "decoder") for i in (1, 2)]
+    assert sorted(found) == sorted(name.format(layer) for name in names for layer in range(2))
+
+
+@pytest.mark.parametrize(
+    ("stays", "pruned"),
+    [
+        (("stem",), ["body.0.weight", "body.1.weight", "head.weight"]),
+        (["body.0", "head"], ["stem.weight", "body.1.weight"]),
+        (("body",), ["stem.weight", "head.weight"]),  # and what is in it
+        (("bod",), None),
+        ((), ["stem.weight", "body.0.weight", "body.1.weight", "head.weight"]),
+        (None, ["stem.weight", "body.0.weight", "body.1.weight"]),
+        ("head", None),
+        ((3,), None),
+    ],
+)
+def test_a_model_may_say_what_is_not_pruned(stays, pruned):
+    nn = torch.nn
+    model = nn.Sequential()
+    model.stem, model.body, model.head = (
+        nn.Linear(4, 4),
+        nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)),
+        nn.Linear(4, 2),
+    )
+    model.not_pruned = stays
+    if pruned is None:
+        with pytest.raises(ValueError, match=r"its not_pruned (names|is) "):
+            prunable_weights(model)
+    else:
+        assert list(prunable_weights(model)) == pruned
 
 
 @pytest.mark.parametrize("rule", [per_layer, all_layers])

@@ -26,6 +26,7 @@ from trainables.stages import DenseRun, DenseStage, Label, Point, PointStage, fi
 from trainables.stages import machine as machines
 from trainables.stages.machine import Machine
 from trainables.stages.siblings import kept_siblings
+from trainables.storage import artifacts
 from trainables.storage.local_folder import LocalFolder
 from trainables.suitability import check_suitable
 from trainables.tasks.evaluation import evaluate
@@ -275,6 +276,70 @@ def test_whole_stages_are_carried_out_for_it(task, tmp_path, monkeypatch):
     assert rows[0] == rows[1]
     assert len(rows[0]["pairs"][0]["path_errors"]) == 11
     assert len(kept_siblings(machine.folder, point.key)) == 2
+
+
+class Scored(Tagging):
+    """Says a column of its own of each model, and notes how many models it was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def scores(self, stack):
+        self.asked.append(stack.models)
+        return [{"bleu": 10.0 * (1 - error), "bleu_signature": "mine"} for error in self.errors(stack, "test")]
+
+
+def test_further_columns_of_a_model_are_taken_once_and_kept_with_it(tmp_path, monkeypatch):
+    task = Scored()
+    monkeypatch.setattr(machines, "_task", lambda *what: task)
+    dense = DenseRun("sentences", 0.1, str(CLASSES), RECIPE, 1)
+    siblings = PointStage(
+        Point(dense, 4, 0.25, "magnitude-uniform", RECIPE), (1, 2), Label("epochs", 4, "density", 0.25)
+    )
+    machine = Machine(LocalFolder(tmp_path), CPU)
+    rows = {}
+    for _ in range(2):
+        for stage in DenseStage(dense, (2, 4)), siblings:
+            rows |= finish(stage.execute(machine))
+        assert task.asked == [1, 1, 2]  # each dense model that is kept, and the siblings; not again from their files
+        for row in rows["dense"]:
+            assert (row["bleu"], row["bleu_signature"]) == (10 * (1 - row["test_error"]), "mine")
+        assert {row["bleu_signature"] for row in rows["runs"]} == {"mine"}
+        assert all(0 < row["bleu"] <= 10 for row in rows["runs"])
+
+
+def test_of_models_that_diverged_their_numbers_are_nan(tmp_path, monkeypatch):
+    task = Scored()
+    monkeypatch.setattr(machines, "_task", lambda *what: task)
+    monkeypatch.setattr(task, "scores", lambda stack: [{"bleu": 1.0, "bleu_signature": "mine"}] * stack.models)
+    wild = replace(RECIPE, lr=1e30)
+    dense = DenseRun("sentences", 0.1, str(CLASSES), wild, 1)
+    machine = Machine(LocalFolder(tmp_path), CPU)
+    (row,) = finish(DenseStage(dense, (4,)).execute(machine))["dense"]
+    assert (row["status"], row["bleu_signature"]) == ("diverged", "mine")
+    assert math.isnan(row["bleu"])
+    good = replace(dense, recipe=RECIPE)
+    point = Point(good, 4, 0.25, "magnitude-uniform", wild)
+    finish(DenseStage(good, (4,)).execute(machine))
+    rows = finish(PointStage(point, (1, 2), Label("epochs", 4, "density", 0.25)).execute(machine))["runs"]
+    assert {(row["status"], row["bleu_signature"]) for row in rows} == {("diverged", "mine")}
+    assert all(math.isnan(row["bleu"]) for row in rows)
+
+
+def test_artifacts_that_are_older_lack_them(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(machines, "_task", lambda *what: task)
+    dense = DenseRun("sentences", 0.1, str(CLASSES), RECIPE, 1)
+    siblings = PointStage(Point(dense, 4, 0.25, "magnitude-uniform", RECIPE), (1,), Label("epochs", 4, "density", 0.25))
+    machine = Machine(LocalFolder(tmp_path), CPU)
+    stages = DenseStage(dense, (4,)), siblings
+    before = [finish(stage.execute(machine)) for stage in stages]
+    for name in (f"{kind}/{file}" for kind in ("dense", "siblings") for file in machine.folder.files(kind)):
+        content = artifacts.load(machine.folder, name)
+        for each in content.get("siblings", [content]):
+            assert each.pop("scores") == {}
+        artifacts.save(machine.folder, name, content)
+    assert [finish(stage.execute(machine)) for stage in stages] == before
 
 
 def test_whether_a_model_suits_is_said_by_the_task(task):

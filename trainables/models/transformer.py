@@ -24,7 +24,7 @@ class Transformer(nn.Module):
         dropout: In [0, 1).
 
     Attributes:
-        not_pruned: Names of linear layers that pruning leaves as they are.
+        not_pruned: Names of modules that pruning leaves as they are (:func:`trainables.pruning.prunable.not_pruned`).
     """
 
     not_pruned = ("output",)

@@ -17,6 +17,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from trainables.models.smaller import resized
 from trainables.pruning.channels import ChannelGroup, Kept, Part, unread, without_channels
+from trainables.pruning.prunable import not_pruned
 from trainables.stacks.inputs import ModelInputs, arguments
 from trainables.tasks.explained import explained
 
@@ -35,10 +36,10 @@ def channel_groups(model: nn.Module, example_inputs: ModelInputs) -> list[Channe
     """Channels that can be removed, and what has to go with them.
 
     Those of layers whose outputs are added or pass through a depthwise convolution go together; of a concatenation each
-    layer's own are by themselves. Outputs of the model, as of the final linear layer, are never removed. Filters are of
-    convolutions and of hidden linear layers; that the latter count is our extension, as in
-    :func:`trainables.pruning.prunable.prunable_weights`. Torch-Pruning 1.6 misreads a concatenation whose pixels a
-    linear layer takes; :func:`pruned_filters` finds that.
+    layer's own are by themselves. Outputs of the model, as of the final linear layer, are never removed, nor those of
+    layers that it says are :func:`trainables.pruning.prunable.not_pruned`. Filters are of convolutions and of hidden
+    linear layers; that the latter count is our extension, as in :func:`trainables.pruning.prunable.prunable_weights`.
+    Torch-Pruning 1.6 misreads a concatenation whose pixels a linear layer takes; :func:`pruned_filters` finds that.
 
     Args:
         model: Plain, with all its channels (:func:`trainables.pruning.channels.left` gives those of a smaller one).
@@ -50,6 +51,9 @@ def channel_groups(model: nn.Module, example_inputs: ModelInputs) -> list[Channe
     Raises:
         ValueError: If the model cannot be traced, or its filters cannot be removed; one sentence.
     """
+    if attention := [name for name, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)]:
+        said = "is a MultiheadAttention, which cannot lose channels, so whole filters cannot be removed"
+        raise ValueError(f"{attention[0]} {said}; choose a rule that removes single weights")
     traced = copy.deepcopy(model).cpu().requires_grad_()
     said = "the model cannot be traced to see which of its filters go together"
     graph, groups = explained(lambda: _traced(traced, example_inputs), said)
@@ -57,11 +61,13 @@ def channel_groups(model: nn.Module, example_inputs: ModelInputs) -> list[Channe
     for module, name in names.items():
         if isinstance(module, LAYERS) and module not in graph.module2node:
             raise ValueError(f"{name} gives nothing to the model's outputs, so what goes with its filters is not known")
+    stays = not_pruned(model) or set()
     found = [
         ChannelGroup(len(group[0].idxs), tuple(_parts(graph, group, names)))
         for group in groups
         if not _gives_outputs(graph, group)
     ]
+    found = [group for group in found if not stays & {part.filter for part in group.parts}]
     if not found:
         raise ValueError("no convolution and no linear layer is hidden in the model, so it has no filters to remove")
     _check(traced, found)

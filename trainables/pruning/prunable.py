@@ -17,6 +17,7 @@ PRUNABLE: dict[type[nn.Module], tuple[str, ...]] = {
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """Weights that pruning may remove, by parameter name: of convolutions, of attention, of linear layers but the last.
 
+    A model that has :func:`not_pruned` says by that, instead of by its last linear layer, what is left as it is (ours).
     The first convolution and the 1x1 shortcuts count; the final linear layer, biases and batch-norm do not
     (Zhou et al. 2023, section 4.1 and their code). Their models have no other linear layers and no attention; that
     those count is our extension to models that do. So is that the last linear layer counts where nothing else does, as
@@ -24,8 +25,32 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     Weights that are bare parameters of other modules do not count.
     """
     modules = dict(model.named_modules())
+    if (own := not_pruned(model)) is not None:
+        return _weights(modules, without=own)
     last = [name for name, module in modules.items() if isinstance(module, nn.Linear)][-1:]
     return _weights(modules, without=last) or _weights(modules, without=())
+
+
+def not_pruned(model: nn.Module) -> set[str] | None:
+    """Names of modules that a model says pruning leaves as they are; None if it says nothing.
+
+    They are those of its attribute ``not_pruned``, a tuple or list of names, empty if everything is pruned, and
+    all modules that are in these.
+
+    Raises:
+        ValueError: If they are no names of its modules; one sentence.
+    """
+    own = getattr(model, "not_pruned", None)
+    if own is None:
+        return None
+    if not isinstance(own, (tuple, list)):
+        raise ValueError(f"its not_pruned is {own!r}; make it a tuple of names of modules")
+    names = [name for name, _ in model.named_modules()]
+    if unknown := [name for name in own if name not in names]:
+        raise ValueError(
+            f"its not_pruned names {unknown[0]!r}, which is none of its named_modules(); name one of these"
+        )
+    return {name for name in names if f"{name}.".startswith(tuple(f"{each}." for each in own))}
 
 
 def _weights(modules: Mapping[str, nn.Module], without: Collection[str]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sweeps.case_studies.error_surface import DENSE_SEEDS, ONE_MODEL, SHARED_IMAGES, error_noise, error_surface
+from sweeps.case_studies.error_surface import DENSE_SEEDS, ONE_MODEL, SHARED_IMAGES, TILT, error_noise, error_surface
 
 
 def surface(errors, noise, from_border=None, loads=None, places=None):
@@ -48,6 +48,18 @@ def test_levels_of_densities_do_not_count_nor_does_the_scale():
     cells = {"places": [0, 1, 0, 1], "loads": [0.1, 0.1, 0.2, 0.2]}
     assert surface(errors, noise, **cells).mean == pytest.approx(surface(errors / 7, noise / 7, **cells).mean)
     assert np.ptp(surface([0.0, 0.0], [0.1, 0.1]).mean) == pytest.approx(0, abs=1e-9)
+
+
+def test_scores_of_which_the_highest_is_the_best_are_weighed_as_their_negatives():
+    noisy = surface([-20.0, -20.5, -20.0], [5.0] * 3, from_border=[0, 0.5, 1])
+    assert noisy.scale == pytest.approx([20.5 - 1 / 3] * 3)
+    assert np.argmin(noisy.mean) == 0  # the best one is expected at the border, whatever noise says
+    assert (noisy.mean * noisy.scale)[2] > (noisy.mean * noisy.scale)[0]
+    exact = surface([-20.0, -20.5, -20.0], [0.0] * 3, from_border=[0, 0.5, 1])
+    assert exact.mean * exact.scale == pytest.approx([-20, -20.5, -20])
+    assert np.argmin(exact.mean) == 1
+    far = surface([-20.0, -20.0], [1000.0] * 2, from_border=[0, 1])
+    assert far.mean[1] - far.mean[0] == pytest.approx(TILT, rel=1e-3)  # it falls by as much as an error rises
 
 
 def test_two_cells_by_hand():

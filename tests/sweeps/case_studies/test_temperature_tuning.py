@@ -105,6 +105,26 @@ def test_where_errors_are_clear_they_decide():
     assert answer.reason == "where validation_error is lowest, which outweighs that 2 is the boundary"
 
 
+def test_bleu_is_weighed_against_the_boundary_likewise():
+    """The same, of which the highest is the best: noise is the boundary's, what is clear is its own."""
+    for noise, chosen, why in (
+        (3.0, 2, "the boundary; that 4 has a higher bleu may be noise"),
+        (0.01, 4, "where bleu is"),
+    ):
+        rows = [
+            {"temperature": each, "density": 0.1, "lmc": lmc, "lmc_se": 0.001, "cka": 0.9, "test_error": 0.3}
+            | {"bleu": bleu, "bleu_se": noise}
+            for each, lmc, bleu in zip(TEMPERATURES, (-0.01, -0.02, -0.3, -0.4), (20, 20.2, 20.4, 20.2), strict=True)
+        ]
+        found = TemperatureTuning(TEMPERATURES, [0.1], 8, THRESHOLDS, Tuning("step", select_by="bleu"))
+        table = phase_of(pd.DataFrame(rows), "epochs", THRESHOLDS)
+        replay(found, table)
+        (answer,) = found.answers(table)
+        assert (visited(answer), answer.boundary, answer.temperature) == ([8, 4, 2], 2, chosen)
+        assert answer.reason.startswith(why)
+        assert all(18 < bleu < 23 for bleu in answer.weighed.values())
+
+
 def test_a_standard_error_of_ones_own_decides_likewise():
     assert weigh([0.21, 0.205, 0.2, 0.205], se=0.1).temperature == 2
     assert weigh([0.21, 0.205, 0.2, 0.205], se=0.0001).temperature == 4
@@ -210,7 +230,8 @@ def test_as_json():
     plain = answers(choose="boundary")[0.2].as_json("density", -0.05)
     assert list(plain) == [
         *("density", "chosen_temperature", "reason", "regime", "boundary_temperature", "lmc_threshold", "note"),
-        *("visited", "evaluations", "retrainings", "best_temperature", "best_error", "chosen_error", "regret"),
+        *("visited", "evaluations", "retrainings", "best_temperature", "best_error", "chosen_error"),
+        *("chosen_bleu", "regret"),
     ]
     assert plain["evaluations"] == len(plain["visited"])
     assert set(plain["visited"][0]) >= {"temperature", "lmc", "regime", "decision", "reason"}

@@ -178,6 +178,8 @@ class Translation(Task):
     @torch.no_grad()
     def _bleu(self, model: nn.Module, name: SplitName) -> float:
         split = self.split(name)
+        if not len(split):
+            return math.nan
         found: dict[int, str] = {}
         for part in split.by_length(torch.arange(len(split))).split(DECODED_AT_ONCE):
             source = split.padded(part).source
