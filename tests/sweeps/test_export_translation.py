@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import re
 import shutil
 from dataclasses import replace
@@ -13,13 +12,13 @@ import pytest
 import torch
 from points import run_plan
 from support import run_here
+from toy_text import MODEL, toy
 
 from metrics.bleu import bleu
 from sweeps.plans.grid_plan import GridPlan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
-from trainables.data import pin
 from trainables.data.text.vocabulary import BEGIN, END, PADDING
 from trainables.models import build_translator
 from trainables.stages.machine import Machine
@@ -30,36 +29,22 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "export.md"
 
-WORDS = {"der": "the", "hund": "dog", "katze": "cat", "sieht": "sees", "rote": "red", "alte": "old", "haus": "house"}
-
-
-def text(folder):
-    """Sentences whose translations are theirs word by word."""
-    stream = random.Random(0)
-    for split, pairs in (("train", 400), ("valid", 20), ("test", 30)):
-        lines = [stream.choices(list(WORDS), k=stream.randint(2, 6)) for _ in range(pairs)]
-        for language, sentences in (("de", lines), ("en", [[WORDS[word] for word in line] for line in lines])):
-            content = "".join(" ".join(words) + ".\n" for words in sentences)
-            (folder / f"{split}.{language}").write_text(content, encoding="utf-8")
-    return folder
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Results of a tiny sweep that was really trained."""
     folder = tmp_path_factory.mktemp("trained")
-    (folder / "text").mkdir()
     spec = replace(
         PRESETS["smoke"],
-        data=pin(f"{text(folder / 'text')}:de-en-bpe60", str(folder / "data")),
+        data=toy(folder / "text", train=200, valid=20, test=30, cache=folder / "data"),
         validation_fraction=0,
-        model="transformer1x32-h2",
+        model=MODEL,
         optimizer="adamw",
-        lr=0.003,
-        batch_size=300,
-        epochs=6,
+        lr=0.01,
+        batch_size=128,
+        epochs=10,
         retrain_epochs=1,
-        temperatures=(6,),
+        temperatures=(10,),
         densities=(0.9,),
         dense_seeds=(1,),
         retrain_seeds=(1, 2),
@@ -99,7 +84,7 @@ def test_as_the_docs_say_it_translates_as_well_as_in_its_sweep(trained, tmp_path
     exec(code, names)
     assert capsys.readouterr().out.strip()
     source, target = (
-        (Path(trained).parent / "text" / f"test.{language}").read_text().splitlines() for language in ("de", "en")
+        (Path(trained).parent / "text" / f"test.{language}").read_text().splitlines() for language in ("xx", "yy")
     )
     row = row_of(trained)
     longest = MOST_TIMES * max(len(names["pieces"].encode(sentence)) + 1 for sentence in source) + MOST_MORE
@@ -111,11 +96,11 @@ def test_the_json_says_languages_and_vocabulary_and_nothing_of_images(trained, t
     export(trained, tmp_path / "model.pt")
     known = about(tmp_path / "model.pt")
     content = (tmp_path / "model.vocabulary").read_bytes()
-    assert known["languages"] == {"source": "de", "target": "en"}
+    assert known["languages"] == {"source": "xx", "target": "yy"}
     assert known["vocabulary"] == {
         "file": "model.vocabulary",
         "kind": "bpe",
-        "size": 60,
+        "size": 29,
         "padding": 0,
         "unknown": 1,
         "begin": 2,
@@ -159,11 +144,11 @@ def test_onnx_takes_source_and_target_of_any_number_and_length(trained, tmp_path
     pytest.importorskip("onnxscript")
     export(trained, tmp_path / "model.pt")
     export(trained, tmp_path / "same.onnx")
-    model = build_translator(about(tmp_path / "same.onnx")["model"], 60).eval()
+    model = build_translator(about(tmp_path / "same.onnx")["model"], 29).eval()
     model.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
     session = onnxruntime.InferenceSession(tmp_path / "same.onnx")
     for number, lengths in ((1, (2, 1)), (3, (9, 30)), (2, (7, 5))):
-        source, target = (torch.randint(4, 60, (number, length)) for length in lengths)
+        source, target = (torch.randint(4, 29, (number, length)) for length in lengths)
         source[:, -1], target[:, 0] = END, BEGIN
         source[0, 3:] = PADDING
         (logits,) = session.run(["logits"], {"source": source.numpy(), "target": target.numpy()})
