@@ -1,13 +1,14 @@
 """Training a dense model, which is kept as it was after certain epochs."""
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from trainables.stages.data_dimension import data_columns
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
-from trainables.stages.siblings import Keep, known_scores
+from trainables.stages.siblings import Keep
 from trainables.stages.stage import Execution, Row, Stage
 from trainables.training.optimizers import OPTIMIZERS
 
@@ -234,6 +235,16 @@ def dense_model(run: DenseRun, epoch: int, folder: "Folder") -> Any:
 def diverged_epoch(kept: Mapping[str, Any]) -> int:
     """Epoch in which a dense model that is kept diverged; 0 if it did not."""
     return int(kept["attempt"]["training"]["diverged"][0])
+
+
+def known_scores(scores: Mapping[str, Any], diverged: int) -> dict[str, Any]:
+    """What a task says of a model (:meth:`trainables.tasks.task.Task.scores`), with NaN for numbers if it diverged.
+
+    Args:
+        scores: That are kept; none by older versions.
+        diverged: Epoch of divergence or 0.
+    """
+    return {name: math.nan if diverged and isinstance(each, float) else each for name, each in scores.items()}
 
 
 def _kept_epochs(folder: "Folder", run: DenseRun) -> list[int]:

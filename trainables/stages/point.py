@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from trainables.functions import OwnFunction
 from trainables.pruning import RULES
 from trainables.stages.data_dimension import data_columns
-from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
+from trainables.stages.dense import DenseStage, dense_model, diverged_epoch, known_scores
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
 from trainables.stages.keys import configuration_key
 from trainables.stages.pruning import UNKNOWN, PruningStage, pruned_model
@@ -205,7 +205,7 @@ class PointStage(Stage):
             **remains(sibling["model"], masks, sibling.get("before") or sizes(masks)).columns(),
             **{name: sibling[name] for name in ("stack", "losses", "seconds")},
             "execution": sibling.get("execution", ""),
-            **sibling["scores"],
+            **known_scores(sibling.get("scores", {}), sibling["diverged"]),
         }
         if not (message := diverged_message(sibling)):
             known |= {name: sibling[name] for name in ("train_error", "validation_error", "test_error")}

@@ -30,7 +30,6 @@ def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
             for sibling in content["siblings"]:
                 model = unpack_weights(sibling["model"], masks)
                 found[sibling["seed"]] = sibling | {"model": model, "masks": masks, "before": content.get("before")}
-                found[sibling["seed"]]["scores"] = known_scores(sibling.get("scores", {}), sibling["diverged"])
     return found
 
 
@@ -80,16 +79,6 @@ def diverged_message(*siblings: Mapping[str, Any]) -> str:
         if sibling["diverged"]:
             return NOT_FINITE.format(sibling["diverged"], f"retraining with seed {sibling['seed']}")
     return ""
-
-
-def known_scores(scores: Mapping[str, Any], diverged: int) -> dict[str, Any]:
-    """What a task says of a model (:meth:`trainables.tasks.task.Task.scores`), with NaN for numbers if it diverged.
-
-    Args:
-        scores: That are kept.
-        diverged: Epoch of divergence or 0.
-    """
-    return {name: math.nan if diverged and isinstance(each, float) else each for name, each in scores.items()}
 
 
 def _sibling_files(folder: "Folder", key: str) -> list[str]:
