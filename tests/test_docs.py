@@ -118,6 +118,13 @@ def own_things(tmp_path_factory):
     for page, name in (("axes_and_recipes", "recipe.py"), ("other_ways_to_prune", "rules.py")):
         blocks = FENCE.findall((ROOT / "docs" / f"{page}.md").read_text())
         (folder / name).write_text(next(block for _, block in blocks if block.startswith(f"# {name}")))
+    letters = np.random.default_rng(2).choice(list("abcdefghijklmnoprstuvwz"), (2000, 7))
+    words = ["".join(word) for word in letters]
+    (folder / "text").mkdir()
+    for split, pairs in (("train", 6000), ("test", 50)):
+        for language in ("de", "en"):
+            lines = [" ".join(words[(7 * number + place) % len(words)] for place in range(6)) for number in range(pairs)]
+            (folder / "text" / f"{split}.{language}").write_text("\n".join(lines) + "\n")
     for place in ("train/rose", "train/tulip", "test/rose", "test/tulip"):
         (folder / "flowers" / place).mkdir(parents=True)
         for number in range(100):
