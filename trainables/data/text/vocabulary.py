@@ -78,6 +78,8 @@ def learned(sentences: Iterable[str], kind: str, size: int) -> bytes:
     """
     from sentencepiece import SentencePieceTrainer
 
+    if size <= END:
+        raise ValueError(f"a vocabulary of {size} has no room beside {END + 1} tokens that are no pieces; take more")
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
