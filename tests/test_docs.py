@@ -123,7 +123,9 @@ def own_things(tmp_path_factory):
     (folder / "text").mkdir()
     for split, pairs in (("train", 6000), ("test", 50)):
         for language in ("de", "en"):
-            lines = [" ".join(words[(7 * number + place) % len(words)] for place in range(6)) for number in range(pairs)]
+            lines = [
+                " ".join(words[(7 * number + place) % len(words)] for place in range(6)) for number in range(pairs)
+            ]
             (folder / "text" / f"{split}.{language}").write_text("\n".join(lines) + "\n")
     for place in ("train/rose", "train/tulip", "test/rose", "test/tulip"):
         (folder / "flowers" / place).mkdir(parents=True)

@@ -177,11 +177,18 @@ def check_data(points: Sequence[PointStage], data_folder: str) -> None:
     """Fetch the data, if need be.
 
     Raises:
-        UsageError: If the data cannot be used.
+        UsageError: If the data cannot be used, or not in batches of the size that is asked for.
     """
     with as_usage_errors():
-        for data in {stage.point.dense.data for stage in points}:
-            trainables.data.check_loadable(data, data_folder)
+        smallest = {
+            data: trainables.data.check_loadable(data, data_folder)
+            for data in {stage.point.dense.data for stage in points}
+        }
+    for point in (stage.point for stage in points):
+        least = smallest[point.dense.data]
+        rule = f"it counts tokens, and the longest training pair has {least} on one side; take as many or more"
+        for option, recipe in (("--batch-size", point.dense.recipe), ("--retrain-batch-size", point.retrain)):
+            require(recipe.batch_size >= least, option, recipe.batch_size, rule)
 
 
 def _pinned_function(name: str, purpose: str) -> str:

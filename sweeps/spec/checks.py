@@ -101,8 +101,10 @@ def check_augmentation(name: str, crop_padding: int | None, flip: bool | None, o
         require(crop_padding != 0, "--crop-padding", crop_padding, "--augmentation crop-flip shifts; give more than 0")
 
 
-def check_for_text(temperature: str, augmentation: str, crop_padding: int | None, flip: bool | None) -> None:
+def check_for_text(temperature: str, load: str, augmentation: str, crop_padding: int | None, flip: bool | None) -> None:
     """Raise UsageError for what there is of images alone."""
+    rule = "a dimension is of images, and the data are sentences; take another load"
+    require(load != "data_dimension", "--load", load, rule)
     axes = ", ".join(name for name in TEMPERATURES if name != "batch_size")
     rule = f"its steps are counted in images of a batch; of sentences it is one of {axes}"
     require(temperature != "batch_size", "--temperature", temperature, rule)

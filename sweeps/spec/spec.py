@@ -56,6 +56,8 @@ class SweepSpec(PruningFields):
         rule = "on the rho axis the --temperatures are SAM's radius"
         require(self.temperature != "rho" or self.rho == 0, "--rho", self.rho, rule)
         check_thresholds(self.thresholds)
+        if is_text(self.data):
+            check_for_text(self.temperature, self.load, self.augmentation, self.crop_padding, self.flip)
         try:
             for load in self.loads:
                 data, model, *_ = self.loaded(load)
@@ -63,8 +65,6 @@ class SweepSpec(PruningFields):
                 images = training_samples(data, self.validation_fraction)  # as many of all loads
         except ValueError as error:
             raise UsageError(f"{error}.") from None
-        if is_text(self.data):
-            check_for_text(self.temperature, self.augmentation, self.crop_padding, self.flip)
         check_temperatures(self.temperature, self.temperatures, self.dense_recipe, images)
         padding = own_crop_padding(self.loaded(self.loads[0]).data)
         check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)

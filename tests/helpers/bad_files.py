@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from points import made_up_rows, record
 from support import TABLE
+from toy_text import VOCABULARY, sentences, write
 
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.sparsity import Sparsity
 from sweeps.spec.study_presets import STUDY_PRESETS
+from trainables.data import pin
 from trainables.stages import DenseStage
 from trainables.stages.dense import dense_name
 
@@ -106,6 +108,25 @@ ARRAYS = {
     "lacking": {"x_train": PIXELS, "y_train": LABELS},
     "scalar": GOOD | {"x_train": np.uint8(3)},
 }
+
+LINES = [" ".join(row) for row in sentences(60)]
+TEXTS = {
+    "good": {},
+    "with_valid": {"valid.xx": "a b c", "valid.yy": "c b a"},
+    "fewer": {"train.yy": "\n".join(LINES[:-1])},
+    "empty_line": {"train.yy": "\n".join([*LINES[:6], "", *LINES[7:]])},
+    "blank_line": {"test.xx": "a b\n \t\nc d"},
+    "empty_file": {"train.xx": ""},
+    "one_newline": {"test.yy": "\n"},
+    "utf16": {"train.xx": "\n".join(LINES).encode("utf-16")},
+    "latin": {"test.yy": "a b\nc d\ngr\xfc\xdfe".encode("latin-1")},
+    "no_train": {"train.yy": None},
+    "no_test": {"test.xx": None},
+    "half_valid": {"valid.xx": "a b c"},
+    "long": {"train.xx": "\n".join([*LINES[:-1], "a " * 1024])},
+    "long_test": {"test.yy": "\n".join(["a b", "b " * 1024, "c d"])},
+}
+"""What the files of a text hold that differ from a good one's; None for a file that is not there."""
 
 SWEEPS = {
     "empty": "",
@@ -202,6 +223,14 @@ def make(folder):
     save(folder / "data/text.npz", "images")
     save(folder / "data/truncated.npz", content.getvalue()[:300])
     save(folder / "data/array.npz", b"\x93NUMPY")
+    for name, changed in TEXTS.items():
+        write(folder / f"texts/{name}", train=sentences(60), test=sentences(3))
+        for file, content in changed.items():
+            (folder / f"texts/{name}/{file}").unlink() if content is None else save(
+                folder / f"texts/{name}/{file}", content
+            )
+    for name in ("good", "with_valid"):
+        pin(f"{folder}/texts/{name}:xx-yy-{VOCABULARY}", str(folder / "vocabularies_kept"))
     for name, text in SWEEPS.items():
         save(folder / f"sweeps/{name}/sweep.json", text)
     (folder / "sweeps/folder/sweep.json").mkdir(parents=True)

@@ -257,6 +257,81 @@ def _of_data():
         yield _same(SELECT, f"--preset smoke --out nothing --checkpoints {path}", path)
 
 
+def _of_texts():
+    """Pairs of sentences, and what does not go with them."""
+    text = f"{SMOKE} --model transformer1x32-h2 --data-folder vocabularies_kept --data texts"
+    for name, said in {
+        "fewer": "train.xx has 60 lines and train.yy has 59",
+        "empty_line": "train.yy has an empty line, 7",
+        "blank_line": "test.xx has an empty line, 2",
+        "empty_file": "train.xx is empty",
+        "one_newline": "test.yy is empty",
+        "utf16": "train.xx is not UTF-8 in line 1",
+        "latin": "test.yy is not UTF-8 in line 3",
+        "no_train": "no file",
+        "no_test": "test.xx",
+        "half_valid": "valid.yy",
+        "long": "line 60 of",
+        "long_test": "1026 tokens",
+        "absent": "no folder",
+        "good/train.xx": "no folder",
+    }.items():
+        yield _same(GRID, f"{text}/{name}:xx-yy-bpe29", said)
+    for ends, said in {
+        "xx-yy": "a vocabulary of 8000 is larger than the text allows; take 29 or fewer",
+        "xx-yy-bpe30": "take 29 or fewer",
+        "xx-yy-unigram500": "or fewer",
+        "xx-yy-bpe16": "take 17 or more",
+        "xx-yy-bpe1": "a vocabulary of 1 has no room",
+        "xx-yy-unigram4": "take 17 or more",
+        "xx-yy-bpe0": "-bpe0",
+        "xx-yy-bpe1000001": "1000000",
+        "xx-yy-words0-bpe29": "-words0",
+        "xx-yy-words2-bpe29": "at most 2 words",
+        "xx-yy-first0-bpe29": "-first0",
+        "xx-yy-first61-bpe29": "60 training pairs, not 61",
+        "xx-yy-bpe29-words5": "'-bpe29-words5'",
+        "xx-yy-char29": "'-char29'",
+        "xx-yy-bpe": "'-bpe'",
+        "xx-yy-BPE29": "'-BPE29'",
+        "xx-xx-bpe29": "xx-xx",
+        "xx-zz-bpe29": "train.zz",
+        "XX-YY-bpe29": "XX-YY",
+        "xx": "texts/good:xx",
+        "xx-yy-bpe29-components4": "-components4",
+    }.items():
+        yield _same(GRID, f"{text}/good:{ends}", said)
+    good = f"{text}/good:xx-yy-bpe29"
+    for options, said in {
+        "--model preresnet8": "'preresnet8' classifies images, and the data are sentences",
+        "--model transformer1x32-h5": "5 heads",
+        "--model transformer1x32-h0": "0 heads",
+        "--model transformer0x32-h2": "0 layers",
+        "--model transformer1x0-h2": "width 0",
+        "--model transformer1x32": "transformer1x32",
+        "--load width --densities 0.1 --widths 0.5 0.3": "width 9.6",
+        "--load width --densities 0.1 --widths 0.03125": "2 heads",
+        "--temperature batch_size --temperatures 64 128": "--temperature batch_size",
+        "--augmentation crop-flip": "--augmentation crop-flip",
+        "--augmentation none": "--augmentation none",
+        "--flip true": "--flip True",
+        "--crop-padding 4": "--crop-padding 4",
+        "--image-size 8": "--image-size 8",
+        "--load data_dimension --densities 0.1 --data-dimensions 4": "--load data_dimension",
+        "--validation-fraction 0.999": "leaves none of 60 sentences",
+        "--pruner filter-magnitude": "--pruner filter-magnitude",
+        "--pruner filter-fisher": "MultiheadAttention",
+        "--batch-size 7": "--batch-size 7",
+        "--batch-size 64 --retrain-batch-size 7": "--retrain-batch-size 7",
+    }.items():
+        yield _same(GRID, f"{good} {options}", said)
+    yield _same(GRID, f"{text}/with_valid:xx-yy-bpe29 --validation-fraction 0.1", "1 validation samples of its own")
+    yield _same(GRID, f"{SMOKE} --model transformer1x32-h2", "translates, and the data are images")
+    for command in (TUNE, SELECT):
+        yield _same(command, f"{text}/fewer:xx-yy-bpe29", "train.xx has 60 lines and train.yy has 59")
+        yield _same(command, f"{good} --batch-size 7", "--batch-size 7")
+
+
 def _of_outputs():
     """Files that are to be written where they must not."""
     tables = [PART, f"other/pairs/{KEY}.parquet", f"./R/../R/runs/{KEY}.parquet", f"link_to_runs/{KEY}.parquet"]
@@ -377,6 +452,7 @@ CASES = [
     *_of_tables(),
     *_of_replays(),
     *_of_data(),
+    *_of_texts(),
     *_of_outputs(),
     *_of_exports(),
 ]

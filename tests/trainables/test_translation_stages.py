@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from points import measurement
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from toy_text import MODEL, RECIPE, carry_out_all, toy, toy_task
 
 from metrics.connectivity import linear_mode_connectivity
@@ -24,7 +25,7 @@ from trainables.stages.pruning_context import DenseModelContext
 from trainables.stages.siblings import kept_siblings
 from trainables.storage.local_folder import LocalFolder
 from trainables.suitability import check_suitable
-from trainables.tasks import lookalike_task
+from trainables.tasks import load_task, lookalike_task
 
 CPU = torch.device("cpu")
 SOURCE = """
@@ -88,7 +89,7 @@ def focal(logits, labels):
 def text(tmp_path_factory):
     """Pinned name of a small text, and the folder of its vocabulary."""
     folder = tmp_path_factory.mktemp("toy")
-    return toy(folder, train=120, valid=10, test=12), str(folder / "cache")
+    return toy(folder, train=60, valid=6, test=8), str(folder / "cache")
 
 
 @pytest.fixture
@@ -109,15 +110,15 @@ def mine(tmp_path, monkeypatch):
 
 
 def sweep(text, **changes):
-    """A sweep of one point that trains for three epochs."""
+    """A sweep of one point that trains for two epochs."""
     fields = {name: getattr(RECIPE, name) for name in ("batch_size", "lr", "weight_decay", "optimizer", "betas")}
-    own = {"data": text[0], "model": MODEL, "validation_fraction": 0.0, "temperatures": (3,), "densities": (0.4,)}
-    spec = replace(PRESETS["smoke"], **(own | fields | {"epochs": 3} | changes))
+    own = {"data": text[0], "model": MODEL, "validation_fraction": 0.0, "temperatures": (2,), "densities": (0.4,)}
+    spec = replace(PRESETS["smoke"], **(own | fields | {"epochs": 2} | changes))
     spec.check()
     return spec
 
 
-@pytest.mark.parametrize("rule", ["loss", "grasp", "fisher", "movement", "lottery", "magnitude-global", "random"])
+@pytest.mark.parametrize("rule", ["loss", "grasp", "fisher", "movement", "lottery"])
 def test_a_point_is_pruned_by_every_kind_of_rule(rule, text, machine):
     """Some differentiate twice, which not all kernels of attention can."""
     [point] = sweep(text, pruner=rule).points()
@@ -156,8 +157,6 @@ def test_losses_are_differentiated_as_by_hand(text, machine):
         return sum(first).detach(), sum(torch.autograd.grad(own.square().sum(), weight)[0] for own in first)
 
     one = twice([next(context.loss_parts(model, 30, 30))])
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
     with sdpa_kernel(SDPBackend.MATH):
         logits = model(*padded.inputs)
         by_hand = F.cross_entropy(logits.flatten(0, 1), padded.next_tokens.flatten(), ignore_index=0)
@@ -170,7 +169,7 @@ def test_losses_are_differentiated_as_by_hand(text, machine):
 
 
 def test_everything_of_a_sweep_is_measured(text, machine):
-    spec = sweep(text, temperatures=(1, 3), densities=(0.2,), retrain_seeds=(1, 2, 3))
+    spec = sweep(text, temperatures=(1, 2), densities=(0.2,), retrain_seeds=(1, 2, 3))
     settings = MeasurementSettings(path_points=5, cka_images=50)
     for point in spec.points():
         rows = carry_out_all(measurement(point, settings), machine)["pairs"]
@@ -189,7 +188,7 @@ def test_everything_of_a_sweep_is_measured(text, machine):
         assert {row["bleu"] >= 0 for row in runs.values()} == {True}
         assert {row["bleu_signature"].rpartition("|")[2] for row in runs.values()} == {"decoding:greedy"}
     dense = spec.points()[0].run
-    assert task_of(dense, machine).errors(_stack(dense, 3, machine), "test")[0] > 0
+    assert task_of(dense, machine).errors(_stack(dense, 2, machine), "test")[0] > 0
 
 
 def _stack(run, epoch, machine):
@@ -203,12 +202,12 @@ def test_the_positions_of_cka_are_so_many_as_said(text, machine):
     [point] = sweep(text).points()
     carry_out_all(point, machine)
     task = task_of(point.run, machine)
-    for positions in (2, 50, 333):
-        outputs = task.outputs(_stack(point.run, 3, machine), positions)
+    for positions in (2, 50, 200):
+        outputs = task.outputs(_stack(point.run, 2, machine), positions)
         assert outputs.shape == (1, positions, 29)
         assert torch.allclose(outputs.sum(-1), torch.ones(1, positions), atol=1e-5)
     everything = int((task.split("train").lengths[:, 1] - 1).sum())
-    assert task.outputs(_stack(point.run, 3, machine), 10**6).shape == (1, everything, 29)
+    assert task.outputs(_stack(point.run, 2, machine), 10**6).shape == (1, everything, 29)
 
 
 def test_losses_of_ones_own_are_given_each_token_and_no_padding(mine, text, machine):
@@ -219,16 +218,9 @@ def test_losses_of_ones_own_are_given_each_token_and_no_padding(mine, text, mach
         assert logits == (*labels, 29)
         assert dtype is torch.float32
         assert least > 0
-    task = task_of(point.run, machine)
-    loss = task.evaluation(_stack(point.run, 3, machine), "test").losses[0]
-    plain = toy_task_of(text).evaluation(_stack(point.run, 3, machine), "test").losses[0]
-    assert loss == plain  # tables have cross entropy
-
-
-def toy_task_of(text):
-    from trainables.tasks import load_task
-
-    return load_task(text[0], 0.0, CPU, folder=text[1])
+    stack = _stack(point.run, 2, machine)
+    plain = load_task(text[0], 0.0, CPU, folder=text[1])
+    assert task_of(point.run, machine).evaluation(stack, "test") == plain.evaluation(stack, "test")
 
 
 def test_parts_of_ones_own_loss_add_up_to_its_mean_over_tokens(mine, tmp_path):
@@ -290,7 +282,7 @@ def test_a_model_that_diverges_is_a_row_that_says_so(text, machine):
 
 
 def test_what_is_known_of_a_run_does_not_say_where_its_text_lies(text, tmp_path):
-    other = toy(tmp_path / "elsewhere", train=120, valid=10, test=12)
+    other = toy(tmp_path / "elsewhere", train=60, valid=6, test=8)
     runs = [DenseRun(name, 0.0, MODEL, RECIPE, 1) for name in (text[0], other)]
     assert text[0] != other
     assert runs[0].key == runs[1].key

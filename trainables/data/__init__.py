@@ -152,13 +152,18 @@ def normalisation(data: str, folder: str = CACHE) -> Normalisation:
     return _kind(data).normalisation(data, folder)
 
 
-def check_loadable(data: str, folder: str) -> None:
+def check_loadable(data: str, folder: str) -> int:
     """Fetch or decode data if need be, and see whether they fit into memory.
+
+    Returns:
+        The smallest batch size that there can be: 1, or of sentences, whose tokens count, the longest training pair's.
 
     Raises:
         ValueError: If they are not usable; one sentence for the user.
     """
-    check_room(short_name(data), _kind(data).load(data, folder))
+    loaded = _kind(data).load(data, folder)
+    check_room(short_name(data), loaded)
+    return 1 if isinstance(loaded, DataSet) else int(loaded.train.longest.max())
 
 
 def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet | ParallelText:

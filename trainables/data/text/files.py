@@ -118,11 +118,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 def _count(path: Path) -> int:
     """Number of lines of a file, which is not empty."""
-    found, last = 0, b""
+    found, last, is_empty = 0, b"", True
     with _opened(path) as file:
         while chunk := file.read(CHUNK):
-            found, last = found + chunk.count(b"\n"), chunk
-    if not last:
+            found, last, is_empty = found + chunk.count(b"\n"), chunk, is_empty and not chunk.strip()
+    if is_empty:
         raise ValueError(f"{path} is empty")
     return found + (not last.endswith(b"\n"))
 

@@ -213,6 +213,8 @@ def parsed(data: str) -> Name:
         looks = LOOKS_SO.fullmatch(data)
         ends = looks["endings"] if looks else data
         raise ValueError(f"{data!r} ends in {ends!r}; after the languages there may be {ENDINGS}")
+    if match["source"] == match["target"]:
+        raise ValueError(f"{data!r} has one language twice, {match['source']}; name the other one, too")
     kind, size = match["kind"], match["size"]
     if kind is None:
         kind, size = re.fullmatch("([a-z]+)([0-9]+)", DEFAULT_VOCABULARY).groups()  # type: ignore[union-attr]

@@ -78,12 +78,14 @@ def learned(sentences: Iterable[str], kind: str, size: int) -> bytes:
     """
     from sentencepiece import SentencePieceTrainer
 
+    if size <= END:
+        raise ValueError(f"a vocabulary of {size} has no room beside {END + 1} tokens that are no pieces; take more")
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),
             model_writer=model,
-            vocab_size=max(size, END + 2),  # of fewer it does not say how many are needed, and these do not suffice
+            vocab_size=size,
             model_type=kind,
             character_coverage=1.0,
             pad_id=PADDING,

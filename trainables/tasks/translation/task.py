@@ -35,7 +35,7 @@ DECODED_AT_ONCE = 256
 """Sentences that are translated together, at most."""
 
 MOST_TIMES, MOST_MORE = 2, 10
-"""A translation is cut where it has so many times the tokens of the longest source beside it, and so many more."""
+"""A translation is cut where it has so many times the tokens of its source, and so many more."""
 
 
 class Translation(Task):
@@ -185,11 +185,12 @@ class Translation(Task):
             return math.nan
         found: dict[int, str] = {}
         for part in split.by_length(torch.arange(len(split))).split(min(at_once, DECODED_AT_ONCE)):
-            source = split.padded(part).source
+            most = np.minimum(MOST_TIMES * split.lengths[part.numpy(), 0] + MOST_MORE, LONGEST).tolist()
             try:
-                rows = greedy(model, source, min(LONGEST, MOST_TIMES * source.shape[1] + MOST_MORE))
+                rows = greedy(model, split.padded(part).source, max(most))
             except NotFiniteError:
                 return math.nan
+            rows = [row[:longest] for row, longest in zip(rows, most, strict=True)]  # whatever is beside it
             found |= dict(zip(part.tolist(), self._data.vocabulary.decode(rows), strict=True))
         return bleu([found[place] for place in range(len(split))], split.pairs.references).score
 
