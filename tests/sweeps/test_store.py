@@ -175,6 +175,19 @@ def test_pairs_that_were_measured_before_there_were_losses_are_not_measured_agai
     assert inventory_of(store).missing_results(measurement(STAGE)) == []
 
 
+def test_siblings_of_before_there_were_losses_that_are_trained_again_are_the_same(store, made_up):
+    rows = made_up(STAGE)
+    record(store, STAGE, rows)
+    again = [row | {"train_loss": 0.5} for row in rows["runs"]]
+    for losses, missing in ((again, 0), ([row | {"train_loss": 0.6} for row in again], 6)):
+        file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
+        if not missing:
+            pq.write_table(pq.read_table(file).drop_columns(["train_loss"]), file)
+        store.record(STAGE, {"runs": losses}, "cpu")
+        assert {row["train_loss"] for row in store.rows("runs")} == {losses[0]["train_loss"]}
+        assert len(inventory_of(store).missing_results(measurement(STAGE))) == missing
+
+
 @pytest.mark.parametrize(
     "content",
     [b'{"data": "digits", "sharpness": 3}', b"[1]", b"not json", SPEC.to_json().replace("epochs", "x").encode()],
