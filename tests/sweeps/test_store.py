@@ -32,6 +32,7 @@ def test_rows_come_back_and_pandas_reads_the_folder_as_it_stands(store, made_up)
     assert '"weight_decay": 0.005' in ours["configuration"]
     assert ours["host"]
     assert "torch 2" in ours["libraries"]
+    assert "sentencepiece 0" in ours["libraries"]
 
 
 def test_units_and_version_are_in_the_files(store, made_up):

@@ -154,13 +154,16 @@ class Translation(Task):
         pairs = int(np.searchsorted(positions, samples)) + 1  # or all
 
         def softmax(at_once: int) -> Tensor:
-            found: list[list[Tensor]] = [[] for _ in range(stack.models)]
+            rows, done = min(samples, int(positions[-1])), 0
+            found = torch.empty(stack.models, rows, self._data.vocabulary.size, device=self.device)
             for part in torch.arange(min(pairs, len(split))).split(at_once):
                 padded = split.padded(part)
                 there = padded.next_tokens != PADDING
                 for own, logits in zip(found, stack([padded.inputs] * stack.models), strict=True):
-                    own.append(logits[there].softmax(-1))
-            return torch.stack([torch.cat(own)[:samples] for own in found])
+                    new = logits[there][: rows - done].softmax(-1)
+                    own[done : done + len(new)] = new
+                done += len(new)
+            return found
 
         return evaluate(stack, softmax)
 
