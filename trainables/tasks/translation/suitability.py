@@ -10,7 +10,7 @@ from trainables.tasks.explained import explained
 PADDED = 3
 """Tokens of padding that a source is tried with; how many is not to matter."""
 
-CLOSE = {"rtol": 1e-3, "atol": 1e-4}
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Logits that differ by no more are the same but for rounding."""
 
 
@@ -40,8 +40,12 @@ def check_model(model: nn.Module, called: str, inputs: tuple[Tensor, Tensor], vo
         other[:, half:] = target.flip(1)[:, half:]
         after = model(source, other)
         padded = explained(lambda: model(functional.pad(source, (0, PADDED), value=PADDING), target), cannot)
-    if not torch.allclose(logits[:, :half], after[:, :half], **CLOSE):
+    if not _alike(logits[:, :half], after[:, :half]):
         raise ValueError(f"{called} sees target tokens that come later; mask them, or it is not to translate with")
-    if not torch.allclose(logits, padded, **CLOSE):
+    if not _alike(logits, padded):
         said = f"gives other logits where padding, token {PADDING}, follows a source"
         raise ValueError(f"{called} {said}; mask it, or results depend on which sentences are in a batch together")
+
+
+def _alike(some: Tensor, others: Tensor) -> bool:
+    return torch.allclose(some, others, RELATIVE, ABSOLUTE)
