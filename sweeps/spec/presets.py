@@ -161,7 +161,7 @@ _REGISTRY = {
     "fashion-epochs": (FASHION_EPOCHS, "half an hour on two cores"),
     "fashion-batch-size": (FASHION_BATCH_SIZE, "the same on another axis"),
     "fashion-sam": (FASHION_SAM, "the same on another axis"),
-    "translation": (TRANSLATION, "your own text, half an hour on two cores"),
+    "translation": (TRANSLATION, "your own text, under an hour on two cores"),
     "paper-epochs": (PAPER_EPOCHS, "the paper's, for GPUs"),
     "paper-batch-size": (PAPER_BATCH_SIZE, "the paper's, for GPUs"),
     "paper-sam": (PAPER_SAM, "the paper's, for GPUs"),
