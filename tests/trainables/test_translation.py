@@ -92,9 +92,9 @@ def same(ours, theirs):
 
 
 def test_a_language_is_learned_to_no_errors(tmp_path):
-    task = toy_task(tmp_path)
-    learning = training(task, seeds=(1,), recipe=replace(RECIPE, schedule="cosine"))
-    for _ in range(RECIPE.epochs):
+    task = toy_task(tmp_path, train=2000)
+    learning = training(task, seeds=(1,), recipe=replace(RECIPE, epochs=15, schedule="cosine"))
+    for _ in range(15):
         learning.run_epoch()
     assert task.errors(learning.stack, "test") == [0.0]
     assert task.errors(learning.stack, "train")[0] < 0.01
