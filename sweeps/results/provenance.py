@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+UNKNOWN = "unknown"
+
 
 @cache
 def provenance() -> dict[str, Any]:
@@ -19,6 +21,8 @@ def provenance() -> dict[str, Any]:
     except (OSError, subprocess.CalledProcessError):
         commit = ""
     versions = {"python": platform.python_version(), "torch": _version("torch"), "ray": _version("ray")}
+    translation = {name: _version(name) for name in ("sentencepiece", "sacrebleu")}
+    versions |= {name: number for name, number in translation.items() if number != UNKNOWN}
     return {
         "host": socket.gethostname(),
         "package_version": _version("three-regime-sweeps"),
@@ -31,4 +35,4 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "unknown"
+        return UNKNOWN

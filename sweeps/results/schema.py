@@ -63,7 +63,7 @@ _PROVENANCE = [
     column("device", pa.string(), "", "device that computed it; for a CPU with its number of threads"),
     column("package_version", pa.string(), "", "version of three-regime-sweeps"),
     column("commit", pa.string(), "", "commit of its source, if it was installed from a repository"),
-    column("libraries", pa.string(), "", "versions of Python, torch and Ray"),
+    column("libraries", pa.string(), "", "versions of Python, torch, Ray; of sentencepiece and sacrebleu if installed"),
 ]
 
 

@@ -35,10 +35,13 @@ def lost_file(key: str) -> str:
 
 
 def has_changed(before: Row, row: Row) -> bool:
-    """Whether a result has other numbers than the one that it replaces: the model is another one."""
+    """Whether a result has other numbers than the one that it replaces: the model is another one.
+
+    What the older one does not have, of a column that was added since, does not count.
+    """
     others = ("seconds", "stack", *DATA)
     numbers = [name for name, value in row.items() if isinstance(value, (float, list)) and name not in others]
-    return any(repr(before[name]) != repr(row[name]) for name in numbers)
+    return any(before[name] is not None and repr(before[name]) != repr(row[name]) for name in numbers)
 
 
 def drop_measured(tables: Mapping[str, PartFiles], folder: Folder, point: str, seeds: Collection[int]) -> None:

@@ -15,6 +15,7 @@ from sweeps.running.progress import SweepProgress
 from sweeps.running.ray_watch import check_room, watched
 from sweeps.spec.command_line import OK, SOME_FAILED
 from sweeps.spec.errors import UsageError
+from trainables.data import share_vocabulary
 from trainables.stages import MeasurementSettings, MeasurementStage, PointStage, Stage
 from trainables.stages.groups import Siblings
 from trainables.stages.measurement import identity_columns, measurements
@@ -65,6 +66,8 @@ def carry_out(
 
                 left_out = {} if options.address is None else unable_nodes(store)
                 started()
+                for data in {stage.run.data for stage in plan.left}:
+                    share_vocabulary(data, store.artifacts, options.data_folder)
                 with heartbeat:
                     run(plan, store, options, progress, heartbeat, left_out, budget or Budget())
         except Interrupted:

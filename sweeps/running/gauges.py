@@ -26,8 +26,9 @@ class SweepGauges:
         self._points = Gauge("three_regime_points", "Points by state", ("state",))
         self._error = Gauge("three_regime_test_error", "Test error of the point, in [0, 1]", _POINT)
         self._lmc = Gauge("three_regime_lmc", "Linear mode connectivity of the point, negative for a barrier", _POINT)
-        self._rate = Gauge("three_regime_images_per_second", "Images that all trials train on, counted for each model")
-        self._images = Counter("three_regime_images", "Images trained on")
+        samples = "Images, or pairs of sentences,"
+        self._rate = Gauge("three_regime_images_per_second", f"{samples} that all trials train on, for each model")
+        self._images = Counter("three_regime_images", f"{samples} trained on")
         self._busy = Counter("three_regime_busy_seconds", "Time in which trials worked")
         self._idle = Counter("three_regime_idle_seconds", "Time in which trials waited for work")
         self._latest: OrderedDict[tuple[str, ...], dict[str, float]] = OrderedDict()

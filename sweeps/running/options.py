@@ -59,8 +59,8 @@ class RunOptions:
     """How often a stage that ended in an error, or whose worker died, is started again without getting further."""
 
     data_folder: str = os.environ.get("THREE_REGIME_SWEEPS_DATA", CACHE)
-    """Folder of torchvision's data sets, fetched on first use, and of images that were decoded (decoded/, which may be
-    deleted); THREE_REGIME_SWEEPS_DATA sets the default."""
+    """Folder of torchvision's data sets, fetched on first use, of images that were decoded (decoded/, which may be
+    deleted), and of vocabularies that were learned; THREE_REGIME_SWEEPS_DATA sets the default."""
 
     checkpoint_seconds: float = 30
     """A training is saved at the first epoch that ends after so many seconds, large models more rarely."""

@@ -70,6 +70,8 @@ def checked(options: C) -> C:
 
 def _check_neighbours(spec: SweepSpec, neighbours: int | None) -> None:
     """Raise UsageError if more neighbours of an image are asked for than there are; the default takes what it gets."""
+    rule = "sentences are given no dimension; leave it out"
+    require(neighbours is None or not trainables.data.is_text(spec.data), "--dimension-neighbours", neighbours, rule)
     images = trainables.data.training_samples(spec.data, spec.validation_fraction)
     rule = f"it is below the number of training images, {images}"
     require(neighbours is None or neighbours < images, "--dimension-neighbours", neighbours, rule)

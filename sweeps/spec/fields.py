@@ -74,7 +74,8 @@ class SweepFields:
     pruner: Annotated[str, described("Weights to keep", RULES, "or package.module:function, your own")]
 
     validation_fraction: float
-    """Share of the training images held out to give validation_error, in [0, 1); 0 leaves that NaN."""
+    """Share of the training images, or pairs of sentences, held out to give validation_error, in [0, 1); 0 leaves that
+    NaN, unless the text has validation pairs."""
 
     lmc_threshold: LmcThreshold
     """Regime I is where LMC lies below this, in units of error: a negative number, or auto, which the cells decide."""
@@ -174,4 +175,4 @@ class SweepFields:
     --cka-images, measures those that are kept again, without training."""
 
     cka_images: int = 6400
-    """CKA compares the outputs for so many training images, or for all if there are fewer."""
+    """CKA compares the outputs for so many training images, or positions of target sentences, or for all if fewer."""

@@ -31,7 +31,7 @@ class Prunability(Study):
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
         require(
-            0 < self.tolerance < 1, "--tolerance", self.tolerance, "it is a share of the images, above 0 and below 1"
+            0 < self.tolerance < 1, "--tolerance", self.tolerance, "it is a difference of errors, above 0 and below 1"
         )
         if self.data_dimensions:
             check_list("data_dimensions", self.data_dimensions)

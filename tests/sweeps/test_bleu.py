@@ -228,5 +228,5 @@ def test_a_table_of_ones_own_may_bring_it(measured):
 def test_what_is_exported_says_it_where_there_is_one(filled, images):
     for store, known in (filled, {"validation_bleu": 19.0, "bleu": 20.0, "bleu_signature": SIGNATURE}), (images, {}):
         sibling = stored_siblings(SPEC.points(), store)[0]
-        about = about_model(sibling, None, {}, None, None)
+        about = about_model(sibling, None, {}, {})
         assert {name: value for name, value in about.items() if "bleu" in name} == known

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,12 @@ from metrics.bleu import bleu
 from sweeps.plans.grid_plan import GridPlan
 from sweeps.results.inventory import inventory_of
 from sweeps.results.store import Store
+from sweeps.running import carry_out
+from sweeps.running.options import RunOptions
+from sweeps.running.progress import SweepProgress
 from sweeps.spec.presets import PRESETS
+from trainables.data import vocabulary_file
+from trainables.data.text import parallel
 from trainables.data.text.vocabulary import BEGIN, END, PADDING
 from trainables.models import build_translator
 from trainables.stages.machine import Machine
@@ -173,3 +179,21 @@ def test_a_model_of_images_has_no_vocabulary_to_replace(trained, tmp_path):
     del known["vocabulary"]
     (tmp_path / "model.json").write_text(json.dumps(known, indent=2))
     assert "which is something else" in export(trained, tmp_path / "model.pt", code=2)
+
+
+def test_a_sweep_has_its_vocabulary_before_its_first_trial_begins(tmp_path, monkeypatch):
+    """Which may be on a machine with another sentencepiece."""
+    from sweeps.running import cluster, tune_run
+
+    data = toy(tmp_path / "text", train=60, valid=0, test=3, cache=tmp_path / "data")
+    spec = replace(PRESETS["smoke"], data=data, validation_fraction=0, model=MODEL)
+    store, there = Store(tmp_path / "results"), []
+    plan = GridPlan(spec.points(), spec.measurement, inventory_of(store))
+    monkeypatch.setattr(parallel, "_SHARED", set())
+    monkeypatch.setattr(cluster, "ray_cluster", lambda *what: nullcontext())
+    monkeypatch.setattr(cluster, "own_processes", dict)
+    monkeypatch.setattr(carry_out, "watched", lambda *what: nullcontext())
+    monkeypatch.setattr(tune_run, "run", lambda *what: there.append(store.artifacts.read(vocabulary_file(data))))
+    options, progress = RunOptions(data_folder=str(tmp_path / "data")), SweepProgress(1, 0, plan.left)
+    assert carry_out.carry_out(plan, store, lambda: None, options, progress)
+    assert there == [(tmp_path / "data" / vocabulary_file(data)).read_bytes()]

@@ -32,6 +32,7 @@ def test_rows_come_back_and_pandas_reads_the_folder_as_it_stands(store, made_up)
     assert '"weight_decay": 0.005' in ours["configuration"]
     assert ours["host"]
     assert "torch 2" in ours["libraries"]
+    assert "sentencepiece 0" in ours["libraries"]
 
 
 def test_units_and_version_are_in_the_files(store, made_up):
@@ -173,6 +174,19 @@ def test_pairs_that_were_measured_before_there_were_losses_are_not_measured_agai
     pq.write_table(pq.read_table(file).drop_columns(["path_losses"]), file)
     assert [row["path_losses"] for row in store.rows("pairs")] == [None] * 3
     assert inventory_of(store).missing_results(measurement(STAGE)) == []
+
+
+def test_siblings_of_before_there_were_losses_that_are_trained_again_are_the_same(store, made_up):
+    rows = made_up(STAGE)
+    record(store, STAGE, rows)
+    again = [row | {"train_loss": 0.5} for row in rows["runs"]]
+    for losses, missing in ((again, 0), ([row | {"train_loss": 0.6} for row in again], 6)):
+        file = f"{store.folder}/runs/{STAGE.point.key}.parquet"
+        if not missing:
+            pq.write_table(pq.read_table(file).drop_columns(["train_loss"]), file)
+        store.record(STAGE, {"runs": losses}, "cpu")
+        assert {row["train_loss"] for row in store.rows("runs")} == {losses[0]["train_loss"]}
+        assert len(inventory_of(store).missing_results(measurement(STAGE))) == missing
 
 
 @pytest.mark.parametrize(

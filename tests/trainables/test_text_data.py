@@ -13,7 +13,6 @@ from trainables.data import content_name, held_out_samples, load, outline, pin, 
 from trainables.data.text import parallel, vocabulary
 from trainables.data.text.vocabulary import BEGIN, END, PADDING, UNKNOWN, learned
 from trainables.stages import DenseRun
-from trainables.stages import machine as machines
 from trainables.stages.machine import Machine, task_of
 from trainables.storage.local_folder import LocalFolder
 from trainables.suitability import check_suitable
@@ -285,16 +284,92 @@ def test_a_machine_that_learns_another_vocabulary_says_so(text, tmp_path, monkey
         load(name, 0.0, str(tmp_path / "new"))
 
 
-def test_a_vocabulary_that_was_damaged_is_said_so(text, tmp_path):
+def test_a_vocabulary_that_was_damaged_is_learned_again(text, tmp_path):
     folder = str(tmp_path / "cache")
     name = pin(f"{text}-{VOCABULARY}", folder)
-    (tmp_path / "cache" / parallel.vocabulary_file(name)).write_bytes(b"no model")
-    with pytest.raises(ValueError, match="vocabulary on this machine is another one"):
-        load(name, 0.0, folder)
+    file = tmp_path / "cache" / parallel.vocabulary_file(name)
+    before = file.read_bytes()
+    for again in (lambda: load(name, 0.0, folder), lambda: pin(f"{text}-{VOCABULARY}", folder)):
+        file.write_bytes(b"no model")
+        again()
+        assert file.read_bytes() == before
+    [note] = file.parent.glob("*.txt")
+    note.write_bytes(b"\xff")
+    assert pin(f"{text}-{VOCABULARY}", folder) == name
+
+
+def test_a_machine_that_makes_other_tokens_says_so(text, cache, monkeypatch):
+    """As sentencepiece of another version might, of the same vocabulary."""
+    name = pin(f"{text}-{VOCABULARY}", cache)
+    encode = vocabulary.Vocabulary.encode
+    monkeypatch.setattr(vocabulary.Vocabulary, "encode", lambda *own: [[*row, UNKNOWN] for row in encode(*own)])
+    with pytest.raises(ValueError, match="makes other tokens of it than where the sweep was made; install the version"):
+        load(name, 0.0, cache)
+
+
+def test_a_pinned_text_needs_neither_its_files_nor_sentencepiece_until_it_is_loaded(text, cache, monkeypatch):
+    name = pin(f"{text}-{VOCABULARY}", cache)
+    shutil.rmtree(text.partition(":")[0])
+    monkeypatch.setattr(vocabulary, "find_spec", lambda module: None)
+    assert pin(name, cache) == name
+    assert (outline(name).train, outline(name).validation, short_name(name)) == (60, 8, f"toy:xx-yy-{VOCABULARY}")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="there is no folder"):
+        load(name, 0.0, cache)
+
+
+@pytest.mark.parametrize("folder", ["a#b", "a:b", "a#1+2+3-4", "ä ö"])
+def test_any_folder_may_have_a_text(folder, tmp_path, cache):
+    text = write(tmp_path / folder, train=sentences(60, 1), test=sentences(9, 3))
+    name = pin(f"{text}-{VOCABULARY}", cache)
+    assert pin(name, cache) == name
+    assert len(load(name, 0.0, cache).train) == 60
+    assert short_name(name) == f"{folder}:xx-yy-{VOCABULARY}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "train.xx is empty"),
+        (b"a\nb\n", r"train.xx has 2 lines and train.yy has 60; line by line they are translations"),
+        (b"\n" + b"a\n" * 59, "train.xx has an empty line, 1; take it out of both"),
+        (b"a\n" * 58 + b"\r\na", "train.xx has an empty line, 59; take it out of both"),
+        (b"a\n" * 58 + b"\xe4\na\n", "train.xx is not UTF-8 in line 59; convert it"),
+        (("a\n" * 59).encode("utf-16"), "train.xx is not UTF-8 in line 1"),
+        (b"a b " * 600 + b"\n" + b"a\n" * 59, "line 1 of .*train.xx has .* tokens, and 1024 are the most"),
+        (b"a\n" * 61, r"train.xx has 61 lines and train.yy has 60"),
+    ],
+    ids=["nothing", "fewer", "empty", "empty below", "Latin-1", "UTF-16", "long", "more"],
+)
+def test_a_file_that_is_no_side_of_a_text_is_said_so(content, said, text, tmp_path):
+    (Path(text.partition(":")[0]) / "train.xx").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        pin(f"{text}-bpe20", str(tmp_path / "cache"))
+
+
+def test_pairs_that_are_not_taken_may_be_as_they_are(text, cache):
+    """But for their number: of a large text they are not looked at."""
+    folder = Path(text.partition(":")[0])
+    own = content_name(pin(f"{text}-first60-{VOCABULARY}", cache))
+    for end in ("xx", "yy"):
+        with open(folder / f"train.{end}", "ab") as file:
+            file.write(b"\n\xff\n")
+    assert content_name(pin(f"{text}-first60-{VOCABULARY}", cache)) == own
+    with open(folder / "train.xx", "ab") as file:
+        file.write(b"a\n")
+    with pytest.raises(ValueError, match=r"train.xx has 63 lines and train.yy has 62"):
+        pin(f"{text}-first60-{VOCABULARY}", cache)
+
+
+@pytest.mark.parametrize("size", [4, 5, 999])
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_vocabulary_that_the_text_does_not_allow_is_said_so(kind, size, text, cache):
+    with pytest.raises(ValueError, match=rf": a vocabulary of {size} .*; take [0-9]+ or (more|fewer)$"):
+        pin(f"{text}-{kind}{size}", cache)
 
 
 def test_the_vocabulary_of_a_sweep_is_an_artifact_that_other_machines_take(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(machines, "_SHARED", set())
+    monkeypatch.setattr(parallel, "_SHARED", set())
     name = pin(f"{text}-{VOCABULARY}", str(tmp_path / "first"))
     run = DenseRun(name, 0.0, MODEL, RECIPE, 1)
     folder = LocalFolder(tmp_path / "artifacts")
@@ -302,10 +377,19 @@ def test_the_vocabulary_of_a_sweep_is_an_artifact_that_other_machines_take(text,
     assert folder.read(file) is None
     task_of(run, Machine(folder, CPU, data_folder=str(tmp_path / "first")))
     assert folder.read(file) == (tmp_path / "first" / file).read_bytes()
-    monkeypatch.setattr(machines, "_SHARED", set())  # another machine, which would learn another one
+    monkeypatch.setattr(parallel, "_SHARED", set())  # another machine, which would learn another one
     monkeypatch.setattr(parallel, "learned", lambda sentences, kind, size: learned(sentences, "unigram", size))
     task_of(run, Machine(folder, CPU, data_folder=str(tmp_path / "second")))
     assert (tmp_path / "second" / file).read_bytes() == folder.read(file)
+
+
+def test_a_machine_without_the_vocabulary_gives_what_it_learned(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "_SHARED", set())
+    name = pin(f"{text}-{VOCABULARY}", str(tmp_path / "first"))
+    folder, machine = LocalFolder(tmp_path / "artifacts"), str(tmp_path / "second")
+    for _ in range(2):
+        task_of(DenseRun(name, 0.0, MODEL, RECIPE, 1), Machine(folder, CPU, data_folder=machine))
+    assert folder.read(parallel.vocabulary_file(name)) is not None
 
 
 @pytest.mark.parametrize("lacking", ["sentencepiece", "sacrebleu"])

@@ -55,6 +55,12 @@ def own(classes):
 def peeking(classes):
     return Own(classes, peeks=True)
 
+def padded(classes):
+    class Padded(Own):
+        def forward(self, source, target):
+            return super().forward(source.clamp_min(1), target)  # so that padding counts
+    return Padded(classes)
+
 def of_sentences(classes):
     return Own(classes, shape=False)
 
@@ -246,6 +252,7 @@ def test_a_model_of_ones_own_goes_through_a_sweep(mine, text, machine):
     ("function", "said"),
     [
         ("peeking", "model mine:peeking sees target tokens that come later; mask them"),
+        ("padded", "model mine:padded gives other logits where padding, token 0, follows a source; mask it"),
         ("of_sentences", r"its output has shape \(4, 29\) instead of shape \(4, 23, 29\), a logit for each token"),
         ("of_images", "channels"),
         ("of_one", r"model mine:of_one cannot be trained on tokens of sentences \(source and target\) of a vocab"),

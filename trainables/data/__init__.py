@@ -19,7 +19,7 @@ from trainables.data.kind import Kind
 from trainables.data.memory import check_room
 from trainables.data.published import PUBLISHED, SPLIT_SEED, Named, crop_padding_of, parse
 from trainables.data.text.pairs import Pairs, ParallelText, TextOutline
-from trainables.data.text.parallel import Parallel, keep_vocabulary, kept_vocabulary, vocabulary_file
+from trainables.data.text.parallel import Parallel, share_vocabulary, vocabulary_file
 
 __all__ = [
     "ARRAYS",
@@ -43,13 +43,12 @@ __all__ = [
     "content_name",
     "held_out_samples",
     "is_text",
-    "keep_vocabulary",
-    "kept_vocabulary",
     "load",
     "normalisation",
     "outline",
     "own_crop_padding",
     "pin",
+    "share_vocabulary",
     "short_name",
     "training_samples",
     "vocabulary_file",

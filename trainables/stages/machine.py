@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from metrics.intrinsic_dimension import NEIGHBOURS
-from trainables.data import CACHE, is_text, keep_vocabulary, kept_vocabulary, vocabulary_file
+from trainables.data import CACHE, share_vocabulary
 from trainables.execution.chooser import Chooser
 from trainables.stacks import memory
 from trainables.stages.dense_run import DenseRun
@@ -46,32 +46,11 @@ class Machine:
 
 def task_of(run: DenseRun, machine: Machine) -> Task:
     """Task of a training, and of all that comes from it."""
-    if is_text(run.data):
-        _share_vocabulary(run.data, machine)
+    share_vocabulary(run.data, machine.folder, machine.data_folder)
     where = machine.device, memory.activation_budget(machine.device, machine.gpu_share), machine.data_folder
     task = _task(run.data, run.validation_fraction, *where, run.augmentation, run.loss)
     task.kernels = machine.kernels
     return task
-
-
-_SHARED: set[str] = set()
-"""Vocabularies that this machine and a sweep's artifacts both have, as far as this process knows."""
-
-
-def _share_vocabulary(data: str, machine: Machine) -> None:
-    """Take the vocabulary of a text from the artifacts, or give them this machine's.
-
-    It was learned where the sweep was made; sentencepiece of another version might learn another one.
-    """
-    file = vocabulary_file(data)
-    if machine.folder.at(file) in _SHARED:
-        return
-    own, theirs = kept_vocabulary(data, machine.data_folder), machine.folder.read(file)
-    if own is None and theirs is not None:
-        keep_vocabulary(theirs, machine.data_folder)
-    if own is not None and theirs is None:
-        machine.folder.write(file, own)
-    _SHARED.add(machine.folder.at(file))
 
 
 @lru_cache(maxsize=1)  # a worker's stages mostly share their data

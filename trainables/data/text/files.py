@@ -2,15 +2,20 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from trainables.data.kind import OWN_COPY
 
 LAYOUT = (
     "a text is train.de, train.en, test.de and test.en for de-en, a sentence a line; valid.de and valid.en may be there"
 )
+
+CHUNK = 2**20
+"""Bytes that are looked through at a time."""
 
 Lines = dict[str, list[tuple[int, str, str]]]
 """Number of the line, from 1, source and translation, of the pairs of each split."""
@@ -55,14 +60,14 @@ class Files:
             raise ValueError(f"there is no folder {self.folder}; {LAYOUT}, and {OWN_COPY}")
         found: Lines = {}
         for split in ("train", "valid", "test"):
-            found[split] = [] if split == "valid" and not self._has_valid() else self._pairs(split, chosen.words)
-            if chosen.words is not None and not found[split] and (split != "valid" or self._has_valid()):
+            first = chosen.first if split == "train" else None
+            is_there = split != "valid" or self._has_valid()
+            found[split] = [*islice(self._pairs(split, chosen.words), first)] if is_there else []
+            if chosen.words is not None and is_there and not found[split]:
                 said = f"none of its {split} pairs has at most {chosen.words} words on both sides"
                 raise ValueError(f"{self.folder}: {said}; allow more")
-        if chosen.first is not None:
-            if chosen.first > len(found["train"]):
-                raise ValueError(f"{self.folder} has {len(found['train'])} training pairs, not {chosen.first}")
-            found["train"] = found["train"][: chosen.first]
+        if chosen.first is not None and chosen.first > len(found["train"]):
+            raise ValueError(f"{self.folder} has {len(found['train'])} training pairs, not {chosen.first}")
         return found
 
     def path(self, split: str, language: str) -> Path:
@@ -72,21 +77,16 @@ class Files:
     def _has_valid(self) -> bool:
         return any(self.path("valid", language).exists() for language in (self.source, self.target))
 
-    def _pairs(self, split: str, words: int | None) -> list[tuple[int, str, str]]:
-        sides = [_lines(self.path(split, language)) for language in (self.source, self.target)]
-        if len(sides[0]) != len(sides[1]):
-            counts = (f"{split}.{name} has {len(side)}" for name, side in zip(self._names, sides, strict=True))
-            raise ValueError(f"{self.folder}: {' lines and '.join(counts)}; line by line they are translations")
-        pairs = ((number, *both) for number, both in enumerate(zip(*sides, strict=True), start=1))
-        return [
-            (number, source, target)
-            for number, source, target in pairs
-            if words is None or max(len(source.split()), len(target.split())) <= words
-        ]
-
-    @property
-    def _names(self) -> tuple[str, str]:
-        return self.source, self.target
+    def _pairs(self, split: str, words: int | None) -> Iterator[tuple[int, str, str]]:
+        """Pairs one by one: of a large text only those are in memory that are taken."""
+        paths = [self.path(split, language) for language in (self.source, self.target)]
+        counts = [_count(path) for path in paths]
+        if counts[0] != counts[1]:
+            said = " lines and ".join(f"{path.name} has {count}" for path, count in zip(paths, counts, strict=True))
+            raise ValueError(f"{self.folder}: {said}; line by line they are translations")
+        for number, (source, target) in enumerate(zip(*map(_lines, paths), strict=True), start=1):
+            if words is None or max(len(source.split()), len(target.split())) <= words:
+                yield number, source, target
 
 
 def content(lines: Lines) -> Iterator[bytes]:
@@ -105,22 +105,36 @@ def content_of(lines: Lines) -> str:
     return hashed.hexdigest()
 
 
-def _lines(path: Path) -> list[str]:
-    """Lines of a file, without what ends them."""
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        raw = path.read_bytes()
+        with open(path, "rb") as file:
+            yield file
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}; {LAYOUT}") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); {OWN_COPY}") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        place = raw.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path} is not UTF-8 in line {place}; convert it") from None
-    lines = [each.removesuffix("\r") for each in text.removesuffix("\n").split("\n")]  # no other sign ends a line
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            what = "is empty" if len(lines) == 1 else f"has an empty line, {number}; take it out of both languages"
-            raise ValueError(f"{path} {what}")
-    return lines
+
+
+def _count(path: Path) -> int:
+    """Number of lines of a file, which is not empty."""
+    found, last, is_empty = 0, b"", True
+    with _opened(path) as file:
+        while chunk := file.read(CHUNK):
+            found, last, is_empty = found + chunk.count(b"\n"), chunk, is_empty and not chunk.strip()
+    if is_empty:
+        raise ValueError(f"{path} is empty")
+    return found + (not last.endswith(b"\n"))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines of a file, without what ends them: no other sign than a newline, and what stands before it on Windows."""
+    with _opened(path) as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
+            except UnicodeDecodeError:
+                raise ValueError(f"{path} is not UTF-8 in line {number}; convert it") from None
+            if not line.strip():
+                raise ValueError(f"{path} has an empty line, {number}; take it out of both languages")
+            yield line

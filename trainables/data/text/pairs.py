@@ -1,6 +1,6 @@
 """What a text is: pairs of sentences as tokens, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,11 +37,16 @@ class Sentences:
         return Sentences(self.tokens[np.repeat(self.starts[:-1][index], lengths) + within], starts)
 
 
-def joined(rows: Sequence[Sequence[int]]) -> Sentences:
-    """Sentences of these tokens."""
-    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    tokens = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=int(starts[-1]))
-    return Sentences(tokens, starts)
+def joined(rows: Iterable[Sequence[int]]) -> Sentences:
+    """Sentences of these tokens, which are taken one by one."""
+    lengths = [0]
+
+    def tokens() -> Iterator[int]:
+        for row in rows:
+            lengths.append(len(row))
+            yield from row
+
+    return Sentences(np.fromiter(tokens(), dtype=np.int32), np.cumsum(lengths, dtype=np.int64))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,15 +14,19 @@ from trainables.data.staging import alone
 from trainables.data.text.files import Files, Lines, Selection, content_of
 from trainables.data.text.pairs import Pairs, ParallelText, TextOutline, joined
 from trainables.data.text.vocabulary import BEGIN, END, KINDS, LONGEST, Vocabulary, check_installed, learned
+from trainables.storage.folder import Folder
 
 DEFAULT_VOCABULARY = "bpe8000"
 
 LARGEST_VOCABULARY = 1_000_000
 """Beyond are typing errors."""
 
+AT_ONCE = 10_000
+"""Sentences whose tokens are Python's own numbers at a time, which take ten times the memory of arrays."""
+
 ENDINGS = f"-words10, -first12000 and a vocabulary such as -{DEFAULT_VOCABULARY} or -unigram4000, in this order"
 
-LOOKS_SO = re.compile(r"(?P<folder>.+):(?P<source>[a-z]+)-(?P<target>[a-z]+)(?P<endings>(-[^/:]*)?)")
+LOOKS_SO = re.compile(r"(?P<folder>.+):(?P<source>[a-z]+)-(?P<target>[a-z]+)(?P<endings>([-#][^/:]*)?)")
 NAME = re.compile(
     LOOKS_SO.pattern.partition("(?P<endings>")[0]
     + rf"(-words(?P<words>[0-9]+))?(-first(?P<first>[0-9]+))?(-(?P<kind>{'|'.join(KINDS)})(?P<size>[0-9]+))?"
@@ -50,7 +55,7 @@ class Name(NamedTuple):
 
 def takes(data: str) -> bool:
     """Whether a name looks like one of a text."""
-    return LOOKS_SO.fullmatch(data.partition("#")[0]) is not None
+    return LOOKS_SO.fullmatch(data) is not None
 
 
 class Parallel(Kind):
@@ -75,20 +80,19 @@ class Parallel(Kind):
         """As :meth:`Kind.pin`; a vocabulary that is not named is :data:`DEFAULT_VOCABULARY`."""
         if image_size is not None:
             raise ValueError(f"--image-size {image_size} with {data}: these are sentences; leave it out")
-        check_installed()
         name = parsed(data)
         if name.pins is not None:
             return data
+        check_installed()
         lines = name.files.read(name.chosen)
         text = content_of(lines)
-        model = _vocabulary(lines, text, name, data, folder)
-        train = _encoded({"train": lines["train"]}, Vocabulary(model), name.files)[0]
+        model, tokens = _vocabulary(lines, text, name, data, folder)
         files, endings = name.files, [f"{name.kind}{name.size}"]
         for ending, number in reversed(list(zip(("words", "first"), name.chosen, strict=True))):
             endings[:0] = [] if number is None else [f"{ending}{number}"]
         counts = "+".join(str(len(pairs)) for pairs in lines.values())
         ends = "-".join([f"{files.source}-{files.target}", *endings])
-        return f"{files.folder}:{ends}#{counts}-{train.longest.sum()}-{text}-{content_hash(model)}"
+        return f"{files.folder}:{ends}#{counts}-{tokens}-{text}-{content_hash(model)}"
 
     def content_name(self, data: str) -> str:
         """Pairs and vocabulary."""
@@ -124,12 +128,15 @@ class Parallel(Kind):
         if text != name.pins["text"]:
             said = "has changed since the sweep was made; name it again to sweep what it holds now"
             raise ValueError(f"{name.files.folder}: the text {said}")
-        model = kept_vocabulary(data, folder) or _vocabulary(lines, text, name, data, folder)
+        model = kept_vocabulary(data, folder) or _vocabulary(lines, text, name, data, folder)[0]
         if content_hash(model) != name.pins["vocabulary"]:
             said = "the vocabulary on this machine is another one than where the sweep was made"
             raise ValueError(f"{data}: {said}; copy {vocabulary_file(data)} from there to {_base(folder)}")
         vocabulary = Vocabulary(model)
         train, valid, test = _encoded(lines, vocabulary, name.files)
+        if train.longest.sum() != int(name.pins["tokens"]):
+            said = "sentencepiece of this machine makes other tokens of it than where the sweep was made"
+            raise ValueError(f"{data}: {said}; install the version that is there")
         return ParallelText(train, valid, test, vocabulary)
 
 
@@ -141,16 +148,13 @@ def vocabulary_file(data: str) -> str:
 
 
 def kept_vocabulary(data: str, folder: str) -> bytes | None:
-    """Vocabulary of a pinned text, for sentencepiece; None if this machine has none.
+    """Vocabulary of a pinned text, for sentencepiece; None if this machine has none, or a damaged one.
 
     Args:
         data: The name.
         folder: Where what is fetched or made from data is kept.
     """
-    try:
-        return (_base(folder) / vocabulary_file(data)).read_bytes()
-    except OSError:
-        return None
+    return _kept(_base(folder), vocabulary_file(data))
 
 
 def keep_vocabulary(model: bytes, folder: str) -> str:
@@ -158,6 +162,40 @@ def keep_vocabulary(model: bytes, folder: str) -> str:
     file = _vocabulary_file(content_hash(model))
     _keep(_base(folder) / file, model)
     return file
+
+
+_SHARED: set[str] = set()
+"""Vocabularies that this machine and a sweep's artifacts both have, as far as this process knows."""
+
+
+def share_vocabulary(data: str, artifacts: Folder, folder: str) -> None:
+    """Take the vocabulary of a pinned text from the artifacts of a sweep, or give them this machine's.
+
+    It was learned where the sweep was made; sentencepiece of another version might learn another one.
+
+    Args:
+        data: Any data's name; of what is no text nothing is done.
+        artifacts: Of the sweep.
+        folder: As of :func:`kept_vocabulary`.
+    """
+    if not takes(data) or (place := artifacts.at(file := vocabulary_file(data))) in _SHARED:
+        return
+    own, theirs = kept_vocabulary(data, folder), artifacts.read(file)
+    if own is None and theirs is None:
+        return  # whoever loads the text learns it
+    if own is None and theirs is not None:
+        keep_vocabulary(theirs, folder)
+    if own is not None and theirs is None:
+        artifacts.write(file, own)
+    _SHARED.add(place)
+
+
+def _kept(base: Path, file: str) -> bytes | None:
+    """Content of a vocabulary's file; None if it is not there, or not what its name says."""
+    with suppress(OSError):
+        model = (base / file).read_bytes()
+        return model if _vocabulary_file(content_hash(model)) == file else None
+    return None
 
 
 def _vocabulary_file(content: str) -> str:
@@ -198,19 +236,24 @@ def _base(folder: str) -> Path:
     return Path(os.path.expanduser(folder)).absolute()
 
 
-def _vocabulary(lines: Lines, text: str, name: Name, data: str, folder: str) -> bytes:
-    """Vocabulary of the training pairs, learned once on each machine, and then all pairs are tried, too."""
+def _vocabulary(lines: Lines, text: str, name: Name, data: str, folder: str) -> tuple[bytes, int]:
+    """Vocabulary of the training pairs, and how many tokens these have, the longer sides of pairs.
+
+    It is learned once on each machine, and then all pairs are tried, too.
+    """
     base = _base(folder)
     note = base / f"vocabularies/{text}-{name.kind}{name.size}.txt"
-    with suppress(OSError):
-        return (base / note.read_text()).read_bytes()
+    with suppress(OSError, ValueError):
+        file, tokens = note.read_text().split()
+        if (kept := _kept(base, file)) is not None:
+            return kept, int(tokens)
     try:
         model = learned((side for _, *both in lines["train"] for side in both), name.kind, name.size)
     except ValueError as error:
         raise ValueError(f"{data}: {error}") from None
-    _encoded(lines, Vocabulary(model), name.files)
-    _keep(note, keep_vocabulary(model, folder).encode())
-    return model
+    known = int(_encoded(lines, Vocabulary(model), name.files)[0].longest.sum())
+    _keep(note, f"{keep_vocabulary(model, folder)} {known}".encode())
+    return model, known
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -227,12 +270,18 @@ def _encoded(lines: Lines, vocabulary: Vocabulary, files: Files) -> list[Pairs]:
     """
     splits = []
     for split, pairs in lines.items():
-        source = [[*row, END] for row in vocabulary.encode([source for _, source, _ in pairs])]
-        target = [[BEGIN, *row, END] for row in vocabulary.encode([target for *_, target in pairs])]
-        for language, rows in ((files.source, source), (files.target, target)):
-            for (number, *_), row in zip(pairs, rows, strict=True):
-                if len(row) > LONGEST:
-                    where = f"line {number} of {files.path(split, language)} has {len(row)} tokens"
-                    raise ValueError(f"{where}, and {LONGEST} are the most; leave it out, as with -words100")
-        splits.append(Pairs(joined(source), joined(target), tuple(target for *_, target in pairs)))
+        texts = [source for _, source, _ in pairs], [target for *_, target in pairs]
+        source, target = (joined(_rows(vocabulary, *each)) for each in zip(texts, ([], [BEGIN]), strict=True))
+        for language, side in ((files.source, source), (files.target, target)):
+            for place in (side.lengths > LONGEST).nonzero()[0][:1]:
+                where = f"line {pairs[place][0]} of {files.path(split, language)} has {side.lengths[place]} tokens"
+                raise ValueError(f"{where}, and {LONGEST} are the most; leave it out, as with -words100")
+        splits.append(Pairs(source, target, tuple(texts[1])))
     return splits
+
+
+def _rows(vocabulary: Vocabulary, texts: Sequence[str], before: Sequence[int]) -> Iterator[list[int]]:
+    """Tokens of each sentence, with these before and an end."""
+    for first in range(0, len(texts), AT_ONCE):
+        for row in vocabulary.encode(texts[first : first + AT_ONCE]):
+            yield [*before, *row, END]

@@ -2,8 +2,16 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from trainables.data.text.vocabulary import PADDING
 from trainables.tasks.explained import explained
+
+PADDED = 3
+"""Tokens of padding that a source is tried with; how many is not to matter."""
+
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
+"""Logits that differ by no more are the same but for rounding."""
 
 
 def check_model(model: nn.Module, called: str, inputs: tuple[Tensor, Tensor], vocabulary: int) -> None:
@@ -25,10 +33,19 @@ def check_model(model: nn.Module, called: str, inputs: tuple[Tensor, Tensor], vo
             said = f"its output has {found} instead of shape {expected}, a logit for each token that may come next"
             raise ValueError(f"{called}: {said}")
     explained(lambda: model.train()(source, target).sum().backward(), cannot)
+    half = target.shape[1] // 2
     with torch.no_grad():
-        before = model.eval()(source, target)[:, : target.shape[1] // 2]
+        logits = model.eval()(source, target)
         other = target.clone()
-        other[:, target.shape[1] // 2 :] = target.flip(1)[:, target.shape[1] // 2 :]
-        after = model(source, other)[:, : target.shape[1] // 2]
-    if not torch.allclose(before, after, rtol=1e-3, atol=1e-4):
+        other[:, half:] = target.flip(1)[:, half:]
+        after = model(source, other)
+        padded = explained(lambda: model(functional.pad(source, (0, PADDED), value=PADDING), target), cannot)
+    if not _alike(logits[:, :half], after[:, :half]):
         raise ValueError(f"{called} sees target tokens that come later; mask them, or it is not to translate with")
+    if not _alike(logits, padded):
+        said = f"gives other logits where padding, token {PADDING}, follows a source"
+        raise ValueError(f"{called} {said}; mask it, or results depend on which sentences are in a batch together")
+
+
+def _alike(some: Tensor, others: Tensor) -> bool:
+    return torch.allclose(some, others, RELATIVE, ABSOLUTE)

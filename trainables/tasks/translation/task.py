@@ -18,7 +18,7 @@ from trainables.models import build_translator
 from trainables.stacks import memory
 from trainables.stacks.inputs import Inputs, ModelInputs
 from trainables.stacks.stack import Stack
-from trainables.tasks.evaluation import evaluate, in_float32
+from trainables.tasks.evaluation import evaluate
 from trainables.tasks.own_loss import OwnLoss
 from trainables.tasks.task import Batch, Evaluation, SplitName, Task
 from trainables.tasks.translation.batches import Split
@@ -32,7 +32,7 @@ EXAMPLE_LENGTH = 24
 """Tokens of a made-up sentence; so many of each pair that is evaluated at a time are taken to be there."""
 
 DECODED_AT_ONCE = 256
-"""Sentences that are translated together."""
+"""Sentences that are translated together, at most."""
 
 MOST_TIMES, MOST_MORE = 2, 10
 """A translation is cut where it has so many times the tokens of its source, and so many more."""
@@ -134,14 +134,18 @@ class Translation(Task):
 
     def scores(self, stack: Stack) -> list[dict[str, Any]]:
         """BLEU of the test and the validation pairs, and how it came about; NaN for a model that diverged."""
-        return [
-            {
-                "bleu": self._bleu(model, "test"),
-                "validation_bleu": self._bleu(model, "validation"),
-                "bleu_signature": f"{bleu([], []).signature}|decoding:greedy",
-            }
-            for model in stack.module.children()
-        ]
+
+        def scores(at_once: int) -> list[dict[str, Any]]:
+            return [
+                {
+                    "bleu": self._bleu(model, "test", at_once),
+                    "validation_bleu": self._bleu(model, "validation", at_once),
+                    "bleu_signature": f"{bleu([], []).signature}|decoding:greedy",
+                }
+                for model in stack.module.children()
+            ]
+
+        return evaluate(stack, scores)
 
     def outputs(self, stack: Stack, samples: int) -> Tensor:
         """Softmax outputs at the first so many positions of the training targets: shape (models, positions, tokens)."""
@@ -150,13 +154,16 @@ class Translation(Task):
         pairs = int(np.searchsorted(positions, samples)) + 1  # or all
 
         def softmax(at_once: int) -> Tensor:
-            found: list[list[Tensor]] = [[] for _ in range(stack.models)]
+            rows, done = min(samples, int(positions[-1])), 0
+            found = torch.empty(stack.models, rows, self._data.vocabulary.size, device=self.device)
             for part in torch.arange(min(pairs, len(split))).split(at_once):
                 padded = split.padded(part)
                 there = padded.next_tokens != PADDING
                 for own, logits in zip(found, stack([padded.inputs] * stack.models), strict=True):
-                    own.append(logits[there].softmax(-1))
-            return torch.stack([torch.cat(own)[:samples] for own in found])
+                    new = logits[there][: rows - done].softmax(-1)
+                    own[done : done + len(new)] = new
+                done += len(new)
+            return found
 
         return evaluate(stack, softmax)
 
@@ -175,17 +182,15 @@ class Translation(Task):
             self._splits[name] = Split(pairs, self.device)
         return self._splits[name]
 
-    @torch.no_grad()
-    def _bleu(self, model: nn.Module, name: SplitName) -> float:
+    def _bleu(self, model: nn.Module, name: SplitName, at_once: int) -> float:
         split = self.split(name)
         if not len(split):
             return math.nan
         found: dict[int, str] = {}
-        for part in split.by_length(torch.arange(len(split))).split(DECODED_AT_ONCE):
+        for part in split.by_length(torch.arange(len(split))).split(min(at_once, DECODED_AT_ONCE)):
             most = np.minimum(MOST_TIMES * split.lengths[part.numpy(), 0] + MOST_MORE, LONGEST).tolist()
             try:
-                with in_float32():
-                    rows = greedy(model.eval(), split.padded(part).source, max(most))
+                rows = greedy(model, split.padded(part).source, max(most))
             except NotFiniteError:
                 return math.nan
             rows = [row[:longest] for row, longest in zip(rows, most, strict=True)]  # whatever is beside it
