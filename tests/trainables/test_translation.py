@@ -92,9 +92,9 @@ def same(ours, theirs):
 
 
 def test_a_language_is_learned_to_no_errors(tmp_path):
-    task = toy_task(tmp_path)
-    learning = training(task, seeds=(1,), recipe=replace(RECIPE, schedule="cosine"))
-    for _ in range(RECIPE.epochs):
+    task = toy_task(tmp_path, train=2000)
+    learning = training(task, seeds=(1,), recipe=replace(RECIPE, epochs=15, schedule="cosine"))
+    for _ in range(15):
         learning.run_epoch()
     assert task.errors(learning.stack, "test") == [0.0]
     assert task.errors(learning.stack, "train")[0] < 0.01
@@ -201,10 +201,9 @@ def test_bleu_is_of_the_translations_in_their_order(task):
     scores = task.scores(learning.stack)
     for index, model in enumerate(learning.stack.module.children()):
         for split, name in (("test", "bleu"), ("validation", "validation_bleu")):
-            said, pairs = [], pairs_of(task, split)
-            most = 2 * max(len(source) for source, _ in pairs) + 10  # where one goes on without end it is cut
-            for source, _ in pairs:
-                tokens = [BEGIN]
+            said = []
+            for source, _ in pairs_of(task, split):
+                tokens, most = [BEGIN], 2 * len(source) + 10  # where one goes on without end it is cut
                 while len(tokens) <= most and tokens[-1] != END:
                     with torch.no_grad():
                         logits = model.eval()(torch.tensor([source]), torch.tensor([tokens]))[0, -1]
