@@ -201,10 +201,9 @@ def test_bleu_is_of_the_translations_in_their_order(task):
     scores = task.scores(learning.stack)
     for index, model in enumerate(learning.stack.module.children()):
         for split, name in (("test", "bleu"), ("validation", "validation_bleu")):
-            said, pairs = [], pairs_of(task, split)
-            most = 2 * max(len(source) for source, _ in pairs) + 10  # where one goes on without end it is cut
-            for source, _ in pairs:
-                tokens = [BEGIN]
+            said = []
+            for source, _ in pairs_of(task, split):
+                tokens, most = [BEGIN], 2 * len(source) + 10  # where one goes on without end it is cut
                 while len(tokens) <= most and tokens[-1] != END:
                     with torch.no_grad():
                         logits = model.eval()(torch.tensor([source]), torch.tensor([tokens]))[0, -1]
