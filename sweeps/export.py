@@ -117,7 +117,8 @@ def main(arguments: Sequence[str]) -> int:
     out.write(content)
     told = ("validation_error", "test_error", "validation_bleu", "bleu")
     known = {name: about[name] for name in told if about.get(name) is not None}
-    errors = ", ".join(f"{name.replace('_', ' ')} {figure(name, value)}" for name, value in known.items())
+    said = {name: name.replace("_", " ").replace("bleu", "BLEU") for name in known}
+    errors = ", ".join(f"{said[name]} {figure(name, value)}" for name, value in known.items())
     print(f"Sibling: {sibling}" + f"; {errors}" * bool(errors) + f" ({how})" * bool(how))
     if taken.lacking:
         print(f"Left out: mean and standard deviation of the channels ({taken.lacking}).")

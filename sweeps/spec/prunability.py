@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from sweeps.spec.axes import DEFAULT_GENERATOR, LOADS
-from sweeps.spec.checks import check_list, check_loads, require
+from sweeps.spec.checks import check_list, check_loads, require, words
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
-from trainables.data import with_dimension
+from trainables.data import is_text, with_dimension
 
 OWN_DATA = "own"
 """Name of the sweep on the data as they are."""
@@ -34,6 +34,8 @@ class Prunability(Study):
             0 < self.tolerance < 1, "--tolerance", self.tolerance, "it is a difference of errors, above 0 and below 1"
         )
         if self.data_dimensions:
+            rule = "a dimension is of images, and the data are sentences; give --data-dimensions without values"
+            require(not is_text(self.data), "--data-dimensions", words(self.data_dimensions), rule)
             check_list("data_dimensions", self.data_dimensions)
             nothing: dict[str, tuple[float, ...]] = {axis.values: () for axis in LOADS.values()}
             one = {"densities": self.densities[:1], "data_dimensions": self.data_dimensions}

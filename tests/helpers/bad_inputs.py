@@ -327,6 +327,11 @@ def _of_texts():
         yield _same(GRID, f"{good} {options}", said)
     yield _same(GRID, f"{text}/with_valid:xx-yy-bpe29 --validation-fraction 0.1", "1 validation samples of its own")
     yield _same(GRID, f"{SMOKE} --model transformer1x32-h2", "translates, and the data are images")
+    yield _same(GRID, f"{good} --dimension-neighbours 5", "--dimension-neighbours 5: sentences")
+    study = good.removeprefix(SMOKE)
+    yield _same(
+        PRUNABILITY, f"--out new {study} --data-dimensions 4 8", "--data-dimensions 4 8: a dimension is of images"
+    )
     for command in (TUNE, SELECT):
         yield _same(command, f"{text}/fewer:xx-yy-bpe29", "train.xx has 60 lines and train.yy has 59")
         yield _same(command, f"{good} --batch-size 7", "--batch-size 7")
