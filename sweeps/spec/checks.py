@@ -120,7 +120,7 @@ def check_loss(loss: str | None, smoothing: Mapping[str, float | None]) -> None:
         rule = "it is package.module:function; leave it out for cross entropy"
         require(is_function(loss), "--loss", loss, rule)
         for name, share in smoothing.items():
-            rule = "it is of cross entropy alone; leave it out, or smooth the labels in --loss"
+            rule = "it is of cross entropy alone; give 0, and smooth the labels in --loss"
             require(not share, option_of(name), share, rule)
 
 

@@ -126,7 +126,8 @@ def _listing(place: Path) -> tuple[dict[str, list[Listed]], int]:
         test = next(iter(with_classes + there), None)
         if test is None or not (place / "train").is_dir():
             lacks = "train" if test else " or ".join(TEST_NAMES)
-            raise ValueError(f"{place} has no folder {lacks}; {LAYOUT}")
+            text = "; of a text name the languages, too, as folder:de-en" if any(place.glob("train.*")) else ""
+            raise ValueError(f"{place} has no folder {lacks}; {LAYOUT}{text}")
         classes = {name: _classes(place / name) for name in ("train", test)}
         if other := set(classes["train"]) ^ set(classes[test]):
             name = min(other)

@@ -26,7 +26,7 @@ AT_ONCE = 10_000
 
 ENDINGS = f"-words10, -first12000 and a vocabulary such as -{DEFAULT_VOCABULARY} or -unigram4000, in this order"
 
-LOOKS_SO = re.compile(r"(?P<folder>.+):(?P<source>[a-z]+)-(?P<target>[a-z]+)(?P<endings>([-#][^/:]*)?)")
+LOOKS_SO = re.compile(r"(?P<folder>.+):(?P<source>[A-Za-z_]+)-(?P<target>[A-Za-z_]+)(?P<endings>([-#][^/:]*)?)")
 NAME = re.compile(
     LOOKS_SO.pattern.partition("(?P<endings>")[0]
     + rf"(-words(?P<words>[0-9]+))?(-first(?P<first>[0-9]+))?(-(?P<kind>{'|'.join(KINDS)})(?P<size>[0-9]+))?"
