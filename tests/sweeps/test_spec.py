@@ -110,7 +110,7 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"augmentation": "crop-flip", "crop_padding": 0}, "--crop-padding 0: --augmentation crop-flip shifts"),
         ({"augmentation": "crop-flip", "data": OWN}, "--augmentation crop-flip: for these data no shift is published"),
         ({"loss": "focal"}, "--loss focal: it is package.module:function; leave it out for cross entropy."),
-        ({"loss": "a:b", "label_smoothing": 0.1}, "--label-smoothing 0.1: it is of cross entropy alone; leave it out"),
+        ({"loss": "a:b", "label_smoothing": 0.1}, "--label-smoothing 0.1: it is of cross entropy alone; give 0"),
         ({"loss": "a:b", "retrain_label_smoothing": 0.1}, "--retrain-label-smoothing 0.1: it is of cross entropy"),
         ({"widths": (0.5,)}, "--widths 0.5: they are the load only with --load width"),
         ({"load": "width", "densities": (0.2,)}, "--widths (nothing)"),

@@ -22,9 +22,10 @@ def check_room(where: str, data: DataSet | ParallelText) -> None:
 def check_bytes(where: str, train: int, test: int, what: str = DataSet.what) -> None:
     """As :func:`check_room`, of so many bytes of training and test samples, which are called so."""
     needs, available = train + test, available_bytes()
+    smaller = "smaller" if what == DataSet.what else "shorter"
     if available is not None and needs > available:
         said = f"{what} need {needs / 1e9:.2f} GB of memory, and {available / 1e9:.2f} GB are available"
-        raise ValueError(f"{where}: its {said}; take fewer or smaller ones")
+        raise ValueError(f"{where}: its {said}; take fewer or {smaller} {what}")
 
 
 def available_bytes() -> int | None:
