@@ -296,7 +296,7 @@ def _of_texts():
         "xx-yy-BPE29": "'-BPE29'",
         "xx-xx-bpe29": "xx-xx",
         "xx-zz-bpe29": "train.zz",
-        "XX-YY-bpe29": "XX-YY",
+        "XX-YY-bpe29": "train.XX",
         "xx": "texts/good:xx",
         "xx-yy-bpe29-components4": "-components4",
     }.items():
