@@ -241,6 +241,6 @@ def _counts(logits: Tensor, next_tokens: Tensor) -> Tensor:
     there = next_tokens != PADDING
     own, expected = logits[there], next_tokens[there]
     wrong = (own.argmax(-1) != expected).double().sum()
-    loss = F.cross_entropy(own, expected, reduction="sum").double()
+    loss = F.cross_entropy(own, expected, reduction="none").double().sum()
     tokens = there.double().sum()
     return torch.where(own.isfinite().all(), torch.stack([wrong, loss, tokens]), math.nan)
