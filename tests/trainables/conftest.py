@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -12,3 +14,18 @@ def other(request):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
     return torch.device(request.param)
+
+
+@pytest.fixture
+def mine(request, tmp_path, monkeypatch):
+    """A module of the user's own, in the folder where the command is typed; gives it, once it is imported.
+
+    Its source is SOURCE of the file of tests.
+    """
+    (tmp_path / "typed").mkdir()
+    (tmp_path / "typed" / "mine.py").write_text(request.module.SOURCE)
+    monkeypatch.chdir(tmp_path / "typed")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield lambda: sys.modules["mine"]
+    sys.modules.pop("mine", None)

@@ -122,18 +122,6 @@ def fails(logits, labels):
 """
 
 
-@pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """A module of the user's own, in the folder where the command is typed; gives it, once it is imported."""
-    (tmp_path / "typed").mkdir()
-    (tmp_path / "typed" / "mine.py").write_text(SOURCE)
-    monkeypatch.chdir(tmp_path / "typed")
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield lambda: sys.modules["mine"]
-    sys.modules.pop("mine", None)
-
-
 def own(function):
     return pin(f"mine:{function}", "function")
 

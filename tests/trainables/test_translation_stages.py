@@ -1,7 +1,6 @@
 """Translation through the stages of a sweep: every way of pruning, what is measured, models and losses of one's own."""
 
 import math
-import sys
 from dataclasses import replace
 
 import pytest
@@ -95,18 +94,6 @@ def text(tmp_path_factory):
 @pytest.fixture
 def machine(text, tmp_path):
     return Machine(LocalFolder(tmp_path / "artifacts"), CPU, data_folder=text[1])
-
-
-@pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """A module of the user's own, in the folder where the command is typed; gives it, once it is imported."""
-    (tmp_path / "typed").mkdir()
-    (tmp_path / "typed" / "mine.py").write_text(SOURCE)
-    monkeypatch.chdir(tmp_path / "typed")
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield lambda: sys.modules["mine"]
-    sys.modules.pop("mine", None)
 
 
 def sweep(text, **changes):
