@@ -46,6 +46,10 @@ RULES: dict[str, Rule] = {
     "lr": (lambda value: 0 < value < math.inf, "it is a positive number"),
     "momentum": _SHARE,
     "betas": (lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "they are two, both in [0, 1)"),
+    "milestones": (
+        lambda value: value and all(0 < each < 1 for each in value) and [*value] == sorted(set(value)),
+        "they are shares of the schedule between 0 and 1, each larger than the one before; give at least one",
+    ),
     "weight_decay": _AMOUNT,
     "warmup": _SHARE,
     "label_smoothing": _SHARE,

@@ -126,6 +126,14 @@ def _of_command_lines():
     mixed = "--optimizer sgd --retrain-optimizer adamw"
     yield _same(GRID, f"{SMOKE} {mixed} --betas 0.9 0.98 --retrain-betas 0.9 0.99", "--betas 0.9 0.98: optimizer sgd")
     yield _same(SPARSITY, "--optimizer adamw --retrain-betas 0.9 0.98", "--retrain-betas")
+    for option in ("--milestones", "--retrain-milestones"):
+        yield from _each(GRID, f"{SMOKE} {option} 0.5 @", ["0.5", "0.25", "1", "nan", "late", "75%"])
+        yield _same(GRID, f"{SMOKE} {option} 0 0.5", f"{option} 0.0 0.5")
+        yield _same(GRID, f"{SMOKE} {option}", f"{option} (nothing)")
+        yield _same(GRID, f"{SMOKE} --schedule cosine {option} 0.5", f"{option} 0.5: schedule cosine does not use it")
+    retrained = "--schedule step --retrain-schedule constant-linear --retrain-milestones 0.5"
+    yield _same(GRID, f"{SMOKE} {retrained}", "--retrain-milestones 0.5: schedule constant-linear")
+    yield _same(SPARSITY, "--retrain-milestones 0.5", "--retrain-milestones")
     yield _same(GRID, f"{SMOKE} --model vgg11", "vgg11")
     yield _same(GRID, f"{SMOKE} --estimate --gpus-per-trial 1", "no GPU")
     for command in (TUNE, SELECT):

@@ -106,6 +106,22 @@ def test_axes_meet_where_they_mean_the_same():
     assert len({tuple(stage.point.key for stage in spec.points()) for spec in sweeps}) == 1
 
 
+def test_milestones_are_of_step_decay():
+    spec = replace(DIGITS, temperatures=(20,), milestones=(0.25,), retrain_milestones=(0.1, 0.9))
+    spec.check()
+    ((own, _),) = dense(spec).values()
+    assert [learning_rate(own, done) for done in (4.9, 5, 19)] == pytest.approx([0.1, 0.01, 0.01])
+    assert [learning_rate(retrain(spec), done) for done in (1.9, 2, 18)] == pytest.approx([0.1, 0.01, 0.001])
+    assert retrain(replace(spec, retrain_milestones=None)) == own
+
+
+def test_milestones_change_no_key_where_they_are_not_used():
+    constant = replace(DIGITS, schedule="constant")
+    keys = [[stage.key for stage in spec.points()] for spec in (constant, replace(constant, milestones=(0.3,)))]
+    assert keys[0] == keys[1]
+    assert keys[0] != [stage.key for stage in replace(DIGITS, milestones=(0.3,)).points()]
+
+
 def test_a_temperature_axis_is_one_entry(monkeypatch, capsys, tmp_path):
     spec = replace(DIGITS, temperature="momentum", temperatures=(0.0, 0.95))
     with pytest.raises(UsageError, match=r"--temperature momentum: it is one of epochs, batch_size, rho, lr\."):
