@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, get_args
 
 from metrics.regimes import AUTO, SimilarityRule, Thresholds
-from sweeps.spec.axes import LOADS, TEMPERATURES
+from sweeps.spec.axes import FIXED, LOADS, TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
 from trainables.data import AUGMENTATIONS, GENERATORS
@@ -31,6 +31,7 @@ def _name_of(names: Collection[str]) -> Rule:
 
 RULES: dict[str, Rule] = {
     "temperature": _name_of(TEMPERATURES),
+    "fixed": _name_of(FIXED),
     "load": _name_of(LOADS),
     "generator": _name_of(GENERATORS),
     "pruner": (

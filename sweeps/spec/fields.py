@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from metrics.regimes import SimilarityRule
-from sweeps.spec.axes import Generator, Load, Temperature
+from sweeps.spec.axes import Fixed, Generator, Load, Temperature
 from sweeps.spec.choices import described, one_of, true_or_false
 from sweeps.spec.kinds import LmcThreshold
 from trainables.data import PUBLISHED
@@ -82,6 +82,10 @@ class SweepFields:
 
     cka_threshold: float
     """With --cka-rule fixed: CKA in [0, 1] from which connected siblings are in Regime II-B."""
+
+    fixed: Fixed = None
+    """With --temperature batch_size: what all dense trainings have in common, the number of steps, if not given, or of
+    epochs. Retraining is the same with both."""
 
     widths: tuple[float, ...] = ()
     """With --load width: factors on the model's channels."""

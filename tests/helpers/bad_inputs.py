@@ -47,6 +47,7 @@ def _of_options():
         "widths": "2 nan",
         "data-dimensions": "4 0 2.5 nan",
         "generator": "pca random-manifold",
+        "fixed": "epochs steps time",
         "dimension-neighbours": "2 0 -1 1e3 2.5 1167 many",
         "flip": "maybe TRUE 1",
         "crop-padding": "65 -1 two",
@@ -113,6 +114,8 @@ def _of_command_lines():
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures 0 0.1 --rho 0.5", "--rho 0.5")
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures {'9' * 400} 1", "999")
     yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999", "9999")
+    yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999 --fixed epochs", "9999")
+    yield _same(TUNE, f"{SMOKE} --temperature rho --temperatures 0 0.1 --fixed epochs", "--fixed epochs")
     yield _same(GRID, f"{SMOKE} --dashboard --address auto", "--dashboard")
     yield _same(GRID, f"{SMOKE} --optimizer adamw --momentum 0.5", "--momentum 0.5")
     for option in ("--betas", "--retrain-betas"):

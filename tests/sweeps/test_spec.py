@@ -75,6 +75,9 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"validation_fraction": 0.9999}, "leaves none of 1297 images to train on"),
         ({"cka_margin": -0.1}, "--cka-margin -0.1"),
         ({"temperature": "sharpness"}, "--temperature sharpness: it is one of epochs, batch_size, rho, lr."),
+        ({"fixed": "epochs"}, "--fixed epochs: it is of --temperature batch_size; leave it out."),
+        ({"fixed": "steps", "temperature": "lr", "temperatures": (0.1,)}, "--fixed steps: it is of"),
+        ({"fixed": "time"}, "--fixed time: it is one of steps, epochs."),
         ({"load": "depth"}, "--load depth: it is one of density, width, data_dimension."),
         (
             {"pruner": "smallest"},
