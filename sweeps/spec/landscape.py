@@ -108,12 +108,15 @@ class Landscape(Study):
         return super().points()
 
     def others(self) -> list[Stage]:
-        """The curvature of all dense models, and their connections."""
+        """The connections of all dense models, and their curvature."""
+        return [*self.connections(), *self.curvatures()]
+
+    def curvatures(self) -> list[CurvatureStage]:
+        """A stage for each dense training."""
         epochs: dict[DenseRun, set[int]] = {}
         for stage in super().points():
             epochs.setdefault(stage.run, set()).add(stage.point.epoch)
-        curvatures = [CurvatureStage(run, tuple(sorted(own)), self.curvature) for run, own in epochs.items()]
-        return [*self.connections(), *curvatures]
+        return [CurvatureStage(run, tuple(sorted(own)), self.curvature) for run, own in epochs.items()]
 
     def connections(self) -> list[ConnectionStage]:
         """A stage for each temperature and load, by temperature, then load."""

@@ -4,7 +4,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from sweeps.spec.importance import Importance
-from sweeps.spec.presets import FASHION_EPOCHS, PAPER_EPOCHS
+from sweeps.spec.landscape import Landscape
+from sweeps.spec.presets import DIGITS, FASHION_EPOCHS, PAPER_EPOCHS
 from sweeps.spec.prunability import Prunability
 from sweeps.spec.sparsity import Sparsity
 from sweeps.spec.spec import SweepSpec
@@ -98,6 +99,25 @@ PAPER_PRUNABILITY = Prunability(
 )
 """The same on CIFAR-10 with the recipe of ``paper-epochs``. What Ankner et al. 2022 trained is not known to us."""
 
+DIGITS_PHASES = Landscape(
+    **_of(
+        replace(
+            DIGITS,
+            model="preresnet8-w0.0625",
+            temperature="epochs",
+            temperatures=(2, 5, 10, 20, 40),
+            load="width",
+            densities=(1.0,),
+            widths=(1, 2, 4, 8, 16),
+            dense_seeds=(1, 2, 3),
+            epochs=40,
+            path_points=5,
+            cka_images=768,
+        )
+    )
+)
+"""A small real landscape: the handwritten digits, by epochs and by the channels of the first layers."""
+
 _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
     Sparsity: {
         "fashion-sparsity": (SPARSITY, "minutes on two cores"),
@@ -108,6 +128,9 @@ _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
     Importance: {
         "fashion-importance": (IMPORTANCE, "half an hour on two cores"),
         "paper-importance": (PAPER_IMPORTANCE, "the paper's, for GPUs"),
+    },
+    Landscape: {
+        "digits-phases": (DIGITS_PHASES, "minutes on two cores"),
     },
     Prunability: {
         "fashion-prunability": (PRUNABILITY, "half an hour on two cores"),

@@ -179,16 +179,19 @@ def _made(family: Family, arguments: dict[str, Any]) -> "nn.Module":
 
 
 def with_width(name: str, factor: float) -> str:
-    """Name of the same model with another width.
+    """Name of the same model with so many times its width.
 
     Raises:
-        ValueError: If the name says a width already, or the model is the user's own.
+        ValueError: If the model is the user's own.
     """
+    if factor == 1:
+        return name
     if is_function(name):
         raise ValueError(f"the width of model {place(name)} cannot be set from outside")
-    if re.search(r"-w[0-9.]+$", name):
-        raise ValueError(f"model {name!r} has a width already; leave it out of the name")
-    return name if factor == 1 else f"{name}-w{factor:.12g}"
+    own = re.search(rf"{WIDTH}$", name)
+    assert own  # perhaps of nothing
+    base, width = name[: own.start()], f"{float(own['width'] or 1) * factor:.12g}"
+    return base if width == "1" else f"{base}-w{width}"
 
 
 def _named(name: str) -> tuple[Family, dict[str, Any]]:

@@ -38,6 +38,14 @@ def constant(progress: float, recipe: Recipe) -> float:
     return 1.0
 
 
+def constant_linear(progress: float, recipe: Recipe) -> float:
+    """1 up to half of the schedule, then on a line down to 0.01 at 90 % of it, and 0.01 from there on.
+
+    Garipov et al. 2018 (arXiv 1802.10026) train curves between models so, and Yang et al. 2021 (arXiv 2107.11228) too.
+    """
+    return min(1.0, max(0.01, 1 - 0.99 * (progress - 0.5) / 0.4))
+
+
 def cosine(progress: float, recipe: Recipe) -> float:
     """Half a cosine from 1 at the end of warm-up to 0 after the last step (Loshchilov and Hutter 2017, 1608.03983)."""
     return (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
@@ -53,6 +61,7 @@ def inverse_square_root(progress: float, recipe: Recipe) -> float:
 SCHEDULES: dict[str, Schedule] = {
     "step": step,
     "constant": constant,
+    "constant-linear": constant_linear,
     "cosine": cosine,
     "inverse-square-root": inverse_square_root,
 }
