@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def landscape_tables(study: Landscape, store: Store) -> dict[str, pd.DataFrame]:
-    """What is stored of a study, in the columns of :data:`~sweeps.results.landscape_schema.LANDSCAPE`, as ``landscape``.
+    """What is stored of a study: one table, ``landscape``, in the columns of :data:`LANDSCAPE`.
 
     Raises:
         UsageError: If a table is damaged.
@@ -68,14 +68,14 @@ class _Cell:
 
     def row(self, thresholds: PhaseThresholds) -> Row:
         """Its row."""
-        stage, label = self._stage, self._stage.label
+        label = self._stage.label
         assert label is not None  # of every stage of a study
         intervals = {name: mean_interval(_values(self._fits, name)) for name in _OF_CURVATURE}
         intervals |= {name: mean_interval(_values(self._models, name)) for name in _OF_MODELS}
         intervals |= {name: self._of_pairs(name) for name in _OF_PAIRS}
-        told = [intervals[name] for name in ("train_loss", "mc", "cka")]
-        phase = five_phase(*(interval.mean for interval in told), thresholds)
-        possible = possible_phases(*(_ends(interval) for interval in told), thresholds) if phase else []
+        loss, mc, cka = (intervals[name] for name in ("train_loss", "mc", "cka"))
+        phase = five_phase(loss.mean, mc.mean, cka.mean, thresholds)
+        possible = possible_phases(_ends(loss), _ends(mc), _ends(cka), thresholds) if phase else []
         row: Row = {
             "temperature_axis": label.temperature_axis,
             "temperature": label.temperature,
