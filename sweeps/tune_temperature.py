@@ -27,7 +27,6 @@ from sweeps.running.carry_out import carry_out, report_failures
 from sweeps.running.options import SweepOptions, read_options
 from sweeps.running.preflight import check_before, checked
 from sweeps.running.progress import SweepProgress
-from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.command_line import INTERRUPTED, OK, SOME_FAILED, run_command
 from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
@@ -171,8 +170,7 @@ def _tuning(options: TuneTemperature, siblings: int) -> TemperatureTuning:
     spec = options.spec
     start = spec.default_temperature if options.start is None else options.start
     how = Tuning(options.strategy, options.choose, options.select_by, options.most_siblings if siblings else 0)
-    axis = TEMPERATURES[spec.temperature]
-    costs = {temperature: axis.cost(temperature) for temperature in spec.temperatures}
+    costs = {temperature: spec.axis.cost(temperature) for temperature in spec.temperatures}
     return TemperatureTuning(spec.hot_to_cold, spec.loads, start, spec.thresholds, how, siblings, costs)
 
 
@@ -278,7 +276,7 @@ def _cost(answers: Sequence[Answer], tuning: TemperatureTuning, spec: SweepSpec)
     counts = [answer.retrainings for answer in answers]
     retrainings = "" if None in counts else f", {sum(filter(None, counts))} retrainings"
     models = list(tuning.dense_models.values())
-    dense = max(models, default=0) if TEMPERATURES[spec.temperature].is_one_training else sum(models)
+    dense = max(models, default=0) if spec.axis.is_one_training else sum(models)
     cells = sum(len(answer.visits) for answer in answers)
     return f"Evaluated: {cells} cells{retrainings}" + f", {dense} dense training{'s' * (dense > 1)}" * (dense > 0) + "."
 

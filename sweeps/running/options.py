@@ -14,13 +14,12 @@ from sweeps.spec.choices import described
 from sweeps.spec.command_line import check_axes, parse, preset_of
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import DEFAULT_PRESET, PRESET_HELP, PRESETS
-from sweeps.spec.recipes import NOT_TAKEN, RETRAIN
+from sweeps.spec.recipes import OF_SOME, RETRAIN
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.typed import typed
 from trainables.data import CACHE
 from trainables.execution.option import Compile
 from trainables.stages import Keep, PointStage
-from trainables.training.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from sweeps.results.recorded import Recorded
@@ -175,13 +174,13 @@ def read_options(
 
 def _check_used(spec: SweepSpec, given: Mapping[str, Sequence[str]], is_replay: bool) -> None:
     """Raise UsageError for an option that was given, and that another one leaves without effect."""
-    dense, retrain = spec.dense_recipe.optimizer, spec.retrain_recipe.optimizer
-    for setting in NOT_TAKEN:
+    for setting, (part, takers, _) in OF_SOME.items():
+        dense, retrain = (getattr(recipe, part) for recipe in (spec.dense_recipe, spec.retrain_recipe))
         own = RETRAIN + setting
         both = {dense} if getattr(spec, own, None) is not None else {dense, retrain}
-        for name, optimizers in ((setting, both), (own, {retrain})):
-            if name in given and not any(setting in OPTIMIZERS[each].settings for each in optimizers):
-                said = f"optimizer {' and '.join(sorted(optimizers))} does not use it; leave it out"
+        for name, users in ((setting, both), (own, {retrain})):
+            if name in given and users.isdisjoint(takers):
+                said = f"{part} {' and '.join(sorted(users))} does not use it; leave it out"
                 raise UsageError(f"{option_of(name)} {words(given[name])}: {said}.")
     if is_replay:
         check_rule_values(given, spec.cka_rule, asdict(spec))

@@ -45,11 +45,17 @@ def _steps(recipe: Recipe, images: int) -> int:
     return recipe.epochs * (images // recipe.batch_size)
 
 
-def _with_batch_size(recipe: Recipe, value: float, images: int) -> tuple[Recipe, int]:
+def _at_fixed_steps(recipe: Recipe, value: float, images: int) -> tuple[Recipe, int]:
     """Another batch size and the same number of steps: in more epochs if it is larger."""
     batch_size, steps = int(value), _steps(recipe, images)
     epochs = math.ceil(steps / (images // batch_size))
     return replace(recipe, batch_size=batch_size, iterations=steps, epochs=epochs), epochs
+
+
+def _at_fixed_epochs(recipe: Recipe, value: float, images: int) -> tuple[Recipe, int]:
+    """Another batch size and the same number of epochs: in fewer steps if it is larger."""
+    own = replace(recipe, batch_size=int(value))
+    return replace(own, iterations=_steps(own, images)), own.epochs
 
 
 TEMPERATURES = {
@@ -66,10 +72,10 @@ TEMPERATURES = {
     # Fixed learning rate and number of steps, decay after fixed steps, last partial batch dropped (ibid., appendix A).
     "batch_size": TemperatureAxis(
         hot_is_low=True,
-        what="in as many steps for each",
+        what="in as many steps for each, or epochs with --fixed epochs",
         rule="on the batch_size axis a temperature is a whole number from 1 to the {images} training images",
         allowed=lambda value, recipe, images: value % 1 == 0 and 1 <= value <= images,
-        dense=_with_batch_size,
+        dense=_at_fixed_steps,
         retrain=lambda recipe, images: replace(recipe, iterations=_steps(recipe, images)),
         cost=lambda value: value,
     ),
@@ -92,6 +98,18 @@ TEMPERATURES = {
     ),
 }
 """Temperature axes by name."""
+
+AT_FIXED_EPOCHS = {
+    # Last partial batch dropped, too (Yang et al. 2021, arXiv 2107.11228). Retraining, which has one batch size, is that
+    # of fixed steps.
+    "batch_size": replace(TEMPERATURES["batch_size"], dense=_at_fixed_epochs, cost=lambda value: 1.0),
+}
+"""Temperature axes whose dense trainings may have a number of epochs in common, instead of a number of steps."""
+
+FIXED = ("steps", "epochs")
+"""What dense trainings of all batch sizes have in common: the first if nothing is said."""
+
+Fixed = Annotated[str | None, one_of("--fixed", FIXED, optional=True)]
 
 Temperature = Annotated[
     str, one_of("--temperature", TEMPERATURES), described("Temperature axis, of dense training", TEMPERATURES)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, get_args
 
 from metrics.regimes import AUTO, SimilarityRule, Thresholds
-from sweeps.spec.axes import LOADS, TEMPERATURES
+from sweeps.spec.axes import FIXED, LOADS, TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
 from trainables.data import AUGMENTATIONS, GENERATORS
@@ -31,6 +31,7 @@ def _name_of(names: Collection[str]) -> Rule:
 
 RULES: dict[str, Rule] = {
     "temperature": _name_of(TEMPERATURES),
+    "fixed": _name_of(FIXED),
     "load": _name_of(LOADS),
     "generator": _name_of(GENERATORS),
     "pruner": (
@@ -46,6 +47,10 @@ RULES: dict[str, Rule] = {
     "lr": (lambda value: 0 < value < math.inf, "it is a positive number"),
     "momentum": _SHARE,
     "betas": (lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "they are two, both in [0, 1)"),
+    "milestones": (
+        lambda value: value and all(0 < each < 1 for each in value) and [*value] == sorted(set(value)),
+        "they are shares of the schedule between 0 and 1, each larger than the one before; give at least one",
+    ),
     "weight_decay": _AMOUNT,
     "warmup": _SHARE,
     "label_smoothing": _SHARE,

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from metrics.regimes import SimilarityRule
-from sweeps.spec.axes import Generator, Load, Temperature
+from sweeps.spec.axes import Fixed, Generator, Load, Temperature
 from sweeps.spec.choices import described, one_of, true_or_false
 from sweeps.spec.kinds import LmcThreshold
 from trainables.data import PUBLISHED
@@ -83,6 +83,10 @@ class SweepFields:
     cka_threshold: float
     """With --cka-rule fixed: CKA in [0, 1] from which connected siblings are in Regime II-B."""
 
+    fixed: Fixed = None
+    """With --temperature batch_size: what all dense trainings have in common, the number of steps, if not given, or of
+    epochs. Retraining is the same with both."""
+
     widths: tuple[float, ...] = ()
     """With --load width: factors on the model's channels."""
 
@@ -100,7 +104,11 @@ class SweepFields:
     """Of adamw, both in [0, 1): how much its means of the gradients and of their squares keep in a step."""
 
     schedule: Annotated[str, one_of("--schedule", SCHEDULES)] = "step"
-    """Of the learning rate; step takes it down to a tenth at 50 % and again at 75 %, cosine ends at 0."""
+    """Of the learning rate; step takes it down to a tenth at each of the --milestones, constant-linear from half of it
+    on in a line to a hundredth at 90 %, cosine ends at 0."""
+
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    """With --schedule step: shares of the schedule, in (0, 1) and ascending, at which the learning rate falls."""
 
     warmup: float = 0.0
     """Share of the schedule, in [0, 1), in which the learning rate rises from 0, the same amount in each step."""
@@ -157,6 +165,9 @@ class SweepFields:
 
     retrain_schedule: Annotated[str | None, one_of("--retrain-schedule", SCHEDULES, optional=True)] = None
     """Schedule of retraining; as --schedule if not given."""
+
+    retrain_milestones: tuple[float, ...] | None = None
+    """Milestones of retraining with step; as --milestones if not given."""
 
     retrain_warmup: float | None = None
     """Warm-up of retraining; as --warmup if not given."""

@@ -32,7 +32,7 @@ class PruningFields(SweepFields):
     prune_epochs: int | None = None
     """Epochs of each training of a method: of a round of lottery, sap and one-shot as many as the dense model had, of
     iterative and all of gradual, feedback and movement as many as --retrain-epochs, of a round of filters 1. On the
-    batch_size axis counted as --epochs are: all batch sizes take as many steps."""
+    batch_size axis counted as --epochs are: all batch sizes take as many steps, or epochs with --fixed epochs."""
 
     prune_to: float | None = None
     """With gradual, feedback, movement and filters in rounds: density that they end with, on whose way the others are;

@@ -30,6 +30,7 @@ RETRAINING = (
     "optimizer",
     "betas",
     "schedule",
+    "milestones",
     "warmup",
     "weight_decay",
     "label_smoothing",

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any, Self
 
 from metrics.regimes import Thresholds
-from sweeps.spec.axes import DEFAULT_GENERATOR, LOADS, TEMPERATURES, Loaded
+from sweeps.spec.axes import AT_FIXED_EPOCHS, DEFAULT_GENERATOR, LOADS, TEMPERATURES, Loaded, TemperatureAxis
 from sweeps.spec.checks import (
     check_augmentation,
     check_batches,
@@ -53,6 +53,8 @@ class SweepSpec(PruningFields):
         require(len(self.retrain_seeds) >= 2, "--retrain-seeds", words(self.retrain_seeds), rule)
         check_warmup(self.dense_recipe, "--warmup")
         check_warmup(self.retrain_recipe, "--retrain-warmup")
+        rule = f"it is of --temperature {' or '.join(AT_FIXED_EPOCHS)}; leave it out"
+        require(self.fixed is None or self.temperature in AT_FIXED_EPOCHS, "--fixed", self.fixed, rule)
         rule = "on the rho axis the --temperatures are SAM's radius"
         require(self.temperature != "rho" or self.rho == 0, "--rho", self.rho, rule)
         check_thresholds(self.thresholds)
@@ -71,10 +73,7 @@ class SweepSpec(PruningFields):
         check_loss(self.loss, {name: getattr(self, name) for name in ("label_smoothing", "retrain_label_smoothing")})
         if self.temperature == "batch_size":  # all in whole batches
             check_batches({name: getattr(self, name) for name in ("batch_size", "retrain_batch_size")}, images)
-        taken = {
-            value: TEMPERATURES[self.temperature].dense(self.dense_recipe, value, images)[1]
-            for value in self.temperatures
-        }
+        taken = {value: self.axis.dense(self.dense_recipe, value, images)[1] for value in self.temperatures}
         self.check_pruning(taken)
 
     @property
@@ -115,9 +114,15 @@ class SweepSpec(PruningFields):
         return "filters" if self.load == "density" and isinstance(rule, Method) and rule.is_of_filters else self.load
 
     @property
+    def axis(self) -> TemperatureAxis:
+        """The temperature axis."""
+        is_of_epochs = self.fixed == "epochs" and self.temperature in AT_FIXED_EPOCHS
+        return (AT_FIXED_EPOCHS if is_of_epochs else TEMPERATURES)[self.temperature]
+
+    @property
     def hot_is_low(self) -> bool:
         """Whether small temperatures are the hot ones."""
-        return TEMPERATURES[self.temperature].hot_is_low
+        return self.axis.hot_is_low
 
     @property
     def hot_to_cold(self) -> list[float]:
@@ -154,7 +159,7 @@ class SweepSpec(PruningFields):
 
     def points(self) -> list[PointStage]:
         """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
-        axis, images = TEMPERATURES[self.temperature], training_samples(self.data, self.validation_fraction)
+        axis, images = self.axis, training_samples(self.data, self.validation_fraction)
         own, retrain = self.dense_recipe, axis.retrain(self.retrain_recipe, images)
         augmentation = augmentation_of(self.augmentation, self.crop_padding, self.flip)
         points: list[PointStage] = []

@@ -34,7 +34,6 @@ from search_grids import RUNGS, SearchGrid, open_grid
 from search_variants import VARIANTS, searches
 
 from metrics.regimes import AUTO
-from sweeps.spec.axes import TEMPERATURES
 
 FIXED = (-0.01, -0.02, -0.03, -0.04, -0.05, -0.06, -0.08, -0.1, -0.15)
 """Thresholds of LMC that are tried."""
@@ -195,7 +194,7 @@ def expected_cost(grid: SearchGrid, siblings: int, evaluated: int, start: int | 
     """Expected cost for each density of so many temperatures, chosen at random at each of them by itself."""
     order, loads = grid.spec.hot_to_cold, grid.spec.loads
     alone = grid.cost({(order[0], load): siblings for load in loads}, False)
-    if TEMPERATURES[grid.spec.temperature].is_one_training:
+    if grid.spec.axis.is_one_training:
         return alone + 2 * siblings * (evaluated - 1)
     others = [temperature for index, temperature in enumerate(order) if index != start]
     drawn = evaluated - (start is not None)

@@ -19,7 +19,6 @@ from comparisons import complete_grid
 from sweeps.results.phase import phase_table, rows_of
 from sweeps.results.recorded import open_recorded
 from sweeps.results.store import Store
-from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
 from sweeps.spec.spec import SweepSpec
 
@@ -74,7 +73,7 @@ class SearchGrid:
         trained = SEEDS * sum(siblings.values())
         compared = SEEDS * sum(count * (count - 1) / 2 for count in siblings.values()) * self.pair if measured else 0
         temperatures = {temperature for temperature, _ in siblings}
-        if TEMPERATURES[self.spec.temperature].is_one_training:
+        if self.spec.axis.is_one_training:
             dense = max(self.dense.values())
         else:
             dense = sum(self.dense[temperature] for temperature in temperatures)
@@ -88,8 +87,9 @@ def open_grid(path: str) -> SearchGrid:
         return _recorded(Path(path).stem, table)
     spec, phase = complete_grid(path)
     rows = {(row["temperature"], row["load"]): row for row in rows_of(phase)}
-    axis = TEMPERATURES[spec.temperature]
-    dense = dict.fromkeys(spec.temperatures, axis.cost(max(spec.temperatures)) if spec.temperature == "rho" else 1.0)
+    dense = dict.fromkeys(
+        spec.temperatures, spec.axis.cost(max(spec.temperatures)) if spec.temperature == "rho" else 1.0
+    )
     truth = {cell: row["test_error"] for cell, row in rows.items()}
     return SearchGrid(Path(path).stem, spec, {"1 2": {3: rows}}, truth, dense, pair=0.15)
 

@@ -9,7 +9,6 @@ from search_grids import SearchGrid
 from metrics.regimes import AUTO, Thresholds
 from sweeps.case_studies.answer import Answer
 from sweeps.case_studies.temperature_tuning import FIRST_SIBLINGS, TemperatureTuning, Tuning
-from sweeps.spec.axes import TEMPERATURES
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "search (default)": {},
@@ -24,10 +23,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def searched(grid: SearchGrid, group: str, thresholds: Thresholds, options: Mapping[str, Any]) -> list[Answer]:
     """Answers of the search on what a group of dense seeds knows."""
     spec, rows = grid.spec, grid.rows[group]
-    axis, known = TEMPERATURES[spec.temperature], rows[max(rows)]
+    known = rows[max(rows)]
     asks = FIRST_SIBLINGS in rows  # for siblings: of a table recorded with 3 of all cells it cannot
     how = Tuning(most_siblings=max(rows) if asks else 0, **options)
-    costs = {temperature: axis.cost(temperature) for temperature in spec.temperatures}
+    costs = {temperature: spec.axis.cost(temperature) for temperature in spec.temperatures}
     tuning = TemperatureTuning(
         spec.hot_to_cold, spec.loads, spec.default_temperature, thresholds, how, FIRST_SIBLINGS if asks else 0, costs
     )

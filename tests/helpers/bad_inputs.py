@@ -47,6 +47,7 @@ def _of_options():
         "widths": "2 nan",
         "data-dimensions": "4 0 2.5 nan",
         "generator": "pca random-manifold",
+        "fixed": "epochs steps time",
         "dimension-neighbours": "2 0 -1 1e3 2.5 1167 many",
         "flip": "maybe TRUE 1",
         "crop-padding": "65 -1 two",
@@ -113,6 +114,8 @@ def _of_command_lines():
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures 0 0.1 --rho 0.5", "--rho 0.5")
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures {'9' * 400} 1", "999")
     yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999", "9999")
+    yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999 --fixed epochs", "9999")
+    yield _same(TUNE, f"{SMOKE} --temperature rho --temperatures 0 0.1 --fixed epochs", "--fixed epochs")
     yield _same(GRID, f"{SMOKE} --dashboard --address auto", "--dashboard")
     yield _same(GRID, f"{SMOKE} --optimizer adamw --momentum 0.5", "--momentum 0.5")
     for option in ("--betas", "--retrain-betas"):
@@ -126,6 +129,14 @@ def _of_command_lines():
     mixed = "--optimizer sgd --retrain-optimizer adamw"
     yield _same(GRID, f"{SMOKE} {mixed} --betas 0.9 0.98 --retrain-betas 0.9 0.99", "--betas 0.9 0.98: optimizer sgd")
     yield _same(SPARSITY, "--optimizer adamw --retrain-betas 0.9 0.98", "--retrain-betas")
+    for option in ("--milestones", "--retrain-milestones"):
+        yield from _each(GRID, f"{SMOKE} {option} 0.5 @", ["0.5", "0.25", "1", "nan", "late", "75%"])
+        yield _same(GRID, f"{SMOKE} {option} 0 0.5", f"{option} 0.0 0.5")
+        yield _same(GRID, f"{SMOKE} {option}", f"{option} (nothing)")
+        yield _same(GRID, f"{SMOKE} --schedule cosine {option} 0.5", f"{option} 0.5: schedule cosine does not use it")
+    retrained = "--schedule step --retrain-schedule constant-linear --retrain-milestones 0.5"
+    yield _same(GRID, f"{SMOKE} {retrained}", "--retrain-milestones 0.5: schedule constant-linear")
+    yield _same(SPARSITY, "--retrain-milestones 0.5", "--retrain-milestones")
     yield _same(GRID, f"{SMOKE} --model vgg11", "vgg11")
     yield _same(GRID, f"{SMOKE} --estimate --gpus-per-trial 1", "no GPU")
     for command in (TUNE, SELECT):

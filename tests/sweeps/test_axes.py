@@ -63,6 +63,39 @@ def test_the_default_preset_trains_720_steps_at_every_batch_size():
     assert digits.default_temperature == 32
 
 
+def test_batch_sizes_may_share_a_number_of_epochs_instead():
+    """As in Yang et al. 2021: whole batches alone, and a schedule over each one's own steps."""
+    steps = replace(PRESETS["digits"], temperatures=(16, 32, 500, 1167))
+    spec = replace(steps, fixed="epochs", milestones=(0.75,))
+    spec.check()
+    models = dense(spec)
+    assert {recipe.epochs for recipe, _ in models.values()} == {epochs for _, epochs in models.values()} == {20}
+    iterations = {value: recipe.iterations for value, (recipe, _) in models.items()}
+    assert iterations == {16: 20 * 72, 32: 20 * 36, 500: 20 * 2, 1167: 20}
+    for value, (recipe, _) in models.items():
+        drop = round(0.75 * iterations[value])
+        assert [learning_rate(recipe, step) for step in (drop - 1, drop)] == pytest.approx([0.1, 0.01])
+    assert retrain(spec) == retrain(replace(steps, milestones=(0.75,)))
+    assert {spec.axis.cost(value) for value in spec.temperatures} == {1}
+
+
+def test_at_the_recipes_own_batch_size_epochs_and_steps_are_one_training():
+    specs = [replace(PRESETS["digits"], temperatures=(32,), fixed=fixed) for fixed in (None, "steps", "epochs")]
+    assert len({tuple(stage.key for stage in spec.points()) for spec in specs}) == 1
+
+
+def test_rounds_of_as_many_epochs_for_each_batch_size():
+    """Trained as the dense model, a round has the given epochs of its own whole batches."""
+    fields = {"temperatures": (16, 500), "fixed": "epochs", "pruner": "lottery", "prune_epochs": 5}
+    spec = replace(PRESETS["digits"], **fields)
+    spec.check()
+    rounds = {stage.label.temperature: stage.point.pruning for stage in spec.points()}
+    assert {value: (run.recipe.iterations, run.epochs) for value, run in rounds.items()} == {
+        16: (5 * 72, 5),
+        500: (5 * 2, 5),
+    }
+
+
 def test_sam_is_for_dense_models_only():
     models = dense(PRESETS["paper-sam"])
     assert [recipe.rho for recipe, _ in models.values()] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
@@ -104,6 +137,22 @@ def test_axes_meet_where_they_mean_the_same():
         replace(DIGITS, temperature="lr", temperatures=(0.1,)),
     ]
     assert len({tuple(stage.point.key for stage in spec.points()) for spec in sweeps}) == 1
+
+
+def test_milestones_are_of_step_decay():
+    spec = replace(DIGITS, temperatures=(20,), milestones=(0.25,), retrain_milestones=(0.1, 0.9))
+    spec.check()
+    ((own, _),) = dense(spec).values()
+    assert [learning_rate(own, done) for done in (4.9, 5, 19)] == pytest.approx([0.1, 0.01, 0.01])
+    assert [learning_rate(retrain(spec), done) for done in (1.9, 2, 18)] == pytest.approx([0.1, 0.01, 0.001])
+    assert retrain(replace(spec, retrain_milestones=None)) == own
+
+
+def test_milestones_change_no_key_where_they_are_not_used():
+    constant = replace(DIGITS, schedule="constant")
+    keys = [[stage.key for stage in spec.points()] for spec in (constant, replace(constant, milestones=(0.3,)))]
+    assert keys[0] == keys[1]
+    assert keys[0] != [stage.key for stage in replace(DIGITS, milestones=(0.3,)).points()]
 
 
 def test_a_temperature_axis_is_one_entry(monkeypatch, capsys, tmp_path):

@@ -29,10 +29,21 @@ def test_preresnet20_has_the_published_parameters(preresnet20):
         ("vgg13-bn-nobias", 9_413_066),
         ("resnet56", 855_770),
         ("mobilenet-v1", 3_217_226),
+        *(
+            (f"resnet18-w{channels / 64:g}", parameters)
+            for channels, parameters in {
+                2: 11_420,
+                4: 44_622,
+                8: 176_402,
+                16: 701_466,
+                64: 11_173_962,
+                128: 44_662_922,
+            }.items()
+        ),
     ],
 )
 def test_the_other_models_have_the_published_parameters(name, parameters):
-    """On CIFAR-10: Zhou et al. 2023 (the first two), Lubana and Dick 2021."""
+    """On CIFAR-10: Zhou et al. 2023 (the first two), Lubana and Dick 2021, Yang et al. 2021 (ResNet-18)."""
     assert sum(parameter.numel() for parameter in build(name, channels=3, classes=10).parameters()) == parameters
 
 
@@ -105,6 +116,9 @@ def test_the_last_linear_layer_is_prunable_where_nothing_else_is():
 def test_width_multiplies_channels():
     assert with_width("vgg16-bn", 0.5) == "vgg16-bn-w0.5"
     assert with_width("vgg16-bn", 1.0) == "vgg16-bn"
+    assert with_width("vgg16-bn-w0.50", 1.0) == "vgg16-bn-w0.50"
+    assert with_width("vgg16-bn-w0.5", 2) == "vgg16-bn"
+    assert with_width("vgg16-bn-w0.1", 5) == "vgg16-bn-w0.5"
     thin, thick = (build(with_width("resnet20", width), 3, 10) for width in (1, 2))
     ratio = [
         b.weight.numel() / a.weight.numel()
@@ -113,6 +127,23 @@ def test_width_multiplies_channels():
     ]
     assert ratio[0] == 2
     assert set(ratio[1:]) == {4}
+
+
+def test_of_the_narrowest_resnet18_widths_are_channels():
+    """Those of Yang et al. 2021: names of them all, and which are written how."""
+    widths = 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128
+    names = {width: with_width("resnet18-w0.015625", width) for width in widths}
+    assert {width: names[width] for width in (2, 3, 91, 64, 128)} == {
+        2: "resnet18-w0.03125",
+        3: "resnet18-w0.046875",
+        91: "resnet18-w1.421875",
+        64: "resnet18",
+        128: "resnet18-w2",
+    }
+    for width, name in names.items():
+        check_name(name)
+        with torch.device("meta"):
+            assert build(name, 3, 10).features[0].out_channels == width
 
 
 def test_convolutions_have_no_bias_and_the_published_spread(preresnet20):

@@ -21,7 +21,8 @@ class Recipe:
         lr: Learning rate that the schedule multiplies: its highest.
         momentum: Of SGD, in [0, 1); other optimizers have none.
         weight_decay: Of all parameters; an L2 penalty with SGD, decoupled from the gradients with AdamW.
-        milestones: Shares of the schedule after which step decay multiplies the learning rate by ``decay``.
+        milestones: Shares of the schedule, in (0, 1) and ascending, after which step decay multiplies the learning rate
+            by ``decay``; other schedules have none.
         decay: Factor at each milestone.
         iterations: Steps of the whole schedule. If given, the schedule counts in steps, and the last, smaller batch of
             an epoch is dropped; ``epochs`` are then those it takes, the last perhaps in part.

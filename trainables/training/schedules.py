@@ -66,3 +66,6 @@ SCHEDULES: dict[str, Schedule] = {
     "inverse-square-root": inverse_square_root,
 }
 """Schedules by the names that recipes and commands have for them."""
+
+WITH_MILESTONES = ("step",)
+"""Those of them that a recipe's ``milestones`` are for."""
