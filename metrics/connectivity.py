@@ -32,6 +32,15 @@ def interpolate(start: State, end: State, position: float) -> dict[str, Tensor]:
     }
 
 
+def bezier(start: State, bend: State, end: State, position: float) -> dict[str, Tensor]:
+    """Model at ``position`` on the quadratic Bezier curve (1 - t)^2 start + 2 t (1 - t) bend + t^2 end.
+
+    Garipov et al. 2018 (arXiv 1802.10026, equation 3). With a bend in the middle of the line the curve is the line. All
+    else as of :func:`interpolate`: the ends are returned exactly.
+    """
+    return interpolate(interpolate(start, bend, position), interpolate(bend, end, position), position)
+
+
 @torch.no_grad()
 def reestimate_batch_norm(model: nn.Module, batches: Iterable[tuple[Any, int]]) -> None:
     """Replace the model's batch-norm statistics by those of ``batches``, in place.

@@ -7,7 +7,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-PAIR_NOISE = {"lmc": 2.0, "cka": 0.8}
+PAIR_NOISE = {"lmc": 2.0, "cka": 0.8, "mc": 2.0, "line_mc": 2.0}
 """Variance of a pair's own noise over that of a sibling's, by column: measured, and assumed everywhere.
 
 A pair of siblings i and j is taken for mu + a_i + a_j + e_ij, with noise a of variance A of each sibling and e of
@@ -15,7 +15,7 @@ variance E of each pair; three siblings have three pairs and cannot tell the two
 preset with 6 siblings (``tests/benchmarks/sibling_noise.py``): 2.1, with a 95 % interval from 1.6 to 3.6, for LMC, and
 0.8, from 0.6 to 1.2, for CKA; larger problems were not measured. If it is wrong in a sweep of three siblings, the
 standard error of LMC is 0.71 times (sibling noise alone) to 1.41 times (pair noise alone) the true one. Our
-interpretation.
+interpretation, as that mode connectivity of dense models (``mc``, ``line_mc``) is as LMC.
 """
 
 

@@ -151,8 +151,12 @@ def _dense_models(*seeds: tuple[str, str]) -> list[pa.Field]:
     ]
 
 
+_MEASUREMENT = column("measurement", pa.string(), "", "key of the settings of the measurement", True)
+_PER_WEIGHT = "nats per squared unit of weight"
+_HESSIAN = "of the Hessian of the mean training loss, over all parameters; NaN if diverged or not finite"
+_BARRIER = "negative for a barrier; NaN if diverged"
 _SETTINGS = [
-    column("measurement", pa.string(), "", "key of the settings of the measurement", True),
+    _MEASUREMENT,
     column("path_points", pa.int64(), "", "positions on a path, ends included"),
     column("batch_norm_batch_size", pa.int64(), "images", "in a batch that re-estimates batch-norm statistics"),
     column("cka_images", pa.int64(), "images", "that CKA is taken on, or all if there are fewer"),
@@ -228,6 +232,52 @@ TABLES = {
             _PQ[1],
             *_errors("model after it, before it is pruned further"),
             _TEST_ERROR,
+            *_PROVENANCE,
+        ],
+        metadata=VERSION_METADATA,
+    ),
+    "curvature": pa.schema(
+        [
+            *_where(is_identity=True),
+            _MEASUREMENT,
+            column("hessian_images", pa.int64(), "images", "that the Hessian is of, or all if there are fewer"),
+            column("hessian_products", pa.int64(), "", "products with the Hessian that its trace is estimated from"),
+            *_STATUS,
+            _errors("dense model")[0],
+            _TRAIN_LOSS,
+            column("hessian_eigenvalue", pa.float64(), _PER_WEIGHT, f"largest eigenvalue {_HESSIAN}"),
+            column("hessian_trace", pa.float64(), _PER_WEIGHT, f"trace {_HESSIAN}"),
+            column("hessian_trace_se", pa.float64(), _PER_WEIGHT, "standard error of that estimate; NaN likewise"),
+            *_PROVENANCE,
+        ],
+        metadata=VERSION_METADATA,
+    ),
+    "connections": pa.schema(
+        [
+            column("curve", pa.string(), "", "key of what decides the curves of dense models but their seeds", True),
+            *(field for field in _where() if field.name in ("data", "model", "epoch")),
+            *(field for field in LABEL_FIELDS if field.name in LABEL),
+            column("first_seed", pa.int64(), "", "seed of the dense model at position 0", True),
+            column("second_seed", pa.int64(), "", "seed of the dense model at position 1", True),
+            *_SETTINGS,
+            column("curve_epochs", pa.int64(), "epochs", "in which the bend of the curve was trained"),
+            column("curve_lr", pa.float64(), "", "learning rate of that training at its highest"),
+            column("curve_batch_size", pa.int64(), "images", "in a step of it"),
+            column("curve_start", pa.string(), "", "where the bend began: in the middle of the line"),
+            *_STATUS,
+            column("mc", pa.float64(), "error, in [-1, 1]", f"mode connectivity along the curve, {_BARRIER}"),
+            column("line_mc", pa.float64(), "error, in [-1, 1]", f"the same along the line, {_BARRIER}"),
+            column("cka", pa.float64(), "in [0, 1]", "similarity of softmax outputs on mixed-up training images"),
+            *(
+                column(f"{path}_{name}", pa.list_(pa.float64()), unit, f"{what} at even steps along the {path}")
+                for path in ("curve", "line")
+                for name, unit, what in (
+                    ("errors", FRACTION, "training error"),
+                    ("losses", "nats", "cross entropy of the training samples"),
+                )
+            ),
+            _LOSSES,
+            _EXECUTION,
             *_PROVENANCE,
         ],
         metadata=VERSION_METADATA,

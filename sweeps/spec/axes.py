@@ -100,7 +100,8 @@ TEMPERATURES = {
 """Temperature axes by name."""
 
 AT_FIXED_EPOCHS = {
-    # Last partial batch dropped, too (Yang et al. 2021, arXiv 2107.11228). Retraining is that of fixed steps.
+    # Last partial batch dropped, too (Yang et al. 2021, arXiv 2107.11228). Retraining, which has one batch size, is
+    # that of fixed steps.
     "batch_size": replace(TEMPERATURES["batch_size"], dense=_at_fixed_epochs, cost=lambda value: 1.0),
 }
 """Temperature axes whose dense trainings may have a number of epochs in common, instead of a number of steps."""

@@ -3,12 +3,13 @@
 import json
 
 from sweeps.spec.importance import Importance
+from sweeps.spec.landscape import Landscape
 from sweeps.spec.prunability import Prunability
 from sweeps.spec.sparsity import Sparsity
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study
 
-STUDIES: dict[str, type[Study]] = {kind.name: kind for kind in (Sparsity, Importance, Prunability)}
+STUDIES: dict[str, type[Study]] = {kind.name: kind for kind in (Sparsity, Importance, Prunability, Landscape)}
 
 
 def sweep_from_json(text: str | bytes) -> SweepSpec:

@@ -3,8 +3,10 @@
 from dataclasses import fields, replace
 from typing import Any
 
+from metrics.five_phases import PhaseThresholds
 from sweeps.spec.importance import Importance
-from sweeps.spec.presets import FASHION_EPOCHS, PAPER_EPOCHS
+from sweeps.spec.landscape import Landscape
+from sweeps.spec.presets import DIGITS, FASHION_EPOCHS, PAPER_EPOCHS
 from sweeps.spec.prunability import Prunability
 from sweeps.spec.sparsity import Sparsity
 from sweeps.spec.spec import SweepSpec
@@ -98,6 +100,68 @@ PAPER_PRUNABILITY = Prunability(
 )
 """The same on CIFAR-10 with the recipe of ``paper-epochs``. What Ankner et al. 2022 trained is not known to us."""
 
+DIGITS_PHASES = Landscape(
+    **_of(
+        replace(
+            DIGITS,
+            model="preresnet8-w0.0625",
+            temperature="epochs",
+            temperatures=(2, 5, 10, 20, 40),
+            load="width",
+            densities=(1.0,),
+            widths=(1, 2, 4, 8, 16),
+            dense_seeds=(1, 2, 3),
+            epochs=40,
+            path_points=5,
+            cka_images=768,
+            cka_threshold=PhaseThresholds.cka,
+        )
+    )
+)
+"""A small real landscape: the handwritten digits, by epochs and by the channels of the first layers."""
+
+PAPER_PHASES = Landscape(
+    **_of(
+        replace(
+            PAPER_EPOCHS,
+            model="resnet18-w0.015625",
+            temperature="batch_size",
+            temperatures=(16, 24, 32, 44, 64, 92, 128, 180, 256, 364, 512, 724, 1024),
+            fixed="epochs",
+            load="width",
+            densities=(1.0,),
+            widths=(2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128),
+            dense_seeds=(1, 2, 3, 4, 5),
+            epochs=100,
+            batch_size=128,
+            weight_decay=5e-4,
+            milestones=(0.75,),
+            augmentation="none",
+            path_points=5,
+            cka_images=768,
+            cka_threshold=PhaseThresholds.cka,
+        )
+    )
+)
+"""Yang et al. 2021 (arXiv 2107.11228), by batch size and width: ResNet-18 without augmentation, 100 epochs.
+
+The grid, the recipe and the sizes of what is measured are those of their released results. The last model is taken,
+there the one of the epoch with the smallest training loss; a bend begins in the middle of the line, there at random.
+"""
+
+FASHION_PHASES = replace(
+    PAPER_PHASES,
+    data="FashionMNIST-14px-first6000",
+    model="preresnet8-w0.0625",
+    temperatures=(16, 64, 256, 1024),
+    widths=(1, 2, 4, 8, 16),
+    dense_seeds=(1, 2, 3),
+    epochs=40,
+    batch_size=64,
+    validation_fraction=0.1,
+)
+"""``paper-phases`` scaled down for two cores: 5,400 images of 14x14 pixels, nets of 1 to 16 channels, 40 epochs."""
+
 _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
     Sparsity: {
         "fashion-sparsity": (SPARSITY, "minutes on two cores"),
@@ -108,6 +172,11 @@ _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
     Importance: {
         "fashion-importance": (IMPORTANCE, "half an hour on two cores"),
         "paper-importance": (PAPER_IMPORTANCE, "the paper's, for GPUs"),
+    },
+    Landscape: {
+        "digits-phases": (DIGITS_PHASES, "minutes on two cores"),
+        "fashion-phases": (FASHION_PHASES, "under an hour on two cores"),
+        "paper-phases": (PAPER_PHASES, "the paper's by width, for GPUs"),
     },
     Prunability: {
         "fashion-prunability": (PRUNABILITY, "half an hour on two cores"),

@@ -137,7 +137,7 @@ class Tagging(Task):
         errors = torch.where(outputs.isfinite().all((-2, -1)), wrong, torch.nan)
         return Evaluation(errors.tolist(), cross_entropy(outputs, labels).tolist())
 
-    def outputs(self, stack, samples):
+    def outputs(self, stack, samples, mixed_up=False):
         return self.words(stack, "train", samples)[0].softmax(-1)
 
     def statistics_inputs(self, models, batch_size):

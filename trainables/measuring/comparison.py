@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from metrics.connectivity import interpolate, path_positions, reestimate_batch_norm
+from metrics.connectivity import bezier, interpolate, path_positions, reestimate_batch_norm
 from metrics.similarity import linear_cka
 from trainables.measuring.settings import MeasurementSettings
 from trainables.stacks.memory import free_cached_memory, is_out_of_memory
@@ -49,8 +49,9 @@ def path_evaluations(
     pairs: Sequence[tuple[int, int]],
     task: Task,
     settings: MeasurementSettings,
+    bends: Sequence[State] = (),
 ) -> Iterator[Evaluation]:
-    """Training errors and losses along the lines between these pairs of models, ends included.
+    """Training errors and losses along the lines between these pairs of models, or along curves, ends included.
 
     Batch-norm is re-estimated at every position. Positions of all pairs are measured together, an end that several of
     them share once.
@@ -61,6 +62,7 @@ def path_evaluations(
         pairs: Indices of the models at positions 0 and 1.
         task: Whose training samples the statistics, the errors and the losses are of.
         settings: Number of positions and size of the batches of the re-estimation.
+        bends: State dictionaries of the bends of Bezier curves between these pairs; none for lines.
 
     Yields:
         Those of each pair, as soon as they are known: a number for each position.
@@ -68,9 +70,16 @@ def path_evaluations(
     lines = [[_place(*pair, t) for t in path_positions(settings.path_points)] for pair in pairs]
     places = list(dict.fromkeys(place for line in lines for place in line))
     found: dict[tuple[int, int, float], tuple[float, float]] = {}
+    bend_of = dict(zip(pairs, bends, strict=True)) if bends else {}
+
+    def model(first: int, second: int, t: float) -> State:
+        if (bend := bend_of.get((first, second))) is None:
+            return interpolate(states[first], states[second], t)
+        return bezier(states[first], bend, states[second], t)
+
     while left := places[len(found) :][: stacks.at_once]:
         try:
-            models = [interpolate(states[first], states[second], t) for first, second, t in left]
+            models = [model(*place) for place in left]
             evaluation = _evaluation_of(stacks.of(len(left)), models, task, settings)
             found |= zip(left, zip(*evaluation, strict=True), strict=True)
             while lines and found.keys() >= {*lines[0]}:
@@ -107,8 +116,16 @@ def _evaluation_of(stack: Stack, states: Sequence[State], task: Task, settings: 
 
 
 def similarities(
-    stack: Stack, pairs: Sequence[tuple[int, int]], task: Task, settings: MeasurementSettings
+    stack: Stack, pairs: Sequence[tuple[int, int]], task: Task, settings: MeasurementSettings, mixed_up: bool = False
 ) -> list[float]:
-    """CKA of the outputs of these pairs of models of the stack; NaN where it is undefined."""
-    outputs = task.outputs(stack, settings.cka_images)
+    """CKA of the outputs of these pairs of models of the stack; NaN where it is undefined.
+
+    Args:
+        stack: The models.
+        pairs: Indices of two of them.
+        task: Whose training samples the outputs are for.
+        settings: How many samples.
+        mixed_up: Whether these are mixed up in pairs, as of :meth:`Task.outputs`.
+    """
+    outputs = task.outputs(stack, settings.cka_images, mixed_up)
     return [linear_cka(outputs[first], outputs[second]) for first, second in pairs]

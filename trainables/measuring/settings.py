@@ -4,6 +4,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class CurvatureSettings:
+    """Settings of the curvature of a dense model; the number of images is Yang et al.'s (2021, arXiv 2107.11228).
+
+    Attributes:
+        images: Training samples, of every class as many, whose mean loss the Hessian is of; all if there are fewer.
+        products: With the Hessian, from which its trace is estimated, at least 6.
+    """
+
+    images: int = 200
+    products: int = 30
+
+
+@dataclass(frozen=True)
 class MeasurementSettings:
     """Settings of the metrics; the defaults are the paper's (Zhou et al. 2023, section 4.1).
 

@@ -184,10 +184,10 @@ def with_width(name: str, factor: float) -> str:
     Raises:
         ValueError: If the model is the user's own.
     """
-    if is_function(name):
-        raise ValueError(f"the width of model {place(name)} cannot be set from outside")
     if factor == 1:
         return name
+    if is_function(name):
+        raise ValueError(f"the width of model {place(name)} cannot be set from outside")
     own = re.search(rf"{WIDTH}$", name)
     assert own  # perhaps of nothing
     base, width = name[: own.start()], f"{float(own['width'] or 1) * factor:.12g}"

@@ -1,6 +1,8 @@
 """The kinds of work that a sweep consists of, one file each. Imports no torch."""
 
-from trainables.measuring.settings import MeasurementSettings
+from trainables.measuring.settings import CurvatureSettings, MeasurementSettings
+from trainables.stages.connection import ConnectionStage
+from trainables.stages.curvature import CurvatureStage
 from trainables.stages.dense import DenseStage
 from trainables.stages.dense_run import DenseRun
 from trainables.stages.filter_scores import FilterScoresStage
@@ -13,12 +15,19 @@ from trainables.stages.siblings import Keep
 from trainables.stages.stage import Execution, Id, Label, Lost, Part, Row, Rows, Stage, finish
 
 KINDS: dict[str, type[Stage]] = {
-    kind.kind: kind for kind in (DenseStage, PruningStage, RoundsStage, PointStage, MeasurementStage, FilterScoresStage)
+    kind.kind: kind
+    for kind in (
+        *(DenseStage, PruningStage, RoundsStage, PointStage, MeasurementStage, FilterScoresStage),
+        *(ConnectionStage, CurvatureStage),
+    )
 }
 """Kinds of stages by name: the one place that knows them."""
 
 __all__ = [
     "KINDS",
+    "ConnectionStage",
+    "CurvatureSettings",
+    "CurvatureStage",
     "DenseRun",
     "DenseStage",
     "Execution",

@@ -131,10 +131,18 @@ class Task(ABC):
         return self.evaluation(stack, split).errors
 
     @abstractmethod
-    def outputs(self, stack: Stack, samples: int) -> Tensor:
+    def outputs(self, stack: Stack, samples: int, mixed_up: bool = False) -> Tensor:
         """What CKA compares, of the first so many training samples, in evaluation mode.
 
         Training samples that are measured are not augmented, and always in the same order.
+
+        Args:
+            stack: The models.
+            samples: How many, or all if there are fewer.
+            mixed_up: Whether samples are mixed up in pairs, always the same, so that there is no fitting them.
+
+        Raises:
+            ValueError: If samples of this task cannot be mixed up; one sentence for the user.
 
         Returns:
             Floating point, shape (models, rows, features); a row is a sample or a part of one.

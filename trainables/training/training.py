@@ -42,7 +42,7 @@ class Training:
         stack: Stack,
         recipe: Recipe,
         task: Task,
-        seeds: Sequence[tuple[str, int]],
+        seeds: Sequence[tuple[str | int, ...]],
         masks: Mapping[str, Tensor] | Masks | None = None,
     ) -> None:
         self.stack, self.recipe, self.task, self._seeds = stack, recipe, task, seeds

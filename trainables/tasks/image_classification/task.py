@@ -20,6 +20,7 @@ from trainables.stacks.stack import Stack
 from trainables.tasks.evaluation import evaluate
 from trainables.tasks.image_classification.augmentation import OwnAugmentation
 from trainables.tasks.image_classification.batches import Split, TrainingBatches
+from trainables.tasks.image_classification.mixing import mixed
 from trainables.tasks.image_classification.suitability import check_model
 from trainables.tasks.own_loss import OwnLoss
 from trainables.tasks.task import Batch, Evaluation, SplitName, Task
@@ -113,9 +114,11 @@ class ImageClassification(Task):
         logits = self._evaluated(stack, own)
         return Evaluation(error(logits, own.labels).tolist(), cross_entropy(logits, own.labels).tolist())
 
-    def outputs(self, stack: Stack, samples: int) -> Tensor:
+    def outputs(self, stack: Stack, samples: int, mixed_up: bool = False) -> Tensor:
         """Softmax outputs, as Zhou et al. 2023 compare them: shape (models, images, classes)."""
-        return self._evaluated(stack, self.split("train"), samples).softmax(-1)
+        split = self.split("train")
+        batches = mixed(split, samples) if mixed_up else None
+        return self._evaluated(stack, split, samples, batches).softmax(-1)
 
     def statistics_inputs(self, models: int, batch_size: int) -> Iterator[tuple[Inputs, int]]:
         """As :meth:`Task.statistics_inputs`; the last batch may be smaller."""
@@ -153,11 +156,14 @@ class ImageClassification(Task):
     def _training_batches(self) -> TrainingBatches:
         return TrainingBatches(self._data, self.device, self._augmentation, self._own_augmentation)
 
-    def _evaluated(self, stack: Stack, split: Split, images: int | None = None) -> Tensor:
-        """Logits of shape (models, images, classes), of all images of a split or the first so many."""
+    def _evaluated(
+        self, stack: Stack, split: Split, images: int | None = None, instead: Tensor | None = None
+    ) -> Tensor:
+        """Logits of shape (models, images, classes), of all images of a split or the first so many, or of others."""
 
         def logits(at_once: int) -> Tensor:
-            batches = [_logits(stack, _same(batch, stack.models)) for batch in split.batches(at_once, images)]
+            own = split.batches(at_once, images) if instead is None else instead.split(at_once)
+            batches = [_logits(stack, _same(batch, stack.models)) for batch in own]
             return torch.cat(batches, 1) if batches else torch.empty(stack.models, 0, 1, device=self.device)
 
         return evaluate(stack, logits)

@@ -147,8 +147,10 @@ class Translation(Task):
 
         return evaluate(stack, scores)
 
-    def outputs(self, stack: Stack, samples: int) -> Tensor:
+    def outputs(self, stack: Stack, samples: int, mixed_up: bool = False) -> Tensor:
         """Softmax outputs at the first so many positions of the training targets: shape (models, positions, tokens)."""
+        if mixed_up:
+            raise ValueError("sentences cannot be mixed up; take images")
         split = self.split("train")
         positions = np.cumsum(split.lengths[:, 1] - 1)
         pairs = int(np.searchsorted(positions, samples)) + 1  # or all

@@ -1,0 +1,116 @@
+"""Curvature of a loss: the largest eigenvalue of its Hessian and its trace, from products with vectors alone."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Product = Callable[[Tensor], Tensor]
+"""Product of the Hessian with a vector: float64 on the CPU, shape (parameters,), as what it returns."""
+
+SMALL = 32
+"""Hessians of up to so many parameters are computed whole: what finds one eigenvalue of many needs more of them."""
+
+TOLERANCE = 1e-4
+"""Relative accuracy of the eigenvalue; products in float32 give no more."""
+
+
+class Trace(NamedTuple):
+    """An estimate of a trace.
+
+    Attributes:
+        value: Of the trace; NaN if a product is not finite.
+        standard_error: Over the random vectors of the estimate, at least 0; NaN likewise.
+    """
+
+    value: float
+    standard_error: float
+
+
+def hessian_product(parameters: Iterable[Tensor], loss_parts: Callable[[], Iterable[Tensor]]) -> Product:
+    """Products with the Hessian of a loss, each by two backward passes over all of its parts (Pearlmutter 1994).
+
+    Args:
+        parameters: Of which the loss is a function, of any shapes and one floating point type, on one device. They
+            stay as they are. Where the loss does not depend on one, its rows are zero.
+        loss_parts: Gives scalars with graphs that add up to the loss, anew for each product.
+    """
+    own = list(parameters)
+    sizes = [each.numel() for each in own]
+
+    def product(vector: Tensor) -> Tensor:
+        along = [part.view_as(each).to(each) for part, each in zip(vector.split(sizes), own, strict=True)]
+        total = torch.zeros_like(vector)
+        for loss in loss_parts():
+            gradients = torch.autograd.grad(loss, own, create_graph=True, materialize_grads=True)
+            slope = torch.stack([(g * v).sum() for g, v in zip(gradients, along, strict=True)]).sum()
+            if slope.requires_grad:  # not where the loss is linear
+                rows = torch.autograd.grad(slope, own, materialize_grads=True)
+                total += torch.cat([row.flatten() for row in rows]).to(total)
+        return total
+
+    return product
+
+
+def top_eigenvalue(product: Product, parameters: int) -> float:
+    """Largest eigenvalue of a symmetric matrix, by the Lanczos method (scipy's ``eigsh``) from a fixed vector.
+
+    Args:
+        product: With the matrix.
+        parameters: Its rows.
+
+    Returns:
+        Algebraically largest, to :data:`TOLERANCE` of itself. NaN if a product is not finite.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh  # a quarter of a second
+
+    if parameters <= SMALL:
+        whole = torch.stack([product(row) for row in torch.eye(parameters, dtype=torch.float64)])
+        return float(torch.linalg.eigvalsh((whole + whole.T) / 2)[-1]) if whole.isfinite().all() else math.nan
+    start = _directions(parameters, 1)[:, 0]
+    if not product(start).isfinite().all():
+        return math.nan
+
+    def times(vector):  # type: ignore[no-untyped-def]  # numpy's arrays, in shapes that scipy chooses
+        return product(torch.from_numpy(vector.reshape(-1).astype("float64"))).numpy()
+
+    operator = LinearOperator((parameters, parameters), matvec=times, dtype="float64")
+    try:
+        found = eigsh(operator, k=1, which="LA", v0=start.numpy(), tol=TOLERANCE, return_eigenvectors=False)
+    except ArpackNoConvergence as error:
+        found = error.eigenvalues
+    return float(found[0]) if len(found) else math.nan
+
+
+def trace(product: Product, parameters: int, products: int) -> Trace:
+    """Trace of a symmetric matrix by Hutch++ (Meyer et al. 2021, arXiv 2010.09649, algorithm 1), from fixed vectors.
+
+    A third of the products finds where the matrix is large, a third gives the trace there exactly, and the mean of a
+    third of random ones that of the rest. The standard error is that of this mean, the one thing that is random once
+    the first is done. It is 0 where nothing is left for the rest.
+
+    Args:
+        product: With the matrix.
+        parameters: Its rows.
+        products: How many to take, at least 6, fewer where there are not so many parameters.
+    """
+    each = min(products // 3, parameters)
+    vectors = _directions(parameters, 2 * each)
+    sketch = torch.stack([product(vector) for vector in vectors[:, :each].T], 1)
+    if not sketch.isfinite().all():
+        return Trace(math.nan, math.nan)
+    basis = torch.linalg.qr(sketch).Q
+    exact = sum(float(vector @ product(vector)) for vector in basis.T)
+    if each == parameters:
+        return Trace(exact, 0.0)
+    rest = vectors[:, each:] - basis @ (basis.T @ vectors[:, each:])
+    found = torch.stack([vector @ product(vector) for vector in rest.T])
+    return Trace(exact + float(found.mean()), float(found.std()) / math.sqrt(each))
+
+
+def _directions(parameters: int, count: int) -> Tensor:
+    """Random signs, always the same: float64, shape (parameters, count)."""
+    stream = torch.Generator().manual_seed(0)
+    return torch.randint(2, (parameters, count), generator=stream).double() * 2 - 1

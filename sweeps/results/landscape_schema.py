@@ -1,0 +1,58 @@
+"""Columns of the table of the landscape of dense models, with their units and meaning."""
+
+import pyarrow as pa
+
+from sweeps.results.schema import FRACTION, LABEL, LABEL_FIELDS, VERSION_METADATA, column
+
+_ENDS = {
+    "low": "where its 95 % interval begins ({0}); NaN where it is not known",
+    "high": "where it ends",
+}
+_OVER_SEEDS = "Student's, over the dense seeds"
+_OVER_PAIRS = "Student's, with a standard error by jackknife over the dense seeds, of which pairs share some"
+_MEAN = "mean over the dense models that did not diverge; NaN without any"
+_PAIRS = "mean over the pairs of these; NaN without any"
+_THRESHOLD = "with which the phase was told"
+
+
+def _with_interval(name: str, unit: str, description: str, ends: str) -> list[pa.Field]:
+    return [
+        column(name, pa.float64(), unit, description),
+        *(column(f"{name}_{end}", pa.float64(), unit, said.format(ends)) for end, said in _ENDS.items()),
+    ]
+
+
+LANDSCAPE = pa.schema(
+    [
+        *(
+            column(
+                field.name, field.type, field.metadata[b"unit"].decode(), field.metadata[b"description"].decode(), key
+            )
+            for field in LABEL_FIELDS
+            for key in [field.name in ("temperature", "load")]
+            if field.name in LABEL
+        ),
+        column("status", pa.string(), "", "first that applies: missing, failed, diverged, incomplete, ok"),
+        column("phase", pa.string(), "", "I, II, III, IV-A or IV-B; IV where CKA is not known; null where undefined"),
+        column("other_phases", pa.string(), "", "others that the intervals allow, separated by spaces"),
+        *_with_interval(
+            "train_loss", "nats", f"cross entropy of training images, evaluation mode: {_MEAN}", _OVER_SEEDS
+        ),
+        *_with_interval("mc", "error, in [-1, 1]", f"mode connectivity along trained curves: {_PAIRS}", _OVER_PAIRS),
+        *_with_interval("line_mc", "error, in [-1, 1]", f"the same along straight lines: {_PAIRS}", _OVER_PAIRS),
+        *_with_interval("cka", "in [0, 1]", f"similarity of outputs on mixed-up images: {_PAIRS}", _OVER_PAIRS),
+        *_with_interval("hessian_eigenvalue", "nats", f"largest of the training loss's Hessian: {_MEAN}", _OVER_SEEDS),
+        *_with_interval("hessian_trace", "nats", f"of that Hessian: {_MEAN}", _OVER_SEEDS),
+        *_with_interval("test_error", FRACTION, _MEAN, _OVER_SEEDS),
+        *_with_interval("validation_error", FRACTION, _MEAN, _OVER_SEEDS),
+        *_with_interval("train_error", FRACTION, _MEAN, _OVER_SEEDS),
+        column("n_models", pa.int64(), "", "dense models with status ok"),
+        column("n_diverged", pa.int64(), "", "dense models that diverged, in no mean"),
+        column("n_pairs", pa.int64(), "", "pairs with status ok"),
+        column("loss_threshold", pa.float64(), "nats", f"largest training loss that is low, {_THRESHOLD}"),
+        column("mc_threshold", pa.float64(), "error", f"least mode connectivity without a barrier, {_THRESHOLD}"),
+        column("cka_threshold", pa.float64(), "in [0, 1]", f"least similarity of Phase IV-B, {_THRESHOLD}"),
+    ],
+    metadata=VERSION_METADATA,
+)
+"""One row for each temperature and load."""

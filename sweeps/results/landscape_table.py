@@ -1,0 +1,153 @@
+"""The table of the landscape of dense models: a row for each temperature and load, with its phase."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from metrics.five_phases import PhaseThresholds, five_phase, possible_phases
+from metrics.intervals import Interval, mean_interval
+from sweeps.results.landscape_schema import LANDSCAPE
+from sweeps.results.pair_noise import standard_error
+from sweeps.results.stage_rows import lost_file
+from sweeps.results.store import Store
+from sweeps.results.table_files import with_schema
+from sweeps.spec.landscape import Landscape
+from trainables.stages import ConnectionStage, CurvatureStage, DenseStage
+from trainables.stages.dense import dense_part
+
+_OF_CURVATURE = ("train_loss", "train_error", "hessian_eigenvalue", "hessian_trace")
+_OF_MODELS = ("test_error", "validation_error")
+_OF_PAIRS = ("mc", "line_mc", "cka")
+
+Row = dict[str, Any]
+
+
+def landscape_tables(study: Landscape, store: Store) -> dict[str, pd.DataFrame]:
+    """What is stored of a study: one table, ``landscape``, in the columns of :data:`LANDSCAPE`.
+
+    Raises:
+        UsageError: If a table is damaged.
+    """
+    connections, curvatures = study.connections(), {stage.run.key: stage for stage in study.curvatures()}
+    models = _read(store, "dense", ["dense", "epoch"], _dense_files(connections))
+    fits = _read(store, "curvature", ["dense", "epoch", "measurement"], _files(curvatures.values()))
+    pairs = _read(store, "connections", ["curve", "first_seed", "second_seed", "measurement"], _files(connections))
+    rows = []
+    for stage in connections:
+        cell = _Cell(stage, curvatures, models, fits, pairs)
+        rows.append(cell.row(study.phase_thresholds))
+    return {"landscape": with_schema(rows, LANDSCAPE)}
+
+
+class _Cell:
+    """What is stored of the dense models of one temperature and load.
+
+    Args:
+        stage: That connects them.
+        curvatures: Stages that measure dense models, by the keys of their trainings.
+        models: Rows of dense models by training and epoch.
+        fits: Rows of their curvature, by these and the settings.
+        pairs: Rows of pairs, by curve, seeds and settings.
+    """
+
+    def __init__(
+        self,
+        stage: ConnectionStage,
+        curvatures: Mapping[str, CurvatureStage],
+        models: Mapping[tuple[Any, ...], Row],
+        fits: Mapping[tuple[Any, ...], Row],
+        pairs: Mapping[tuple[Any, ...], Row],
+    ) -> None:
+        self._stage = stage
+        parts = [(curvatures[run.key], stage.epoch) for run in stage.runs]
+        self._models = [models.get((run.key, stage.epoch)) for run in stage.runs]
+        self._fits = [fits.get(_place(own.part_columns(epoch))) for own, epoch in parts]
+        self._pairs = [pairs.get(_place(stage.part_columns(pair))) for pair in stage.pairs]
+
+    def row(self, thresholds: PhaseThresholds) -> Row:
+        """Its row."""
+        label = self._stage.label
+        assert label is not None  # of every stage of a study
+        intervals = {name: mean_interval(_values(self._fits, name)) for name in _OF_CURVATURE}
+        intervals |= {name: mean_interval(_values(self._models, name)) for name in _OF_MODELS}
+        intervals |= {name: self._of_pairs(name) for name in _OF_PAIRS}
+        loss, mc, cka = (intervals[name] for name in ("train_loss", "mc", "cka"))
+        phase = five_phase(loss.mean, mc.mean, cka.mean, thresholds)
+        possible = possible_phases(_ends(loss), _ends(mc), _ends(cka), thresholds) if phase else []
+        row: Row = {
+            "temperature_axis": label.temperature_axis,
+            "temperature": label.temperature,
+            "load_axis": label.load_axis,
+            "load": label.load,
+            "status": self._status(),
+            "phase": phase,
+            "other_phases": " ".join(each for each in possible if each != phase),
+            "n_models": _count(self._fits, "ok"),
+            "n_diverged": _count(self._fits, "diverged"),
+            "n_pairs": _count(self._pairs, "ok"),
+            "loss_threshold": thresholds.loss,
+            "mc_threshold": thresholds.mc,
+            "cka_threshold": thresholds.cka,
+        }
+        for name, interval in intervals.items():
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+        return row
+
+    def _of_pairs(self, name: str) -> Interval:
+        """Mean over the pairs, and its interval by leaving out one dense model at a time."""
+        known = [row | {"cell": 0, "dense_seed": 0} for row in self._pairs if row and row["status"] == "ok"]
+        mean = mean_interval([row[name] for row in known]).mean
+        models = len({row[seed] for row in known for seed in ("first_seed", "second_seed")})
+        if models < 3:
+            return Interval(mean, math.nan, math.nan)
+        from scipy.special import stdtrit
+
+        error = float(standard_error(pd.DataFrame(known), name).iloc[0])
+        half = float(stdtrit(models - 1, 0.975)) * error
+        return Interval(mean, mean - half, mean + half)
+
+    def _status(self) -> str:
+        """As of the phase table."""
+        wanted = [*self._fits, *self._pairs]
+        there = {row["status"] for row in wanted if row}
+        for status in ("failed", "diverged"):
+            if status in there:
+                return status
+        if not there:
+            return "missing"
+        return "incomplete" if None in wanted else "ok"
+
+
+def _read(store: Store, table: str, names: Sequence[str], files: set[str]) -> dict[tuple[Any, ...], Row]:
+    """Rows of these files by what tells them apart."""
+    return {tuple(row[name] for name in names): row for row in store.table(table, parts=files).to_pylist()}
+
+
+def _place(columns: Row) -> tuple[Any, ...]:
+    return tuple(columns.values())
+
+
+def _files(stages: Any) -> set[str]:
+    """Files in which the results of stages are, and where it is noted that they cannot be."""
+    needs = {need.key for stage in stages for need in stage.needs}
+    return {stage.key for stage in stages} | {lost_file(key) for key in needs}
+
+
+def _dense_files(stages: Sequence[ConnectionStage]) -> set[str]:
+    needs = [need for stage in stages for need in stage.needs if isinstance(need, DenseStage)]
+    return {dense_part(need.run, epoch) for need in needs for epoch in need.epochs}
+
+
+def _values(rows: Sequence[Row | None], name: str) -> list[float]:
+    return [row[name] for row in rows if row and row["status"] == "ok" and row[name] is not None]
+
+
+def _count(rows: Sequence[Row | None], status: str) -> int:
+    return sum(row is not None and row["status"] == status for row in rows)
+
+
+def _ends(interval: Interval) -> tuple[float, float]:
+    """Ends of an interval, or the mean where they are not known."""
+    return (interval.mean, interval.mean) if math.isnan(interval.low) else (interval.low, interval.high)
