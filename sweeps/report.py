@@ -44,9 +44,6 @@ from sweeps.views.report_options import Report
 
 PORT = 8050
 
-OF_PHASES = ("loss_threshold", "mc_threshold", "cka_threshold")
-"""Options that are borders of phases."""
-
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
@@ -99,11 +96,11 @@ def _report_study(study: Study, options: Report, look: Look) -> int:
     """Draw a study, or show it while it goes on."""
     own = {"results", "out", "paper_columns", "font_size", "serve", "port", "storage_endpoint"}
     if isinstance(study, Landscape):
-        own |= {"panels", "table", "tensorboard", *OF_PHASES}
+        own |= {"panels", "table", "tensorboard", *Landscape.of_reading}
         options.check_panels(LANDSCAPE_PANELS)
     options.check_only(own, f"{options.results} is of {study.name}.py, which has none")
     options.check_serving()
-    study = replace(study, **options.given(*OF_PHASES))
+    study = replace(study, **options.given(*Landscape.of_reading))
     study.check()
     store = Store(options.results, options.storage_endpoint)
     if options.serve:
@@ -131,11 +128,11 @@ def _report_landscape(rows: pd.DataFrame, options: Report, look: Look) -> int:
     path = options.results
     options.check_file()
     options.check_panels(LANDSCAPE_PANELS)
-    own = {"results", "out", "panels", "paper_columns", "font_size", "table", "temperature", *OF_PHASES}
+    own = {"results", "out", "panels", "paper_columns", "font_size", "table", "temperature", *Landscape.of_reading}
     options.check_only(own, f"{path} is a table of phases (it has mc and no lmc), which has none")
     if "cka" not in rows and options.cka_threshold is not None:
         raise UsageError(f"--cka-threshold {options.cka_threshold}: {path} has no column cka; leave it out.")
-    changed = options.given(*OF_PHASES)
+    changed = options.given(*Landscape.of_reading)
     thresholds = PhaseThresholds(**{name.removesuffix("_threshold"): value for name, value in changed.items()})
     check_phase_thresholds(thresholds)
     axis = axis_of(rows, path, options.temperature)
@@ -198,7 +195,7 @@ def _serve(store: Store, options: Report, look: Look) -> None:
         if isinstance(spec, Study):
             from sweeps.views.study_report import study_picture
 
-            own = options.given(*OF_PHASES) if isinstance(spec, Landscape) else {}
+            own = options.given(*Landscape.of_reading) if isinstance(spec, Landscape) else {}
             return json_of(study_picture(replace(spec, **own), store, look.panels))
         spec = replace(spec, **_changed(options))
         table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)

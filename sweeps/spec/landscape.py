@@ -32,6 +32,7 @@ class Landscape(Study):
     """Yang et al. 2021 (arXiv 2107.11228): dense models of several seeds at every temperature and load."""
 
     name = "landscape"
+    of_reading = ("loss_threshold", "mc_threshold", "cka_threshold")
 
     curve_epochs: int | None = None
     """Epochs in which the curve between two dense models is trained; half of --epochs if not given."""

@@ -130,7 +130,8 @@ def _seeds(table: pd.DataFrame) -> str:
         counts = table.loc[table[name] > 0, name]
         if len(counts):
             least, most = counts.min(), counts.max()
-            said.append(f"{least:g}" + f" to {most:g}" * (least < most) + f" {what}" + "s" * (most > 1))
+            number = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+            said.append(f"{number} {what}" + ("" if most == 1 else "s"))
     return f"{' and '.join(said)} in each cell" if said else ""
 
 

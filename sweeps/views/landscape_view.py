@@ -45,5 +45,6 @@ def phases_as_text(table: pd.DataFrame, hot_is_low: bool) -> str:
 def _curves(study: Landscape) -> str:
     """How curves were trained: mode connectivity is at least what they found."""
     curve = study.connections()[0].curve
-    trained = f"{curve.epochs} epochs, lr {curve.lr:g}, batch size {curve.batch_size}"
+    epochs = f"{curve.epochs} epoch{'' if curve.epochs == 1 else 's'}"
+    trained = f"{epochs}, lr {curve.lr:g}, batch size {curve.batch_size}"
     return f"Curves: one bend, begun in the middle of the line, {trained}; a longer training may find better ones."

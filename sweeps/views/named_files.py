@@ -172,5 +172,5 @@ def table_text(table: Table) -> str:
     """A table for the terminal, as wide as it is where there is none."""
     console = Console(width=None if sys.stdout.isatty() else 200)
     with console.capture() as captured:
-        console.print(table, end="")
-    return captured.get()
+        console.print(table)
+    return captured.get().removesuffix("\n")

@@ -18,6 +18,9 @@ from sweeps.views.panels import PANELS
 from sweeps.views.paper import WIDTHS, Paper
 from sweeps.views.phase_report import Look
 
+_PANELS = tuple(dict.fromkeys([*PANELS, *LANDSCAPE_PANELS]))
+"""Of all diagrams."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -34,8 +37,8 @@ class Report:
     phase_diagram.html in the folder if not given, or, of a file NAME.csv and of a folder NAME that cannot be written,
     results/NAME_phase_diagram.html."""
 
-    panels: tuple[Annotated[str, one_of("--panels", dict.fromkeys([*PANELS, *LANDSCAPE_PANELS]))], ...] | None = None
-    """What to draw, in this order; all that is known if not given."""
+    panels: tuple[Annotated[str, one_of("--panels", _PANELS)], ...] | None = None
+    """What to draw, in this order, of what the diagram has (docs/phase_diagram.md); all that is known if not given."""
 
     smooth: bool = False
     """Draw the borders of the regimes as fitted curves with their bands."""
@@ -92,7 +95,7 @@ class Report:
             UsageError: If nothing is to be drawn, or a size is given of what has none.
         """
         if self.panels == ():
-            raise UsageError(f"--panels (nothing): name some of {', '.join(PANELS)}.")
+            raise UsageError(f"--panels (nothing): name some of {', '.join(_PANELS)}.")
         sizes = {"--paper-columns": self.paper_columns, "--font-size": self.font_size}
         for option, value in sizes.items():
             if value is not None and data_beside(self.out) is None:
