@@ -171,15 +171,16 @@ def _of_phases():
     yield _same(REPORT, "landscape --serve --table new.csv", "new.csv")
     yield _same(REPORT, "landscape --tensorboard new", "knows no training losses yet")
     yield _same(REPORT, "phases.csv --cka-threshold 0.5", "phases.csv has no column cka")
-    yield from _each(REPORT, "phases.csv @", ["--serve", "--port 8051", "--tensorboard new", "--temperature heat"])
+    for option in ("--serve", "--port 8051", "--tensorboard", "--temperature heat"):
+        yield _same(REPORT, f"phases.csv {option}" + " new" * (option == "--tensorboard"), option)
     yield from _each(REPORT, "phases.csv --table @", ["phases.csv", "new.txt", PART])
     for results in ("good.csv", "R"):
         for option in ("--loss-threshold 0.1", "--mc-threshold -0.1"):
             yield _same(REPORT, f"{results} {option}", f"{option}: {results} is of regimes")
         yield from _each(REPORT, f"{results} --panels @", ["mc", "phase"])
     yield _same(REPORT, "study --mc-threshold -0.1", "--mc-threshold -0.1")
-    yield from _each(TUNE, "--replay @", ["phases.csv"])
-    yield from _each(SELECT, "--replay @", ["phases.csv"])
+    for command in (TUNE, SELECT):
+        yield _same(command, "--replay phases.csv", "phases.csv has no column density and no column lmc")
 
 
 def _of_folders():
