@@ -77,7 +77,7 @@ def _phase_layers(cells: Sequence[Sequence[Cell]]) -> Iterator[Layer]:
     for phase in PHASES:
         if phase in told or ("IV" not in told if phase.startswith("IV-") else phase != "IV"):
             values = [[1.0 if cell["phase"] == phase else math.nan for cell in row] for row in cells]
-            yield Layer(phase, values, 0.0, 1.0, (PHASE_COLORS[phase],) * 2, labels=())
+            yield Layer("", values, 0.0, 2.0, (PHASE_COLORS[phase],) * 2, labels=((1.0, phase),))
 
 
 def _others(cell: Cell) -> list[str]:
@@ -115,12 +115,14 @@ def _diverged(table: pd.DataFrame) -> str:
 
 
 def _notes(cells: Sequence[Cell], panels: Sequence[Panel]) -> Iterator[str]:
-    """What is known of how sure phases are."""
+    """What is known of how sure phases are, and what logarithms there are not."""
     told = [cell for cell in cells if isinstance(cell["phase"], str)]
     if told and all(math.isnan(_interval(cell, name).low) for cell in told for name in ("train_loss", "mc")):
         yield "How sure the phases are is not known."
     elif any(map(_others, told)) and any(panel.name == "phase" for panel in panels):
         yield "Phases: another one that is possible is below."
+    if any(cell[panel.name] <= 0 for panel in panels if panel.name in LOGARITHMIC for cell in cells):
+        yield "What is not positive is below a logarithmic scale."
 
 
 def _seeds(table: pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ class Layer:
         scale: Evenly spaced colours.
         threshold: Value to mark on the colour bar, which the range contains.
         is_log: Whether the scale is logarithmic.
-        labels: Places on the colour bar and what is written there; round numbers if None.
+        labels: Places beside the colour bar and what is written there; round numbers if None.
     """
 
     title: str

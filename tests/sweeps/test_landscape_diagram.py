@@ -136,16 +136,15 @@ def test_cells_are_marked_and_parted():
 
 def test_phases_have_colours_of_their_own_and_a_legend():
     phase = panel(drawn(), "phase")
-    assert [layer.title for layer in phase.layers] == ["I", "II", "III", "IV-A", "IV-B"]
+    assert [text for layer in phase.layers for _, text in layer.ticks] == ["I", "II", "III", "IV-A", "IV-B"]
     assert len({color for row in phase.colors for color in row}) == 4
-    assert all(layer.ticks == [] for layer in phase.layers)
     assert not phase.clipped
 
 
 def test_without_cka_iv_is_one_phase():
     diagram = drawn(rows("cka"))
     assert diagram.marks == [["I", "II"], ["III", "IV"]]
-    assert [layer.title for layer in panel(diagram, "phase").layers] == ["I", "II", "III", "IV"]
+    assert [layer.ticks[0][1] for layer in panel(diagram, "phase").layers] == ["I", "II", "III", "IV"]
 
 
 def test_between_iv_and_its_halves_there_is_no_border():
@@ -175,7 +174,9 @@ def test_a_trace_that_is_not_positive_is_below_its_scale():
     assert trace.clipped == [(1, 1, -1)]
     assert trace.layers[0].low == pytest.approx(2)
     assert trace.colors[1][1] == trace.colors[1][0]
-    assert any(note.startswith("Triangles:") for note in drawn(own).notes)
+    assert drawn(own).notes[1] == "What is not positive is below a logarithmic scale."
+    assert drawn(own).notes[2].startswith("Triangles:")
+    assert len(drawn(own, panels=["mc"]).notes) == 1
     assert "Infinity" not in draw_json(drawn(own), "", "")
 
 
