@@ -23,9 +23,11 @@ class Study(SweepSpec):
 
     Attributes:
         name: Of the study: of its command, and of its files in a results folder.
+        of_reading: Fields that decide no result, only how results are read.
     """
 
     name: ClassVar[str]
+    of_reading: ClassVar[tuple[str, ...]] = ()
     MARK: ClassVar[str] = "study"
     """Says in a file which study it is of."""
 
