@@ -13,7 +13,15 @@ from sweeps.spec.recipes import RETRAIN
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
 from trainables.data import is_text, training_samples
-from trainables.stages import ConnectionStage, CurvatureSettings, CurvatureStage, DenseRun, PointStage, Stage
+from trainables.stages import (
+    ConnectionStage,
+    CurvatureSettings,
+    CurvatureStage,
+    DenseRun,
+    MeasurementSettings,
+    PointStage,
+    Stage,
+)
 from trainables.training.recipe import Recipe
 
 WHOLE = "magnitude-uniform"
@@ -69,6 +77,11 @@ class Landscape(Study):
         """How the Hessian is measured; decides no training."""
         return CurvatureSettings(self.hessian_images, self.hessian_products)
 
+    @property
+    def connection_settings(self) -> MeasurementSettings:
+        """How pairs of dense models are measured; decides no training."""
+        return self.measurement
+
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
         axes = ", ".join(name for name in LOADS if name != "density")
@@ -94,6 +107,10 @@ class Landscape(Study):
         rule = "it is a negative number near 0, in units of error, from -1 on"
         require(-1 <= self.mc_threshold < 0, "--mc-threshold", self.mc_threshold, rule)
         super().check()
+        images = training_samples(self.data, self.validation_fraction)
+        is_there = self.hessian_images <= max(images, CurvatureSettings.images)  # the default is of any data
+        rule = f"there are {images} training images; take as many or fewer"
+        require(is_there, "--hessian-images", self.hessian_images, rule)
 
     def variants(self) -> dict[str, SweepSpec]:
         """One sweep, of which nothing is pruned."""
@@ -128,7 +145,7 @@ class Landscape(Study):
                 [stage.run for stage in own],
                 own[0].point.epoch,
                 self.curve_recipe(own[0].run),
-                self.measurement,
+                self.connection_settings,
                 own[0].label,
             )
             for own in cells.values()

@@ -23,9 +23,11 @@ class Study(SweepSpec):
 
     Attributes:
         name: Of the study: of its command, and of its files in a results folder.
+        has_picture: Whether its results are drawn; otherwise its command alone says what they are.
     """
 
     name: ClassVar[str]
+    has_picture: ClassVar[bool] = True
     MARK: ClassVar[str] = "study"
     """Says in a file which study it is of."""
 

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from metrics.five_phases import PhaseThresholds
+from sweeps.spec.diagnosis import Diagnosis
 from sweeps.spec.importance import Importance
 from sweeps.spec.landscape import Landscape
 from sweeps.spec.presets import DIGITS, FASHION_EPOCHS, PAPER_EPOCHS
@@ -162,6 +163,13 @@ FASHION_PHASES = replace(
 )
 """``paper-phases`` scaled down for two cores: 5,400 images of 14x14 pixels, nets of 1 to 16 channels, 40 epochs."""
 
+
+def _diagnosis(sweep: SweepSpec) -> Diagnosis:
+    """Of one training with the recipe of a grid's preset."""
+    own = {"temperatures": (), "load": "width", "widths": (1.0,), "densities": (1.0,), "dense_seeds": (1, 2)}
+    return Diagnosis(**_of(sweep) | own | {"cka_threshold": PhaseThresholds.cka})
+
+
 _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
     Sparsity: {
         "fashion-sparsity": (SPARSITY, "minutes on two cores"),
@@ -177,6 +185,11 @@ _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
         "digits-phases": (DIGITS_PHASES, "minutes on two cores"),
         "fashion-phases": (FASHION_PHASES, "under an hour on two cores"),
         "paper-phases": (PAPER_PHASES, "the paper's by width, for GPUs"),
+    },
+    Diagnosis: {
+        "digits-diagnosis": (_diagnosis(DIGITS), "the recipe of grid.py's digits, seconds on two cores"),
+        "fashion-diagnosis": (_diagnosis(FASHION_EPOCHS), "a minute on two cores"),
+        "paper-diagnosis": (_diagnosis(PAPER_EPOCHS), "for GPUs"),
     },
     Prunability: {
         "fashion-prunability": (PRUNABILITY, "half an hour on two cores"),
