@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from metrics.regimes import Thresholds
 from sweeps.spec.axes import LOADS
 from sweeps.spec.checks import require, words
-from sweeps.spec.kinds import LmcThreshold
 from sweeps.spec.landscape import Landscape
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import without_options
+from trainables.data import training_samples
 from trainables.stages import DenseRun, MeasurementSettings, PointStage
 from trainables.training.recipe import Recipe
 
@@ -32,7 +32,7 @@ class Diagnosis(Landscape):
     name = "diagnose"
     has_picture = False
 
-    lmc_threshold: LmcThreshold
+    lmc_threshold: float
     """With --density: siblings are in Regime I where their LMC lies below this, in units of error, negative."""
 
     cka_threshold: float
@@ -69,10 +69,13 @@ class Diagnosis(Landscape):
         require(self.density is None or 0 < self.density <= 1, "--density", self.density, rule)
         share = self.sibling_cka_threshold
         require(0 <= share <= 1, "--sibling-cka-threshold", share, "it is in [0, 1]")
-        rule = "one cell decides none; give a negative number near 0, in units of error"
-        require(self.lmc_threshold != "auto", "--lmc-threshold", self.lmc_threshold, rule)
+        rule = "it is a negative number near 0, in units of error"
+        require(-1 <= self.lmc_threshold < 0, "--lmc-threshold", self.lmc_threshold, rule)
         super().check()
         self._pruned.check()
+        images = training_samples(self.data, self.validation_fraction)
+        rule = f"there are {images} training images; take as many or fewer"
+        require(self.batch_size <= images, "--batch-size", self.batch_size, rule)
 
     def variants(self) -> dict[str, SweepSpec]:
         """One sweep of one cell, of which nothing is pruned."""
@@ -83,7 +86,7 @@ class Diagnosis(Landscape):
     def _pruned(self) -> SweepSpec:
         """The same training as a grid of one point, of its siblings."""
         densities = (1.0 if self.density is None else self.density,)
-        own = self.plain(load="density", densities=densities, cka_threshold=self.sibling_cka_threshold)
+        own = self.plain(load="density", widths=(), densities=densities, cka_threshold=self.sibling_cka_threshold)
         return self._of_this_training(own)
 
     def _of_this_training(self, sweep: SweepSpec) -> SweepSpec:
