@@ -68,6 +68,9 @@ class Export:
     data_dimension: int | None = None
     """The dimension of the images, of a sweep with --load data_dimension; needed if it has several."""
 
+    data_amount: int | None = None
+    """The number of training images, of a sweep with --load data_amount; needed if it has several."""
+
     best: bool = False
     """The sibling of the lowest validation error, of all dense and retrain seeds."""
 

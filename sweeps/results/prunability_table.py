@@ -163,9 +163,10 @@ def prunability_of(spec: SweepSpec, store: Store, tolerance: float) -> Prunabili
     Raises:
         UsageError: If it is of other models.
     """
-    if spec.load == "width":
-        said = "holds a grid over widths; prunability is read of one over densities, or over dimensions of the data"
-        raise UsageError(f"{store.folder} {said}.")
+    if spec.load in ("width", "data_amount"):
+        said = f"holds a grid over {spec.load_values.replace('_', ' ')}"
+        read = "prunability is read of one over densities, or over dimensions of the data"
+        raise UsageError(f"{store.folder} {said}; {read}.")
     plain = {field.name: getattr(spec, field.name) for field in fields(SweepSpec)}
     rows = store.rows("runs", ["point", "configuration"])
     tried = {json.loads(row["configuration"])["density"] for row in rows if row["configuration"]}

@@ -72,7 +72,7 @@ def _check_neighbours(spec: SweepSpec, neighbours: int | None) -> None:
     """Raise UsageError if more neighbours of an image are asked for than there are; the default takes what it gets."""
     rule = "sentences are given no dimension; leave it out"
     require(neighbours is None or not trainables.data.is_text(spec.data), "--dimension-neighbours", neighbours, rule)
-    images = trainables.data.training_samples(spec.data, spec.validation_fraction)
+    images = min(trainables.data.training_samples(data, spec.validation_fraction) for data in spec.data_names)
     rule = f"it is below the number of training images, {images}"
     require(neighbours is None or neighbours < images, "--dimension-neighbours", neighbours, rule)
 
@@ -85,7 +85,7 @@ def _say_what_changed(spec: SweepSpec, store: Store) -> None:
     except UsageError:
         return
     for name in names:
-        both = (trainables.data.without_dimension(str(getattr(each, name))) for each in (spec, before))
+        both = (trainables.data.without_suffixes(str(getattr(each, name))) for each in (spec, before))
         (now, _, own), (then, _, other) = (each.rpartition("#") for each in both)
         if now == then and own != other:
             said = "these are other points; those of before stay"

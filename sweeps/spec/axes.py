@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 from sweeps.spec.choices import described, one_of
-from trainables.data import GENERATORS, with_dimension
+from trainables.data import GENERATORS, with_amount, with_dimension
 from trainables.models import with_width
 from trainables.training.recipe import Recipe
 
@@ -175,6 +175,14 @@ LOADS = {
         rule="a dimension is a whole number from 1 on",
         allowed=lambda value: value % 1 == 0 and value >= 1,
         loaded=lambda own, load: own._replace(data=with_dimension(own.data, own.generator, load)),
+    ),
+    # The first ones (Yang et al. 2021, arXiv 2107.11228); some of them are held out for validation then.
+    "data_amount": LoadAxis(
+        what="of the training images",
+        values="data_amounts",
+        rule="an amount is a whole number of training images, from 1 on",
+        allowed=lambda value: value % 1 == 0 and value >= 1,
+        loaded=lambda own, load: own._replace(data=with_amount(own.data, int(load))),
     ),
 }
 """Load axes by name. Whatever the load, models are pruned to a density."""

@@ -110,6 +110,8 @@ def check_for_text(temperature: str, load: str, augmentation: str, crop_padding:
     """Raise UsageError for what there is of images alone."""
     rule = "a dimension is of images, and the data are sentences; take another load"
     require(load != "data_dimension", "--load", load, rule)
+    rule = "how many pairs are taken, -first12000 in the name of the text says; take another load"
+    require(load != "data_amount", "--load", load, rule)
     axes = ", ".join(name for name in TEMPERATURES if name != "batch_size")
     rule = f"its steps are counted in images of a batch; of sentences it is one of {axes}"
     require(temperature != "batch_size", "--temperature", temperature, rule)

@@ -29,8 +29,9 @@ class SweepFields:
         tyro.conf.arg(
             help=f"Data set: {', '.join(PUBLISHED)}; or a file path.npz, a folder with train/<class>/<image> and "
             "test/<class>/<image>, or package.module:function. With -components16 or -manifold16 at the end of 16 "
-            "dimensions. Or sentences, folder:de-en with train.de, train.en, test.de, test.en; -words10 for at most so "
-            "many words, -first12000, and a vocabulary, as -bpe8000 or -unigram4000."
+            "dimensions, with -first1000 its first 1,000 training images. Or sentences, folder:de-en with train.de, "
+            "train.en, test.de, test.en; -words10 for at most so many words, -first12000, and a vocabulary, as "
+            "-bpe8000 or -unigram4000."
         ),
     ]
 
@@ -92,6 +93,10 @@ class SweepFields:
 
     data_dimensions: tuple[int, ...] = ()
     """With --load data_dimension: dimensions of the images, each a data set of its own, made from --data."""
+
+    data_amounts: tuple[int, ...] = ()
+    """With --load data_amount: numbers of training images, the first ones of --data, with those that
+    --validation-fraction holds out."""
 
     generator: Generator = None
     """With --load data_dimension: how images get a dimension. By their first principal-components, if not given; or a

@@ -15,7 +15,8 @@ MEASURES = tuple(name for name, rule in RULES.items() if isinstance(rule, Method
 
 
 @without_options(
-    *("load", "widths", "data_dimensions", "generator", "pruner", "prune_scope", "prune_share", "prune_rounds"),
+    *("load", "widths", "data_dimensions", "data_amounts", "generator"),
+    *("pruner", "prune_scope", "prune_share", "prune_rounds"),
     *("rewind_epoch", "mask_steps", "sap_p", "sap_q", "sap_eta", "sap_gamma", "sap_beta"),
 )
 @dataclass(frozen=True)

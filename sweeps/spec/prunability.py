@@ -12,7 +12,7 @@ OWN_DATA = "own"
 """Name of the sweep on the data as they are."""
 
 
-@without_options("load", "widths")
+@without_options("load", "widths", "data_amounts")
 @dataclass(frozen=True)
 class Prunability(Study):
     """Ankner et al. 2022 (arXiv 2212.00291): how much can be pruned, against the dimension of the data."""

@@ -43,7 +43,8 @@ ANY_DENSITY = 0.5
 
 
 @without_options(
-    *("load", "densities", "widths", "data_dimensions", "generator", "pruner", "prune_scope", "prune_to"),
+    *("load", "densities", "widths", "data_dimensions", "data_amounts", "generator"),
+    *("pruner", "prune_scope", "prune_to"),
     *("prune_rounds", "mask_steps", "retrain_seeds", *(f"retrain_{name}" for name in RETRAINING)),
     *("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin", "path_points", "cka_images"),
 )

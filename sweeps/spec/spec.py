@@ -64,16 +64,20 @@ class SweepSpec(PruningFields):
             for load in self.loads:
                 data, model, *_ = self.loaded(load)
                 check_name(model, is_text(data))
-                images = training_samples(data, self.validation_fraction)  # as many of all loads
+            sizes = set(self._images.values())
         except ValueError as error:
             raise UsageError(f"{error}.") from None
+        images = min(sizes)
         check_temperatures(self.temperature, self.temperatures, self.dense_recipe, images)
         padding = own_crop_padding(self.loaded(self.loads[0]).data)
         check_augmentation(self.augmentation, self.crop_padding, self.flip, padding)
         check_loss(self.loss, {name: getattr(self, name) for name in ("label_smoothing", "retrain_label_smoothing")})
         if self.temperature == "batch_size":  # all in whole batches
             check_batches({name: getattr(self, name) for name in ("batch_size", "retrain_batch_size")}, images)
-        taken = {value: self.axis.dense(self.dense_recipe, value, images)[1] for value in self.temperatures}
+        taken = {
+            value: min(self.axis.dense(self.dense_recipe, value, each)[1] for each in sizes)
+            for value in self.temperatures
+        }
         self.check_pruning(taken)
 
     @property
@@ -106,6 +110,11 @@ class SweepSpec(PruningFields):
     def data_names(self) -> set[str]:
         """The data of all its loads."""
         return {self.loaded(load).data for load in self.loads}
+
+    @property
+    def _images(self) -> dict[float, int]:
+        """Number of training images of each load."""
+        return {load: training_samples(self.loaded(load).data, self.validation_fraction) for load in self.loads}
 
     @property
     def load_name(self) -> str:
@@ -159,17 +168,20 @@ class SweepSpec(PruningFields):
 
     def points(self) -> list[PointStage]:
         """All points of the grid, with all their siblings: by dense seed, then temperature, then load."""
-        axis, images = self.axis, training_samples(self.data, self.validation_fraction)
-        own, retrain = self.dense_recipe, axis.retrain(self.retrain_recipe, images)
+        axis, own = self.axis, self.dense_recipe
+        loaded = {load: self.loaded(load) for load in self.loads}
+        sizes = self._images
+        retrain = {load: axis.retrain(self.retrain_recipe, images) for load, images in sizes.items()}
         augmentation = augmentation_of(self.augmentation, self.crop_padding, self.flip)
         points: list[PointStage] = []
         runs: dict[DenseRun, DenseRun] = {}
         for seed, temperature, load in product(self.dense_seeds, self.temperatures, self.loads):
-            recipe, epoch = axis.dense(own, temperature, images)
-            data, model, density, _ = self.loaded(load)
+            recipe, epoch = axis.dense(own, temperature, sizes[load])
+            data, model, density, _ = loaded[load]
             run = DenseRun(data, self.validation_fraction, model, recipe, seed, augmentation, loss=self.loss)
             run = runs.setdefault(run, run)  # one object, which finds its key once
-            point = Point(run, epoch, density, self.pruner, retrain, self.pruning(run, epoch, retrain, images))
+            pruning = self.pruning(run, epoch, retrain[load], sizes[load])
+            point = Point(run, epoch, density, self.pruner, retrain[load], pruning)
             label = Label(self.temperature, temperature, self.load_name, load)
             points.append(PointStage(point, self.retrain_seeds, label))
         return points

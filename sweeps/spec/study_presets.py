@@ -150,6 +150,15 @@ The grid, the recipe and the sizes of what is measured are those of their releas
 there the one of the epoch with the smallest training loss; a bend begins in the middle of the line, there at random.
 """
 
+PAPER_PHASES_DATA = replace(
+    PAPER_PHASES,
+    model="resnet18",
+    load="data_amount",
+    widths=(),
+    data_amounts=tuple(range(5000, 50001, 5000)),
+)
+"""The same by the amount of data, of a ResNet-18 of full width: a tenth of the training images, two tenths, ..."""
+
 FASHION_PHASES = replace(
     PAPER_PHASES,
     data="FashionMNIST-14px-first6000",
@@ -185,6 +194,7 @@ _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
         "digits-phases": (DIGITS_PHASES, "minutes on two cores"),
         "fashion-phases": (FASHION_PHASES, "under an hour on two cores"),
         "paper-phases": (PAPER_PHASES, "the paper's by width, for GPUs"),
+        "paper-phases-data": (PAPER_PHASES_DATA, "the paper's by the amount of data, for GPUs"),
     },
     Diagnosis: {
         "digits-diagnosis": (_diagnosis(DIGITS), "the recipe of grid.py's digits, seconds on two cores"),

@@ -47,6 +47,7 @@ def _of_options():
         "temperature": "heat",
         "widths": "2 nan",
         "data-dimensions": "4 0 2.5 nan",
+        "data-amounts": "400 0 2.5 nan many",
         "generator": "pca random-manifold",
         "fixed": "epochs steps time",
         "dimension-neighbours": "2 0 -1 1e3 2.5 1167 many",
@@ -112,6 +113,21 @@ def _of_command_lines():
     yield _same(GRID, f"{SMOKE} --load data_dimension --data-dimensions 4", "--densities 0.05 0.4")
     yield _same(GRID, f"{SMOKE} --load data_dimension --densities 0.1", "--data-dimensions")
     yield _same(GRID, f"{dimensions} 4 --data digits-components9", "digits-components9-components4")
+    amounts = f"{SMOKE} --load data_amount --densities 0.1 --data-amounts"
+    yield from _each(GRID, f"{amounts} @", ["0", "1298", "-1", "2.5", "inf", "99999999999999999999"])
+    yield _same(GRID, f"{amounts} 400 400", "400")
+    yield _same(GRID, amounts, "--data-amounts (nothing)")
+    yield _same(GRID, f"{amounts} 400 300 --data digits-first300", "amount 400 of 'digits-first300'")
+    yield _same(GRID, f"{amounts} 400 --data digits-components4-first300", "400")
+    yield _same(GRID, f"{amounts} 400 100 --dimension-neighbours 90", "--dimension-neighbours 90")
+    yield _same(GRID, f"{SMOKE} --load data_amount --data-amounts 400", "--densities 0.05 0.4")
+    yield _same(GRID, f"{SMOKE} --load data_amount --densities 0.1", "--data-amounts")
+    sizes = f"{amounts} 1000 100 --temperature batch_size"
+    yield _same(GRID, f"{sizes} --temperatures 16 91", "--temperatures 91")
+    yield _same(GRID, f"{sizes} --temperatures 16 32 --batch-size 91", "--batch-size 91")
+    for name in ("digits-components4-first1298", "digits-components4-first0", "digits-manifold4-first5-first3"):
+        yield _same(GRID, f"{SMOKE} --data {name}", name)
+    yield _same(GRID, f"{SMOKE} --data absent.npz-first100", "absent.npz")
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures 0 0.1 --rho 0.5", "--rho 0.5")
     yield _same(GRID, f"{SMOKE} --temperature rho --temperatures {'9' * 400} 1", "999")
     yield _same(GRID, f"{SMOKE} --temperature batch_size --temperatures 16 9999", "9999")
@@ -330,6 +346,7 @@ def _of_texts():
         "--crop-padding 4": "--crop-padding 4",
         "--image-size 8": "--image-size 8",
         "--load data_dimension --densities 0.1 --data-dimensions 4": "--load data_dimension",
+        "--load data_amount --densities 0.1 --data-amounts 40": "--load data_amount",
         "--validation-fraction 0.999": "leaves none of 60 sentences",
         "--pruner filter-magnitude": "--pruner filter-magnitude",
         "--pruner filter-fisher": "MultiheadAttention",
@@ -404,7 +421,7 @@ def _of_exports():
     yield from _each(EXPORT, "R --best --out new.pt --density @", ["0.3", "nan", "ten%"])
     yield from _each(EXPORT, "R --best --out new.pt --density 0.4 --temperature @", ["7", "inf", "hot"])
     yield from _each(EXPORT, "R --best --out new.pt --density 0.4 --format @", ["keras", "onnx", "safetensors"])
-    for option in ("--dense-seed 1", "--retrain-seed 1", "--width 2", "--data-dimension 4"):
+    for option in ("--dense-seed 1", "--retrain-seed 1", "--width 2", "--data-dimension 4", "--data-amount 400"):
         yield _same(EXPORT, f"R --best --out new.pt --density 0.4 {option}", option)
     named = "R --out new.pt --density 0.4 --temperature 2"
     for option in ("--dense-seed 9", "--retrain-seed 9", "--dense-seed one", "--best=yes"):

@@ -211,6 +211,58 @@ def test_data_with_a_dimension_have_points_of_their_own():
     assert keys[0].isdisjoint(keys[2])
 
 
+AMOUNTS = {"load": "data_amount", "data_amounts": (200, 500, 1297), "densities": (0.2,)}
+
+
+def test_the_number_of_training_images_as_the_load():
+    spec = replace(DIGITS, **AMOUNTS)
+    spec.check()
+    names = {stage.label.load: (stage.run.data, stage.point.density) for stage in spec.points()}
+    assert names == {200: ("digits-first200", 0.2), 500: ("digits-first500", 0.2), 1297: ("digits", 0.2)}
+    assert {stage.label.load_axis for stage in spec.points()} == {"data_amount"}
+    assert SweepSpec.from_json(spec.to_json()) == spec
+    fewer = replace(spec, data="FashionMNIST-14px-first6000", data_amounts=(3000, 6000))
+    assert fewer.data_names == {"FashionMNIST-14px-first3000", "FashionMNIST-14px-first6000"}
+
+
+def test_a_load_of_all_images_is_the_grid_on_the_data():
+    load = replace(DIGITS, **AMOUNTS | {"data_amounts": (1297,)})
+    own = replace(DIGITS, densities=(0.2,))
+    assert {stage.key for stage in load.points()} == {stage.key for stage in own.points()}
+
+
+@pytest.mark.parametrize("fixed", ["steps", "epochs"])
+def test_every_amount_of_data_has_the_steps_of_its_own_images(fixed):
+    """A tenth of the images is held out before; 20 epochs of whole batches of the other 180, 450 and 1,167."""
+    spec = replace(DIGITS, **AMOUNTS, temperature="batch_size", temperatures=(16, 90), batch_size=32, fixed=fixed)
+    spec.check()
+    steps = {(stage.label.load, stage.label.temperature): stage.run.recipe.iterations for stage in spec.points()}
+    images = {200: 180, 500: 450, 1297: 1167}
+    assert steps == {
+        (load, size): 20 * (number // (size if fixed == "epochs" else 32))
+        for load, number in images.items()
+        for size in (16, 90)
+    }
+    again = {stage.label.load: stage.point.retrain.iterations for stage in spec.points()}
+    assert again == {load: 20 * (number // 32) for load, number in images.items()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"temperatures": (16, 181)}, "--temperatures 181: .* from 1 to the 180 training images"),
+        ({"batch_size": 181}, "--batch-size 181: .* there are 180 training images"),
+        # 20 epochs in 32 are 720 steps of 1,167 images, and 100 of 180: in batches of 180 that is 120 epochs and 100
+        ({"temperatures": (180,), "pruner": "lottery", "rewind_epoch": 110}, "to the 100 epochs of temperature 180"),
+    ],
+)
+def test_what_a_temperature_needs_is_asked_of_every_amount(changed, said):
+    spec = replace(DIGITS, **AMOUNTS, temperature="batch_size", temperatures=(16,), batch_size=32)
+    replace(spec, **changed | {"data_amounts": (1297,)}).check()
+    with pytest.raises(UsageError, match=said):
+        replace(spec, **changed).check()
+
+
 def test_the_papers_grids():
     densities = (0.05, 0.06, 0.07, 0.08, 0.1, 0.14, 0.2, 0.4, 0.8)
     sizes = {"paper-epochs": 16, "paper-batch-size": 13, "paper-sam": 8}

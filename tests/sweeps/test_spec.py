@@ -78,7 +78,7 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"fixed": "epochs"}, "--fixed epochs: it is of --temperature batch_size; leave it out."),
         ({"fixed": "steps", "temperature": "lr", "temperatures": (0.1,)}, "--fixed steps: it is of"),
         ({"fixed": "time"}, "--fixed time: it is one of steps, epochs."),
-        ({"load": "depth"}, "--load depth: it is one of density, width, data_dimension."),
+        ({"load": "depth"}, "--load depth: it is one of density, width, data_dimension, data_amount."),
         (
             {"pruner": "smallest"},
             f"--pruner smallest: it is one of {', '.join(RULES)}, or package.module:function for your own.",
@@ -132,6 +132,21 @@ def test_presets_can_be_run_and_come_back_from_json(preset):
         ({"load": "data_dimension", "data_dimensions": (4,)}, "with --load data_dimension all models are pruned"),
         ({"load": "data_dimension", "densities": (0.2,), "data_dimensions": (0,)}, "--data-dimensions 0"),
         ({"load": "data_dimension", "densities": (0.2,), "data_dimensions": (4, 2, 4)}, "--data-dimensions 4: each"),
+        ({"data_amounts": (400,)}, "--data-amounts 400: they are the load only with --load data_amount"),
+        ({"load": "data_amount", "densities": (0.2,)}, "--data-amounts (nothing)"),
+        ({"load": "data_amount", "data_amounts": (400,)}, "with --load data_amount all models are pruned"),
+        (
+            {"load": "data_amount", "densities": (0.2,), "data_amounts": (0,)},
+            "--data-amounts 0: an amount is a whole number of training images, from 1 on.",
+        ),
+        (
+            {"load": "data_amount", "densities": (0.2,), "data_amounts": (400, 1298)},
+            "amount 1298 of 'digits': it is from 1 to its 1297 training images.",
+        ),
+        (
+            {"load": "data_amount", "densities": (0.2,), "data_amounts": (1000, 4), "validation_fraction": 0.9},
+            "a validation fraction of 0.9 leaves none of 4 images to train on",
+        ),
         ({"generator": "random-manifold"}, "--generator random-manifold: it is of --load data_dimension"),
         ({"generator": "pca"}, "--generator pca: it is one of principal-components, random-manifold"),
     ],

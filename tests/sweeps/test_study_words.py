@@ -157,10 +157,17 @@ def test_with_rules_for_filters_the_share_is_one_of_filters(store):
     assert "at least 0.9 of the filters can go" in words
 
 
-def test_of_a_grid_over_widths_no_prunability_is_read(store):
-    spec = replace(PRESETS["smoke"], model="preresnet8", load="width", widths=(0.5, 1.0), densities=(0.5,))
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"load": "width", "widths": (0.5, 1.0)}, "widths"),
+        ({"load": "data_amount", "data_amounts": (300, 900)}, "data amounts"),
+    ],
+)
+def test_of_a_grid_over_other_loads_no_prunability_is_read(store, fields, said):
+    spec = replace(PRESETS["smoke"], model="preresnet8", densities=(0.5,), **fields)
     spec.check()
-    with pytest.raises(UsageError, match="holds a grid over widths; prunability is read of one over densities"):
+    with pytest.raises(UsageError, match=f"holds a grid over {said}; prunability is read of one over densities"):
         prunability_of(spec, store, 0.01)
 
 

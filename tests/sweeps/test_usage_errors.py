@@ -135,7 +135,7 @@ def test_bad_searches_are_one_sentence_and_exit_code_2(arguments, said, tmp_path
         (["--temperature", "rho", "--temperatures", "0", "0.1", "--rho", "0.5"], "--rho 0.5: on the rho axis"),
         (["--estimate", "--gpus-per-trial", "1"], "this machine has no GPU to measure a step on"),
         (["--temperature", "sharpness"], "grid.py: --temperature sharpness: it is one of epochs, batch_size, rho, lr."),
-        (["--load", "depth"], "grid.py: --load depth: it is one of density, width, data_dimension."),
+        (["--load", "depth"], "grid.py: --load depth: it is one of density, width, data_dimension, data_amount."),
         (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: nothing answers there"),
         (["--address", "nonsense"], "--address nonsense"),
         (["--address", "ray://127.0.0.1:10001"], "--address ray://127.0.0.1:10001: a sweep joins no Ray from outside"),

@@ -18,6 +18,9 @@ def test_keys_are_frozen():
     assert DENSE.key == "d0408d055f0046fbb4c4"
     assert POINT.key == "0478ba7704c86d7fb526"
     assert PRESETS["digits-epochs"].points()[0].point.key == "2b45342b78a65d9446e6"
+    assert PRESETS["digits"].points()[0].point.key == "94e533cd913c72584f40"
+    amounts = {"load": "data_amount", "data_amounts": (400,), "densities": (0.2,), "fixed": "epochs"}
+    assert replace(PRESETS["digits"], **amounts).points()[0].point.key == "0a0837144fedf5d439c7"
     assert replace(DENSE, augmentation=Augmentation(4, False)).key == "abc71221ea0e64117d9d"
     assert replace(DENSE, augmentation=Augmentation(flip=True)).key == "87e1af743a95148f3970"
 

@@ -9,13 +9,15 @@ from functools import cache
 
 import numpy as np
 
+from trainables.data.amount import FirstImages
 from trainables.data.augmentation import AS_PUBLISHED, AUGMENTATIONS, Augmentation, augmentation_of
-from trainables.data.dimension import GENERATORS, OfDimension, with_dimension, without_dimension
+from trainables.data.dimension import GENERATORS, OfDimension, with_dimension
 from trainables.data.file import ARRAYS, File
 from trainables.data.folder import Folder
 from trainables.data.function import Function
 from trainables.data.images import DataSet, Images, Normalisation, Outline
 from trainables.data.kind import Kind
+from trainables.data.made_from import without_suffixes
 from trainables.data.memory import check_room
 from trainables.data.published import PUBLISHED, SPLIT_SEED, Named, crop_padding_of, parse
 from trainables.data.text.pairs import Pairs, ParallelText, TextOutline
@@ -52,17 +54,18 @@ __all__ = [
     "short_name",
     "training_samples",
     "vocabulary_file",
+    "with_amount",
     "with_dimension",
-    "without_dimension",
+    "without_suffixes",
 ]
 
 CACHE = "~/.cache/three-regime-sweeps"
 """Folder of the data sets that are not part of the package, and of decoded images, unless another is named."""
 
 _BY_NAME = Named()
-_KINDS = (File(), Parallel(), _BY_NAME, Function(), Folder())
+_MADE = (OfDimension(lambda: KINDS), FirstImages(lambda: KINDS))
 
-KINDS: tuple[Kind, ...] = (OfDimension(_KINDS), *_KINDS)
+KINDS: tuple[Kind, ...] = (*_MADE, File(), Parallel(), _BY_NAME, Function(), Folder())
 """The kinds of data; the first that takes a name has it."""
 
 
@@ -91,8 +94,8 @@ def content_name(data: str) -> str:
 
 
 def short_name(data: str) -> str:
-    """Name for a title: of what is pinned the file's, the folder's or the function's, with its dimension."""
-    base = without_dimension(data)
+    """Name for a title: of what is pinned the file's, the folder's or the function's, with its suffixes."""
+    base = without_suffixes(data)
     return (base.rpartition("#")[0].rpartition("/")[2] or base) + data.removeprefix(base)
 
 
@@ -117,6 +120,19 @@ def training_samples(data: str, validation_fraction: float) -> int:
         said = f"{short_name(data)} has {kind.validation(data)} validation samples of its own; take 0"
         raise ValueError(f"a validation fraction of {validation_fraction}: {said}")
     return samples - held_out
+
+
+def with_amount(data: str, amount: int) -> str:
+    """Name of the first ``amount`` training samples of data, before any are held out; of all of them that of the data.
+
+    Raises:
+        ValueError: As :func:`check_name`, or if there are fewer; one sentence for the user.
+    """
+    kind = _kind(data)
+    there = kind.samples(data)
+    if not 1 <= amount <= there:
+        raise ValueError(f"amount {amount} of {data!r}: it is from 1 to its {there} training {kind.holds}")
+    return data if amount == there else kind.first(data, amount)
 
 
 def held_out_samples(data: str, validation_fraction: float) -> int:
@@ -174,7 +190,8 @@ def load(data: str, validation_fraction: float, folder: str = CACHE) -> DataSet 
     Args:
         data: A name of :data:`PUBLISHED`, optionally with ``-<side>px`` for images averaged over blocks to this side,
             and with ``-first<n>`` for only the first n training images; or a pinned name.
-            Either optionally with ``-components<d>`` or ``-manifold<d>`` (:mod:`trainables.data.dimension`).
+            Either optionally with ``-components<d>`` or ``-manifold<d>`` (:mod:`trainables.data.dimension`), and what
+            has no ``-first<n>`` of its own with that (:mod:`trainables.data.amount`).
             Of sentences a pinned name (:mod:`trainables.data.text.parallel`).
         validation_fraction: In [0, 1).
         folder: Where torchvision's data sets and decoded images are kept.

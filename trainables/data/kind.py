@@ -7,6 +7,9 @@ from typing import ClassVar
 from trainables.data.images import DataSet, Normalisation, Outline
 from trainables.data.text.pairs import ParallelText, TextOutline
 
+FIRST = "first"
+"""With a number at the end of a name: so many training samples, the first ones."""
+
 OWN_COPY = "every node reads its own copy there"
 
 
@@ -22,9 +25,12 @@ class Kind(ABC):
 
     Attributes:
         holds: What the samples are, for a person.
+        own_suffixes: Of names of this kind by themselves; of others data are made from those of the name without it
+            (:mod:`trainables.data.made_from`).
     """
 
     holds: ClassVar[str] = "images"
+    own_suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def takes(self, data: str) -> bool:
@@ -54,6 +60,10 @@ class Kind(ABC):
     @abstractmethod
     def samples(self, data: str) -> int:
         """Number of training samples of a pinned name, known without the data."""
+
+    def first(self, data: str, number: int) -> str:
+        """Name of the first so many training samples of a pinned name, from 1 to those that there are."""
+        return f"{data}-{FIRST}{number}"
 
     def validation(self, data: str) -> int:
         """Number of validation samples that a pinned name has beside the training samples."""

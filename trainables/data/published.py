@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.images import DataSet, Images, Normalisation, Outline, Pixels, channel_statistics, check_images
-from trainables.data.kind import Kind, has_own_size
+from trainables.data.kind import FIRST, Kind, has_own_size
 
 SPLIT_SEED = 20230515
 NAME = re.compile(r"(?P<name>[A-Za-z0-9]+?)(-(?P<side>[0-9]+)px)?(-first(?P<first>[0-9]+))?")
@@ -131,6 +131,8 @@ def load_named(named: Name, folder: str) -> DataSet:
 class Named(Kind):
     """The kind: what comes with the package, or is fetched by torchvision. A name says what it holds."""
 
+    own_suffixes = (FIRST,)
+
     def takes(self, data: str) -> bool:
         """Names that begin with one of :data:`PUBLISHED`."""
         return re.split("[^A-Za-z0-9]", data)[0] in PUBLISHED and not {"/", ":"}.intersection(data)
@@ -147,6 +149,10 @@ class Named(Kind):
     def samples(self, data: str) -> int:
         """As published."""
         return self.outline(data).train
+
+    def first(self, data: str, number: int) -> str:
+        """As :meth:`Kind.first`; another number takes the place of the one that the name has."""
+        return f"{data.removesuffix(f'-{FIRST}{parse(data).first}')}-{FIRST}{number}"
 
     def outline(self, data: str) -> Outline:
         """As published."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from trainables.data import AS_PUBLISHED, Augmentation, without_dimension
+from trainables.data import AS_PUBLISHED, Augmentation, without_suffixes
 from trainables.functions import OwnFunction, is_function
 from trainables.stages.keys import configuration_key
 from trainables.training.recipe import Recipe
@@ -46,7 +46,7 @@ class DenseRun:
         """The user's own functions that it needs."""
         own = self.augmentation.function, self.loss
         named = zip(
-            ("data", "model", "augmentation", "loss"), (without_dimension(self.data), self.model, *own), strict=True
+            ("data", "model", "augmentation", "loss"), (without_suffixes(self.data), self.model, *own), strict=True
         )
         return tuple(OwnFunction(purpose, name) for purpose, name in named if name and is_function(name))
 

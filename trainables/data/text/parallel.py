@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from trainables.data.decoded import cache_errors
 from trainables.data.images import Normalisation
-from trainables.data.kind import Kind, content_hash
+from trainables.data.kind import FIRST, Kind, content_hash
 from trainables.data.staging import alone
 from trainables.data.text.files import Files, Lines, Selection, content_of
 from trainables.data.text.pairs import Pairs, ParallelText, TextOutline, joined
@@ -66,6 +66,7 @@ class Parallel(Kind):
     """
 
     holds = "sentences"
+    own_suffixes = (FIRST,)
 
     def takes(self, data: str) -> bool:
         """A folder and two languages."""
