@@ -106,8 +106,8 @@ def _how_sure(answer: Answer) -> Iterator[str]:
     numbers, thresholds = answer["numbers"], answer["thresholds"]
     loss, mc = (numbers[name]["value"] for name in ("train_loss", "mc"))
     beyond = mc - thresholds["mc"]
-    said = f"mode connectivity is {abs(beyond):.4f} {'above' if beyond >= 0 else 'below'} its threshold"
-    said += f", the training loss {loss / thresholds['loss']:.3g} times its own"
+    said = f"the training loss is {loss / thresholds['loss']:.3g} times its threshold, "
+    said += f"mode connectivity {abs(beyond):.4f} {'above' if beyond >= 0 else 'below'} its own"
     if numbers["mc"]["low"] is None:
         pairs = "one pair" if answer["n_pairs"] == 1 else f"{answer['n_pairs']} pairs"
         said += f"; {pairs} of models give mode connectivity no interval, three --dense-seeds do"
@@ -139,7 +139,7 @@ def _pruned_words(answer: Answer) -> Iterator[str]:
         f"Pruned to {pruned['density']:g}: siblings are in Regime {pruned['regime']} (LMC {pruned['lmc']:.4f}, CKA "
         f"{pruned['cka']:.4f}, test error {pruned['test_error']:.4f}). Zhou et al. 2023 advise: {advice}{ways}."
     )
-    dense = answer["change"]
+    dense = answer["temperature_by_mc"] if answer["phase"] == "I" else answer["change"]
     if dense in ("hotter", "colder") and change != dense:
         yield (
             f"These two differ: {CHANGES[dense]} for the model as it is, {advice} for the one that is pruned to "

@@ -7,8 +7,8 @@ positive, hotter if negative; "always colder" knows nothing. Baselines take one 
 validation error or trace of the Hessian, with one threshold and one direction, which are fitted on the other folders
 and never on the one they are counted on; without others they are left out. Where the difference of the neighbours,
 paired by dense seed, lies within its 95 % interval (Student's), nobody knows which is better: "clear" are the cells
-where it does not. Shares have Wilson's 95 % intervals, as if cells were independent; neighbours are not, so they are too
-narrow.
+where it does not. Shares have Wilson's 95 % intervals, as if cells were independent, which neighbours are not: they
+are too narrow.
 
 Then, for every cell with advice and such a neighbour, whether following it lowers the test error; and of cells in
 Phase I, if the load is the width, whether the next wider model is better than the cell and than both of its neighbours.

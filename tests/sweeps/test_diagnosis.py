@@ -212,7 +212,7 @@ def test_words_of_every_phase(values, told, monkeypatch):
 
 def test_how_sure_it_is_is_said(monkeypatch):
     said = said_of(monkeypatch, train_loss=0.5, mc=-0.0025, other_phases="I IV-A")
-    assert "is 0.0150 above its threshold, the training loss 125 times its own; one pair of models" in said
+    assert "loss is 125 times its threshold, mode connectivity 0.0150 above its own; one pair of models" in said
     assert "also allow phase I and IV-A" in said
     assert "0.004 nats, decides here, and is the default" in said
     monkeypatch.setitem(answers.HITS, "colder", (7, 9))
@@ -233,6 +233,8 @@ def test_advice_for_pruning_may_contradict_that_for_the_dense_model(regime, chan
     assert answer["pruned"]["change"] == change
     assert f"Pruned to 0.1: siblings are in Regime {regime}" in said
     assert ("These two differ: train colder for the model as it is" in said) == contradicts
+    said = "\n".join(diagnosis_words(made_up(monkeypatch, pruned=pruned, train_loss=0.5, mc=-0.1)))  # Phase I
+    assert ("These two differ: train hotter for the model as it is" in said) == (regime != "I")
 
 
 def test_siblings_without_a_regime(monkeypatch):
