@@ -47,8 +47,9 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
     Returns:
         Plain data for JSON, with None for what is not known: ``status`` as of the table of landscapes; ``phase`` and
         ``possible_phases``, which the intervals allow; ``verdict``, ``change`` and the options ``to_change``, the first
-        to be tried in front; ``temperature_by_mc``, what the sign of mode connectivity alone says; ``loss_decides``;
-        ``hits`` of such advice; ``numbers`` with their 95 % intervals in units of that table, and
+        to be tried in front; ``temperature_by_mc``, what the sign of mode connectivity alone says, and its options,
+        ``to_change_temperature``; ``loss_decides`` and ``loss_threshold_is_default``; ``hits``, how often such advice
+        was right, and of how often; ``numbers`` with their 95 % intervals in units of that table, and
         ``hessian_trace_se``; the ``thresholds``, the ``curve``, the recipe, and ``pruned`` if there is a density.
 
     Raises:
@@ -57,6 +58,7 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
     (row,) = landscape_tables(study, store)["landscape"].to_dict("records")
     thresholds = study.phase_thresholds
     found = diagnose(row["train_loss"], row["mc"], row["cka"], thresholds)
+    by_sign = hotter_or_colder(row["mc"])
     curve = study.curve_recipe(study.curvatures()[0].run)
     answer = {
         "data": short_name(study.data),
@@ -73,7 +75,8 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
         "verdict": found and found.verdict,
         "change": found and found.change,
         "to_change": changes(study, found.change) if found else [],
-        "temperature_by_mc": None if found is None else hotter_or_colder(row["mc"]),
+        "temperature_by_mc": found and by_sign,
+        "to_change_temperature": changes(study, by_sign) if found else [],
         "loss_decides": found and found.loss_decides,
         "hits": None if found is None else HITS.get(found.change),
         "loss_threshold_is_default": study.loss_threshold == PhaseThresholds.loss,

@@ -95,7 +95,9 @@ def _besides(answer: Answer) -> Iterator[str]:
     """What the numbers say beside the verdict."""
     mc, sign = answer["numbers"]["mc"]["value"], answer["temperature_by_mc"]
     if answer["phase"] == "I":
-        yield f"Of the temperature the sign of mode connectivity ({mc:.4f}) says: {CHANGES[sign]}."
+        ways = f": {'; or '.join(answer['to_change_temperature'])}" if answer["to_change_temperature"] else ""
+        yield f"Of the temperature the sign of mode connectivity ({mc:.4f}) says: {CHANGES[sign]}{ways}."
+        yield "If the training loss still falls at the end, it is steps that are lacking: give more --epochs first."
     if answer["verdict"] == "too hot" and answer["phase"] != "II":
         yield f"Mode connectivity ({mc:.4f}) is clearly positive: the path is better than its ends, as of hot training."
     if answer["verdict"] == "fine" and answer["change"] == "larger":

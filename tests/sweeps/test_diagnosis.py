@@ -195,7 +195,7 @@ def said_of(monkeypatch, **values):
         ({"train_loss": 0.001, "mc": -0.2}, ["Phase III: ", "is too cold", "--batch-size 16; or --lr 0.3"]),
         (
             {"train_loss": 0.5, "mc": -0.2},
-            ["Phase I: ", "too small", "preresnet8, or fewer", "(-0.2000) says: train hot"],
+            ["Phase I: ", "too small", "preresnet8, or fewer", "(-0.2000) says: train hotter: --batch-size 16; or"],
         ),
         ({"train_loss": 0.001, "mc": 0.0, "cka": 0.5}, ["Phase IV-A: ", "is fine", "wider model: --model preresnet8,"]),
         ({"train_loss": 0.001, "mc": 0.0, "cka": 0.9}, ["Phase IV-B: ", "is fine", "Change first: nothing"]),
