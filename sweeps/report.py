@@ -94,6 +94,9 @@ def _study_in(options: Report) -> Study | None:
 
 def _report_study(study: Study, options: Report, look: Look) -> int:
     """Draw a study, or show it while it goes on."""
+    if not study.has_picture:
+        ways = f"{study.name}.py {options.results} says again what came out"
+        raise UsageError(f"{options.results} is of {study.name}.py, which draws nothing; {ways}.")
     own = {"results", "out", "paper_columns", "font_size", "serve", "port", "storage_endpoint"}
     if isinstance(study, Landscape):
         own |= {"panels", "table", "tensorboard", *Landscape.of_reading}

@@ -20,7 +20,8 @@ from sweeps.results.recorded import check_recorded, lacking_cells, replayed
 from sweeps.results.store import Store
 from sweeps.running.carry_out import carry_out, report_failures
 from sweeps.running.options import SweepOptions, read_options
-from sweeps.running.preflight import as_usage_errors, check_data, check_models, checked
+from sweeps.running.own_checkpoints import kept_checkpoints
+from sweeps.running.preflight import check_data, check_models, checked
 from sweeps.running.progress import SweepProgress
 from sweeps.spec.checks import option_of, words
 from sweeps.spec.command_line import INTERRUPTED, OK, run_command
@@ -127,27 +128,15 @@ def _train(options: SelectModel, store: Store) -> int:
 
 def _points_of_checkpoints(options: SelectModel, store: Store) -> list[PointStage]:
     """Points whose dense models are the user's; in place of the temperature there is the number of the file."""
-    import torch
-
-    from trainables.storage.checkpoints import keep_checkpoint
-    from trainables.tasks import lookalike_task
-
     spec = options.spec
-    task = lookalike_task(spec.data, torch.device("cpu"))
     like = {stage.label.load: stage for stage in spec.points()}
     prunings = [stage.point.pruning for stage in like.values()]
     if rule_of(spec.pruner).epochs or any(each and {*each.dense_epochs} != {each.epoch} for each in prunings):
         raise UsageError(f"--pruner {spec.pruner}: it takes models of other epochs, which --checkpoints do not have.")
     runs = {stage.point.dense.model: stage.point.dense for stage in like.values()}
     points: list[PointStage] = []
-    names: dict[str, str] = {}
-    for number, path in enumerate(options.checkpoints or (), start=1):
-        with as_usage_errors():
-            models = [task.model(model) for model in runs]
-            checkpoint = keep_checkpoint(path, models, store.artifacts)
-        if checkpoint in names:
-            raise UsageError(f"--checkpoints {path}: it is the same as {names[checkpoint]}; give each model once.")
-        names[checkpoint] = path
+    names = kept_checkpoints(options.checkpoints or (), list(runs), spec.data, store.artifacts)
+    for number, checkpoint in enumerate(names, start=1):
         for load, stage in like.items():
             run = stage.point.dense
             dense = DenseRun(

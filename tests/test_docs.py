@@ -95,13 +95,15 @@ def test_commands_in_examples_have_their_options(page):
 
 
 def examples():
-    """What pages have grids and studies do that needs no cluster, no object storage and no results."""
+    """What pages have grids and studies do that needs no cluster, no object storage, no results, no trained models."""
     for page in PAGES:
         for words in shell_lines(page):
             command = "".join(words[1:2]).removeprefix("sweeps/").removesuffix(".py")
-            if command not in ("grid", "sparsity", "importance", "prunability"):
+            if command not in ("grid", "sparsity", "importance", "prunability", "diagnose"):
                 continue
-            if {"--address", "--gpus-per-trial"} & set(words) or "".join(words[2:3]).startswith("results/"):
+            if {"--address", "--gpus-per-trial", "--checkpoints"} & set(words) or "".join(words[2:3]).startswith(
+                "results/"
+            ):
                 continue
             typed = [word for word in words[2:] if word != "--estimate"]
             yield pytest.param(command, typed, id=" ".join([command, *typed]))
@@ -114,7 +116,7 @@ def own_things(tmp_path_factory):
     pixels, labels = np.random.default_rng(1).integers(0, 256, (200, 8, 8), dtype=np.uint8), np.arange(200) % 10
     np.savez(folder / "images.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
     (folder / "mine.py").write_text("import numpy as np\n\ndef data():\n    return dict(np.load('images.npz'))\n")
-    (folder / "mymodels.py").write_text("def small(channels, classes): ...\n")
+    (folder / "mymodels.py").write_text("def small(channels, classes): ...\ndef net(channels, classes): ...\n")
     for page, name in (("axes_and_recipes", "recipe.py"), ("other_ways_to_prune", "rules.py")):
         blocks = FENCE.findall((ROOT / "docs" / f"{page}.md").read_text())
         (folder / name).write_text(next(block for _, block in blocks if block.startswith(f"# {name}")))

@@ -7,7 +7,7 @@ from sweeps.results.schema import table_schemas
 from sweeps.spec.errors import UsageError
 
 SPEC = "sweep.json"
-STUDIES = ("sparsity", "importance", "prunability", "landscape")
+STUDIES = ("sparsity", "importance", "prunability", "landscape", "diagnose")
 PROGRESS = "progress.json"
 SIGNS = ".driver"
 ADDED_SIBLINGS = "added_siblings"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 from metrics.five_phases import PhaseThresholds
 from sweeps.spec.axes import LOADS
@@ -13,7 +14,15 @@ from sweeps.spec.recipes import RETRAIN
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study, without_options
 from trainables.data import is_text, training_samples
-from trainables.stages import ConnectionStage, CurvatureSettings, CurvatureStage, DenseRun, PointStage, Stage
+from trainables.stages import (
+    ConnectionStage,
+    CurvatureSettings,
+    CurvatureStage,
+    DenseRun,
+    MeasurementSettings,
+    PointStage,
+    Stage,
+)
 from trainables.training.recipe import Recipe
 
 WHOLE = "magnitude-uniform"
@@ -32,7 +41,7 @@ class Landscape(Study):
     """Yang et al. 2021 (arXiv 2107.11228): dense models of several seeds at every temperature and load."""
 
     name = "landscape"
-    of_reading = ("loss_threshold", "mc_threshold", "cka_threshold")
+    of_reading: ClassVar[tuple[str, ...]] = ("loss_threshold", "mc_threshold", "cka_threshold")
 
     curve_epochs: int | None = None
     """Epochs in which the curve between two dense models is trained; half of --epochs if not given."""
@@ -70,6 +79,11 @@ class Landscape(Study):
         """How the Hessian is measured; decides no training."""
         return CurvatureSettings(self.hessian_images, self.hessian_products)
 
+    @property
+    def connection_settings(self) -> MeasurementSettings:
+        """How pairs of dense models are measured; decides no training."""
+        return self.measurement
+
     def check(self) -> None:
         """Raise UsageError unless it can be run."""
         axes = ", ".join(name for name in LOADS if name != "density")
@@ -92,6 +106,10 @@ class Landscape(Study):
         require(is_rate, "--curve-lr", self.curve_lr, "it is a positive number")
         check_phase_thresholds(self.phase_thresholds)
         super().check()
+        images = training_samples(self.data, self.validation_fraction)
+        is_there = self.hessian_images <= max(images, CurvatureSettings.images)  # the default is of any data
+        rule = f"there are {images} training images; take as many or fewer"
+        require(is_there, "--hessian-images", self.hessian_images, rule)
 
     def variants(self) -> dict[str, SweepSpec]:
         """One sweep, of which nothing is pruned."""
@@ -126,7 +144,7 @@ class Landscape(Study):
                 [stage.run for stage in own],
                 own[0].point.epoch,
                 self.curve_recipe(own[0].run),
-                self.measurement,
+                self.connection_settings,
                 own[0].label,
             )
             for own in cells.values()

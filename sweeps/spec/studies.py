@@ -2,6 +2,7 @@
 
 import json
 
+from sweeps.spec.diagnosis import Diagnosis
 from sweeps.spec.importance import Importance
 from sweeps.spec.landscape import Landscape
 from sweeps.spec.prunability import Prunability
@@ -9,7 +10,9 @@ from sweeps.spec.sparsity import Sparsity
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study
 
-STUDIES: dict[str, type[Study]] = {kind.name: kind for kind in (Sparsity, Importance, Prunability, Landscape)}
+STUDIES: dict[str, type[Study]] = {
+    kind.name: kind for kind in (Sparsity, Importance, Prunability, Landscape, Diagnosis)
+}
 
 
 def sweep_from_json(text: str | bytes) -> SweepSpec:

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from metrics.five_phases import PhaseThresholds
+from sweeps.spec.diagnosis import Diagnosis
 from sweeps.spec.importance import Importance
 from sweeps.spec.landscape import Landscape
 from sweeps.spec.presets import DIGITS, FASHION_EPOCHS, PAPER_EPOCHS
@@ -188,6 +189,13 @@ Curves have 1,720 steps, for the same reason as those of the digits. The thresho
 cells with other seeds: three times the lowest loss of these, 0.0023.
 """
 
+
+def _diagnosis(sweep: SweepSpec) -> Diagnosis:
+    """Of one training with the recipe of a grid's preset."""
+    own = {"temperatures": (), "load": "width", "widths": (1.0,), "densities": (1.0,), "dense_seeds": (1, 2)}
+    return Diagnosis(**_of(sweep) | own | {"cka_threshold": PhaseThresholds.cka})
+
+
 _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
     Sparsity: {
         "fashion-sparsity": (SPARSITY, "minutes on two cores"),
@@ -204,6 +212,11 @@ _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
         "fashion-phases": (FASHION_PHASES, "under an hour on two cores"),
         "paper-phases": (PAPER_PHASES, "the paper's by width, for GPUs"),
         "paper-phases-data": (PAPER_PHASES_DATA, "the paper's by the amount of data, for GPUs"),
+    },
+    Diagnosis: {
+        "digits-diagnosis": (_diagnosis(DIGITS), "the recipe of grid.py's digits, seconds on two cores"),
+        "fashion-diagnosis": (_diagnosis(FASHION_EPOCHS), "a minute on two cores"),
+        "paper-diagnosis": (_diagnosis(PAPER_EPOCHS), "for GPUs"),
     },
     Prunability: {
         "fashion-prunability": (PRUNABILITY, "half an hour on two cores"),

@@ -1,6 +1,6 @@
 """What the commands of studies do: run the study, or draw again what is stored of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sweeps.results.store import Store
@@ -48,11 +48,9 @@ def study_command(command: type[StudyOptions], kind: type[Study], arguments: Seq
 def _draw_again(options: StudyOptions, kind: type[Study], given: dict[str, list[str]]) -> int:
     """Draw what is stored in a folder."""
     assert options.results is not None  # this is only called with it
-    for name in given.keys() - _OF_DRAWING - {*kind.of_reading}:
-        words = " ".join([f"--{name.replace('_', '-')}", *given[name]])
-        raise UsageError(f"{words}: with RESULTS nothing is run; leave one of them out.")
+    check_reading(given, {*_OF_DRAWING, *kind.of_reading})
     store = Store(options.results, options.storage_endpoint)
-    study = _study_of(store, options, kind)
+    study = study_of(store, options, kind)
     study = replace(study, **{name: getattr(options.spec, name) for name in given.keys() & {*kind.of_reading}})
     study.check()
     from sweeps.views.study_report import write_study
@@ -61,8 +59,24 @@ def _draw_again(options: StudyOptions, kind: type[Study], given: dict[str, list[
     return OK
 
 
-def _study_of(store: Store, options: StudyOptions, kind: type[Study]) -> Study:
-    """The study whose results a folder has; how much can be pruned is read of a grid, too."""
+def check_reading(given: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:
+    """Raise UsageError for an option that was given beside RESULTS, and is not of reading them.
+
+    Args:
+        given: Words that were typed, by field.
+        allowed: Fields that may be given.
+    """
+    for name in given.keys() - set(allowed):
+        words = " ".join([f"--{name.replace('_', '-')}", *given[name]])
+        raise UsageError(f"{words}: with RESULTS nothing is run; leave one of them out.")
+
+
+def study_of(store: Store, options: StudyOptions, kind: type[Study]) -> Study:
+    """The study whose results a folder has; how much can be pruned is read of a grid, too.
+
+    Raises:
+        UsageError: If it has none of this kind.
+    """
     try:
         return read_study(store.folder, kind)
     except NoSweepError:

@@ -5,6 +5,7 @@ from bad_files import ARRAYS, KEY, MODEL, PARQUET, SWEEPS, TABLES
 GRID, TUNE, SELECT, REPORT, STATUS = "grid", "tune_temperature", "select_model", "report", "status"
 EXPORT = "export"
 SPARSITY, IMPORTANCE, PRUNABILITY = "sparsity", "importance", "prunability"
+DIAGNOSE = "diagnose"
 PART = f"R/runs/{KEY}.parquet"
 SMOKE = "--preset smoke --out new"
 LONG = "x" * 300
@@ -503,7 +504,56 @@ def _of_studies():
     yield from _each(PRUNABILITY, "--out new --data digits --dimension-neighbours @", ["2", "0", "1168", "many"])
 
 
+def _of_diagnoses():
+    """One training: what it is read with, and its checkpoints."""
+    yield from _each(DIAGNOSE, "--preset @", ["digits", "smoke"])
+    yield from _each(DIAGNOSE, "--out @", ["good.csv", "R/dense", "tables"])
+    yield from _each(DIAGNOSE, "@", ["absent", "nothing", "good.csv", "R/sweep", "s3://"])
+    yield _same(DIAGNOSE, "R", "R holds the results of a grid")
+    yield _same(DIAGNOSE, "study", "study holds the results of sparsity.py")
+    yield _same(DIAGNOSE, "R --epochs 3", "--epochs 3")
+    yield _same(DIAGNOSE, "R --checkpoints a.pt", "--checkpoints a.pt")
+    for option in ("--load width", "--widths 2", "--temperature lr", "--temperatures 3", "--pruner lottery"):
+        yield _same(DIAGNOSE, option, option.split()[0])
+    for option, values in {
+        "json": "new.txt R/sweep.json folder.html /proc/no/a.json",
+        "epochs": "0 six",
+        "lr": "0 nan",
+        "loss-threshold": "0 -0.1 nan inf low",
+        "mc-threshold": "0 0.01 -2 nan high",
+        "cka-threshold": "-0.1 1.1 nan alike",
+        "density": "0 1.5 nan -0.1 ten%",
+        "density 0.1 --lmc-threshold": "0 0.05 nan -2 auto",
+        "density 0.1 --sibling-cka-threshold": "1.1 nan -0.5",
+        "dense-seeds": "1 -1 one",
+        "batch-size": "0 1168",
+        "curve-epochs": "0 -1 2.5",
+        "curve-lr": "0 nan fast",
+        "curve-batch-size": "0 many",
+        "hessian-images": "0 1168 many",
+        "hessian-products": "5 many",
+        "data": "unknown digits-first0 digits-first99999 absent.npz",
+        "model": "preresnet8-w0.001 preresnet8-w0.3 nothing linear-w2 transformer2x64-h4",
+    }.items():
+        yield from _each(DIAGNOSE, f"--out new --{option} @", values.split())
+    yield _same(DIAGNOSE, "--out new --dense-seeds 1 1", "--dense-seeds 1")
+    yield _same(DIAGNOSE, "--out new --lmc-threshold -0.1", "--lmc-threshold -0.1")
+    yield _same(DIAGNOSE, "--out new --sibling-cka-threshold 0.9", "--sibling-cka-threshold 0.9")
+    yield _same(DIAGNOSE, "--out new --checkpoints", "--checkpoints (nothing)")
+    yield _same(DIAGNOSE, "--out new --checkpoints weights/text.pt", "weights/text.pt")
+    for path in ("weights/text.pt", "weights/empty.pt", "folder.pt", "absent.pt", "good.csv", f"R/{MODEL}"):
+        yield _same(DIAGNOSE, f"--out nothing --checkpoints {path} other.pt", path)
+    own = "--out new --checkpoints weights/text.pt weights/empty.pt"
+    yield _same(DIAGNOSE, f"{own} --dense-seeds 1 2", "--dense-seeds 1 2")
+    yield _same(DIAGNOSE, f"{own} --rho 0.1", "--rho 0.1")
+    yield _same(DIAGNOSE, f"{own} weights/own.json --json weights/own.json", "weights/own.json")
+    yield _same(DIAGNOSE, "--out new --picture new.svg", "--picture")
+    text = "--model transformer1x32-h2 --data-folder vocabularies_kept --data texts/good:xx-yy-bpe29 --batch-size 500"
+    yield _same(DIAGNOSE, f"--out new {text}", "sentences cannot be mixed up")
+
+
 CASES = [
+    *_of_diagnoses(),
     *_of_studies(),
     *_of_options(),
     *_of_command_lines(),

@@ -1,0 +1,125 @@
+"""What a diagnosis found, as plain data: its numbers, its verdict, and what to change first."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from metrics.diagnosis import Change, diagnose, hotter_or_colder
+from metrics.five_phases import PhaseThresholds
+from metrics.regimes import Regime
+from sweeps.results.landscape_table import landscape_tables
+from sweeps.results.phase import phase_table
+from sweeps.results.store import Store
+from sweeps.spec.changes import changes
+from sweeps.spec.diagnosis import Diagnosis
+from trainables.data import short_name
+from trainables.stages.curves import START
+
+NUMBERS = (
+    "train_loss",
+    "mc",
+    "line_mc",
+    "cka",
+    "hessian_eigenvalue",
+    "hessian_trace",
+    "train_error",
+    "validation_error",
+    "test_error",
+)
+"""Of the dense models, in columns of the landscape's table."""
+
+OF_REGIMES: dict[Regime, Change] = {"I": "hotter", "II-A": "colder", "II-B": "none"}
+"""What helps siblings (Zhou et al. 2023, section 3.2): to prune models that were trained so."""
+
+HITS: dict[Change, tuple[int, int]] = {}
+"""How often advice to train colder or hotter named the better of a cell's two neighbours on the two small grids, and of
+how many such cells: ``tests/benchmarks/diagnosis.py``, in docs/diagnosis.md."""
+
+_OF_SIBLINGS = ("regime", "status", "lmc", "cka", "test_error", "dense_test_error")
+
+Answer = dict[str, Any]
+
+
+def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
+    """What is stored of a diagnosis, and what follows from it.
+
+    Returns:
+        Plain data for JSON, with None for what is not known: ``status`` as of the table of landscapes; ``phase`` and
+        ``possible_phases``, which the intervals allow; ``verdict``, ``change`` and the options ``to_change``, the first
+        to be tried in front; ``temperature_by_mc``, what the sign of mode connectivity alone says, and its options,
+        ``to_change_temperature``; ``loss_decides`` and ``loss_threshold_is_default``; ``hits``, how often such advice
+        was right, and of how often; ``numbers`` with their 95 % intervals in units of that table, and
+        ``hessian_trace_se``; the ``thresholds``, the ``curve``, the recipe, and ``pruned`` if there is a density.
+
+    Raises:
+        UsageError: If a table is damaged.
+    """
+    (row,) = landscape_tables(study, store)["landscape"].to_dict("records")
+    thresholds = study.phase_thresholds
+    found = diagnose(row["train_loss"], row["mc"], row["cka"], thresholds)
+    by_sign = hotter_or_colder(row["mc"])
+    curve = study.curve_recipe(study.curvatures()[0].run)
+    answer = {
+        "data": short_name(study.data),
+        "model": short_name(study.model),
+        "recipe": asdict(study.dense_recipe),
+        "dense_seeds": None if study.checkpoints else list(study.dense_seeds),
+        "checkpoints": [name.rpartition("#")[0] for name in study.checkpoints] if study.checkpoints else None,
+        "status": row["status"],
+        "n_models": row["n_models"],
+        "n_diverged": row["n_diverged"],
+        "n_pairs": row["n_pairs"],
+        "phase": found and found.phase,
+        "possible_phases": found and [found.phase, *row["other_phases"].split()],
+        "verdict": found and found.verdict,
+        "change": found and found.change,
+        "to_change": changes(study, found.change) if found else [],
+        "temperature_by_mc": found and by_sign,
+        "to_change_temperature": changes(study, by_sign) if found else [],
+        "loss_decides": found and found.loss_decides,
+        "hits": None if found is None else HITS.get(found.change),
+        "loss_threshold_is_default": study.loss_threshold == PhaseThresholds.loss,
+        "numbers": {name: _with_interval(row, name) for name in NUMBERS},
+        "hessian_trace_se": _trace_error(study, store),
+        "thresholds": asdict(thresholds),
+        "curve": {"epochs": curve.epochs, "lr": curve.lr, "batch_size": curve.batch_size, "start": START},
+        "pruned": None if study.density is None else _pruned(study, store),
+    }
+    return {name: _known(value) for name, value in answer.items()}
+
+
+def _pruned(study: Diagnosis, store: Store) -> Answer:
+    """What is stored of the siblings, and what helps them."""
+    points = store.with_added_siblings(study.points())
+    (row,) = phase_table(points, store, study.sibling_thresholds, study.measurement).to_dict("records")
+    values: Answer = {name: _known(row[name]) for name in _OF_SIBLINGS}
+    change = OF_REGIMES.get(values["regime"])
+    return {
+        "density": study.density,
+        **values,
+        "change": change,
+        "to_change": changes(study, change) if change else [],
+        "thresholds": {"lmc": study.lmc_threshold, "cka": study.sibling_cka_threshold},
+    }
+
+
+def _trace_error(study: Diagnosis, store: Store) -> float:
+    """Standard error of the estimate of the trace, a mean over models; NaN without any."""
+    own = [
+        row["hessian_trace_se"]
+        for stage in study.curvatures()
+        for row in store.table("curvature", ["epoch", "status", "hessian_trace_se"], parts=[stage.key]).to_pylist()
+        if row["epoch"] in stage.epochs and row["status"] == "ok"
+    ]
+    return math.sqrt(math.fsum(error**2 for error in own)) / len(own) if own else math.nan
+
+
+def _with_interval(row: Mapping[Any, Any], name: str) -> Answer:
+    ends = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+    return {said: _known(row[column]) for said, column in ends.items()}
+
+
+def _known(value: Any) -> Any:
+    """For JSON, which has no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
