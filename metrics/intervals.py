@@ -45,3 +45,22 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1)
     half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * math.sqrt(variance / count)
     return Interval(mean, mean - half, mean + half)
+
+
+def positive_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Mean of values that spread over powers of ten, such as losses, and Student's interval from their logarithms.
+
+    The interval is that of the geometric mean, and reaches to the mean where that lies outside. So it has no values in
+    it that are not positive, as :func:`mean_interval` has of few values that differ much. If some are not positive
+    themselves it is the interval of that.
+
+    Args:
+        values: NaN are left out.
+        confidence: As of :func:`mean_interval`.
+    """
+    plain = mean_interval(values, confidence)
+    known = [value for value in values if not math.isnan(value)]
+    if len(known) < 2 or min(known) <= 0:
+        return plain
+    logarithms = mean_interval([math.log(value) for value in known], confidence)
+    return Interval(plain.mean, min(plain.mean, math.exp(logarithms.low)), max(plain.mean, math.exp(logarithms.high)))

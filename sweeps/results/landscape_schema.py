@@ -9,6 +9,7 @@ _ENDS = {
     "high": "where it ends",
 }
 _OVER_SEEDS = "Student's, over the dense seeds"
+_OF_LOGARITHMS = "Student's, over the dense seeds, of logarithms where all are positive"
 _OVER_PAIRS = "Student's, with a standard error by jackknife over the dense seeds, of which pairs share some"
 _MEAN = "mean over the dense models that did not diverge; NaN without any"
 _PAIRS = "mean over the pairs of these; NaN without any"
@@ -36,13 +37,15 @@ LANDSCAPE = pa.schema(
         column("phase", pa.string(), "", "I, II, III, IV-A or IV-B; IV where CKA is not known; null where undefined"),
         column("other_phases", pa.string(), "", "others that the intervals allow, separated by spaces"),
         *_with_interval(
-            "train_loss", "nats", f"cross entropy of training images, evaluation mode: {_MEAN}", _OVER_SEEDS
+            "train_loss", "nats", f"cross entropy of training images, evaluation mode: {_MEAN}", _OF_LOGARITHMS
         ),
         *_with_interval("mc", "error, in [-1, 1]", f"mode connectivity along trained curves: {_PAIRS}", _OVER_PAIRS),
         *_with_interval("line_mc", "error, in [-1, 1]", f"the same along straight lines: {_PAIRS}", _OVER_PAIRS),
         *_with_interval("cka", "in [0, 1]", f"similarity of outputs on mixed-up images: {_PAIRS}", _OVER_PAIRS),
-        *_with_interval("hessian_eigenvalue", "nats", f"largest of the training loss's Hessian: {_MEAN}", _OVER_SEEDS),
-        *_with_interval("hessian_trace", "nats", f"of that Hessian: {_MEAN}", _OVER_SEEDS),
+        *_with_interval(
+            "hessian_eigenvalue", "nats", f"largest of the training loss's Hessian: {_MEAN}", _OF_LOGARITHMS
+        ),
+        *_with_interval("hessian_trace", "nats", f"of that Hessian: {_MEAN}", _OF_LOGARITHMS),
         *_with_interval("test_error", FRACTION, _MEAN, _OVER_SEEDS),
         *_with_interval("validation_error", FRACTION, _MEAN, _OVER_SEEDS),
         *_with_interval("train_error", FRACTION, _MEAN, _OVER_SEEDS),
@@ -56,3 +59,6 @@ LANDSCAPE = pa.schema(
     metadata=VERSION_METADATA,
 )
 """One row for each temperature and load."""
+
+POSITIVE = ("train_loss", "hessian_eigenvalue", "hessian_trace")
+"""Columns whose values spread over powers of ten: of these intervals are those of logarithms."""

@@ -1,14 +1,14 @@
 """The table of the landscape of dense models: a row for each temperature and load, with its phase."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from metrics.five_phases import PhaseThresholds, five_phase, possible_phases
-from metrics.intervals import Interval, mean_interval
-from sweeps.results.landscape_schema import LANDSCAPE
+from metrics.intervals import Interval, mean_interval, positive_interval
+from sweeps.results.landscape_schema import LANDSCAPE, POSITIVE
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.stage_rows import lost_file
 from sweeps.results.store import Store
@@ -70,7 +70,7 @@ class _Cell:
         """Its row."""
         label = self._stage.label
         assert label is not None  # of every stage of a study
-        intervals = {name: mean_interval(_values(self._fits, name)) for name in _OF_CURVATURE}
+        intervals = {name: _interval(name)(_values(self._fits, name)) for name in _OF_CURVATURE}
         intervals |= {name: mean_interval(_values(self._models, name)) for name in _OF_MODELS}
         intervals |= {name: self._of_pairs(name) for name in _OF_PAIRS}
         loss, mc, cka = (intervals[name] for name in ("train_loss", "mc", "cka"))
@@ -142,6 +142,10 @@ def _dense_files(stages: Sequence[ConnectionStage]) -> set[str]:
 
 def _values(rows: Sequence[Row | None], name: str) -> list[float]:
     return [row[name] for row in rows if row and row["status"] == "ok" and row[name] is not None]
+
+
+def _interval(name: str) -> Callable[[Sequence[float]], Interval]:
+    return positive_interval if name in POSITIVE else mean_interval
 
 
 def _count(rows: Sequence[Row | None], status: str) -> int:

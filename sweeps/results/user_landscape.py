@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from metrics.five_phases import PhaseThresholds, five_phase, possible_phases
-from metrics.intervals import CONFIDENCE
-from sweeps.results.landscape_schema import LANDSCAPE
+from metrics.intervals import mean_interval, positive_interval
+from sweeps.results.landscape_schema import LANDSCAPE, POSITIVE
 from sweeps.results.user_files import MOST_CELLS, Range, as_labels, check_columns, numbers_of
 from sweeps.spec.errors import UsageError
 
@@ -124,16 +124,14 @@ def landscape_of(rows: pd.DataFrame, path: str, temperature_axis: str, threshold
 
 def _interval(cells: Any, name: str) -> dict[str, "pd.Series[float]"]:
     """Mean of a column in each cell, and the ends of its interval."""
-    from scipy.special import stdtrit  # a quarter of a second
-
-    counts = cells[name].count()
-    mean = cells[name].mean()
-    half = stdtrit((counts - 1).where(counts > 1), 0.5 + CONFIDENCE / 2) * cells[name].std() / np.sqrt(counts)
-    found = {name: mean}
-    for end, sign in (("low", -1), ("high", 1)):
-        column = f"{name}_{end}"
-        own = cells[column].mean() if column in cells.obj else np.nan
-        found[column] = (mean + sign * half).where(cells.size() > 1, own)
+    interval = positive_interval if name in POSITIVE else mean_interval
+    several = {cell: interval(list(own)) for cell, own in cells[name] if len(own) > 1}
+    found = {name: cells[name].mean()}
+    for place, column in enumerate((f"{name}_low", f"{name}_high"), start=1):
+        own = cells[column].mean() if column in cells.obj else found[name] * np.nan
+        found[column] = own.where(cells.size() == 1)
+        for cell, ends in several.items():
+            found[column][cell] = ends[place]
     return found
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metrics.intervals import mean_interval
+from metrics.intervals import mean_interval, positive_interval
 
 
 def test_it_is_students_interval():
@@ -23,3 +23,18 @@ def test_nan_are_left_out_and_few_values_have_no_interval():
 def test_a_confidence_is_between_0_and_1(confidence):
     with pytest.raises(ValueError, match="confidence is"):
         mean_interval([1, 2], confidence)
+
+
+def test_of_positive_values_it_is_that_of_their_logarithms():
+    values = [1.4, 0.2, 1.1]
+    logarithms = np.log(values)
+    low, high = stats.t.interval(0.95, 2, logarithms.mean(), stats.sem(logarithms))
+    assert positive_interval(values) == pytest.approx((0.9, math.exp(low), math.exp(high)))
+    assert mean_interval(values).low < 0 < positive_interval(values).low
+
+
+def test_of_other_values_it_is_the_plain_one_and_the_mean_is_never_outside():
+    assert positive_interval([0.0, 1.0, 2.0]) == mean_interval([0.0, 1.0, 2.0])
+    assert positive_interval([3.0, math.nan]) == pytest.approx((3.0, math.nan, math.nan), nan_ok=True)
+    skewed = [*[1.0] * 50, 1e6]
+    assert positive_interval(skewed).high == pytest.approx(np.mean(skewed))

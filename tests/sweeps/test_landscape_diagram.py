@@ -184,7 +184,8 @@ def test_rows_of_a_cell_are_averaged_with_students_interval():
     own = pd.concat([rows().assign(seed=1), rows().assign(seed=2, train_loss=[0.7, 0.3, 0.003, 0.0050], n_models=3)])
     first, last = table(own).iloc[0], table(own).iloc[3]
     assert first["train_loss"] == pytest.approx(0.6)
-    assert first["train_loss_high"] - first["train_loss"] == pytest.approx(12.7062 * 0.1, rel=1e-4)
+    high = math.sqrt(0.5 * 0.7) * math.exp(12.7062 * math.log(0.7 / 0.5) / 2)  # of logarithms
+    assert first["train_loss_high"] == pytest.approx(high, rel=1e-4)
     assert (first["mc_low"], first["mc_high"]) == pytest.approx((-0.2, -0.2))
     assert first["n_models"] == 3
     assert (last["phase"], last["other_phases"]) == ("IV-B", "II")
@@ -339,7 +340,8 @@ def test_regimes_have_no_borders_of_phases(mine):
 def study(one_thread):
     small = {"data": "digits-first200", "temperatures": (1, 2), "widths": (1, 2), "dense_seeds": (1, 2), "epochs": 2}
     measured = {"path_points": 3, "cka_images": 64, "hessian_images": 50, "hessian_products": 6}
-    return replace(DIGITS_PHASES, batch_size=32, validation_fraction=0.0, **small, **measured)
+    published = {"curve_epochs": None, "curve_lr": None, "curve_batch_size": 128}
+    return replace(DIGITS_PHASES, batch_size=32, validation_fraction=0.0, **small, **measured, **published)
 
 
 @pytest.fixture(scope="module")
