@@ -59,7 +59,8 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
     thresholds = study.phase_thresholds
     found = diagnose(row["train_loss"], row["mc"], row["cka"], thresholds)
     by_sign = hotter_or_colder(row["mc"])
-    curve = study.curve_recipe(study.curvatures()[0].run)
+    run = study.curvatures()[0].run
+    curve, steps = study.curve_recipe(run), study.curve_steps(run)
     answer = {
         "data": short_name(study.data),
         "model": short_name(study.model),
@@ -83,7 +84,11 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
         "numbers": {name: _with_interval(row, name) for name in NUMBERS},
         "hessian_trace_se": _trace_error(study, store),
         "thresholds": asdict(thresholds),
-        "curve": {"epochs": curve.epochs, "lr": curve.lr, "batch_size": curve.batch_size, "start": START},
+        "curve": {
+            **{name: getattr(curve, name) for name in ("epochs", "lr", "batch_size")},
+            "start": START,
+            "steps": steps,
+        },
         "pruned": None if study.density is None else _pruned(study, store),
     }
     return {name: _known(value) for name, value in answer.items()}

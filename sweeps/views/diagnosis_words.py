@@ -1,5 +1,6 @@
 """What a diagnosis says to a person: sentences, and a small table of the numbers."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from rich.table import Table
 
 from metrics.diagnosis import Change, Verdict
 from metrics.five_phases import Phase
+from sweeps.spec.landscape import FEW_STEPS
 
 Answer = Mapping[str, Any]
 
@@ -67,6 +69,12 @@ def diagnosis_words(answer: Answer) -> Iterator[str]:
         f"Mode connectivity holds for a curve of {curve['epochs']} epochs with learning rate {curve['lr']:g} and "
         f"batches of {curve['batch_size']}, begun in the middle of the line: a longer search may find a better one."
     )
+    if curve["steps"] < FEW_STEPS and answer["phase"] in ("I", "III"):
+        epochs = math.ceil(FEW_STEPS * curve["epochs"] / curve["steps"])
+        yield (
+            f"These were but {curve['steps']} steps, so that the barrier may be that of a short search: see first what "
+            f"--curve-epochs {epochs} says."
+        )
     yield (
         "Phases are those of Yang et al. 2021 (section 3); thresholds and advice are our interpretation. "
         "docs/diagnosis.md says how often it was right."

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from metrics.five_phases import PHASES
-from sweeps.spec.landscape import Landscape
+from sweeps.spec.landscape import FEW_STEPS, Landscape
 from sweeps.views.diagram_texts import cells_as_text, titled
 from sweeps.views.landscape_diagram import landscape_diagram
 from sweeps.views.pictures import TitledDiagram
@@ -44,7 +44,10 @@ def phases_as_text(table: pd.DataFrame, hot_is_low: bool) -> str:
 
 def _curves(study: Landscape) -> str:
     """How curves were trained: mode connectivity is at least what they found."""
-    curve = study.connections()[0].curve
+    stages = study.connections()
+    curve, steps = stages[0].curve, min(study.curve_steps(stage.run) for stage in stages)
     epochs = f"{curve.epochs} epoch{'' if curve.epochs == 1 else 's'}"
     trained = f"{epochs}, lr {curve.lr:g}, batch size {curve.batch_size}"
-    return f"Curves: one bend, begun in the middle of the line, {trained}; a longer training may find better ones."
+    said = f"Curves: one bend, begun in the middle of the line, {trained}; a longer training may find better ones."
+    few = f" They have but {steps} steps, so that barriers may be those of a short search: give more --curve-epochs."
+    return said + few * (steps < FEW_STEPS)
