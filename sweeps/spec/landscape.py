@@ -33,7 +33,8 @@ CURVE_SHARE, CURVE_LR = 0.5, 0.1
 
 FEW_STEPS = 1500
 """A curve that took fewer may have a barrier since its search was short: between models of 1,350 images of
-Fashion-MNIST ``mc`` rose from -0.13 with 220 steps to -0.045 with 1,000, and to -0.010 with 1,720 and twice the rate."""
+Fashion-MNIST ``mc`` rose from -0.13 with 220 steps to -0.045 with 1,000, and to -0.010 with 1,720 at twice the
+rate."""
 
 _OF_PRUNING = sorted({each.name for each in fields(PruningFields)} - {each.name for each in fields(SweepFields)})
 _OF_RETRAINING = sorted(each.name for each in fields(SweepFields) if each.name.startswith(RETRAIN))
