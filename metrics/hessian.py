@@ -17,6 +17,10 @@ TOLERANCE = 1e-4
 """Relative accuracy of the eigenvalue; products in float32 give no more."""
 
 
+VECTORS = 12
+"""Lanczos vectors before a restart: so many products are taken at least, and for trained models they suffice."""
+
+
 class Trace(NamedTuple):
     """An estimate of a trace.
 
@@ -78,13 +82,15 @@ def top_eigenvalue(product: Product, parameters: int) -> float:
 
     operator = LinearOperator((parameters, parameters), matvec=times, dtype="float64")
     try:
-        found = eigsh(operator, k=1, which="LA", v0=start.numpy(), tol=TOLERANCE, return_eigenvectors=False)
+        found = eigsh(
+            operator, k=1, which="LA", v0=start.numpy(), tol=TOLERANCE, ncv=VECTORS, return_eigenvectors=False
+        )
     except ArpackNoConvergence as error:
         found = error.eigenvalues
     return float(found[0]) if len(found) else math.nan
 
 
-def trace(product: Product, parameters: int, products: int) -> Trace:
+def trace(product: Product, parameters: int, products: int, seed: int = 0) -> Trace:
     """Trace of a symmetric matrix by Hutch++ (Meyer et al. 2021, arXiv 2010.09649, algorithm 1), from fixed vectors.
 
     A third of the products finds where the matrix is large, a third gives the trace there exactly, and the mean of a
@@ -95,9 +101,10 @@ def trace(product: Product, parameters: int, products: int) -> Trace:
         product: With the matrix.
         parameters: Its rows.
         products: How many to take, at least 6, fewer where there are not so many parameters.
+        seed: Of the vectors.
     """
     each = min(products // 3, parameters)
-    vectors = _directions(parameters, 2 * each)
+    vectors = _directions(parameters, 2 * each, seed)
     sketch = torch.stack([product(vector) for vector in vectors[:, :each].T], 1)
     if not sketch.isfinite().all():
         return Trace(math.nan, math.nan)
@@ -110,7 +117,7 @@ def trace(product: Product, parameters: int, products: int) -> Trace:
     return Trace(exact + float(found.mean()), float(found.std()) / math.sqrt(each))
 
 
-def _directions(parameters: int, count: int) -> Tensor:
+def _directions(parameters: int, count: int, seed: int = 0) -> Tensor:
     """Random signs, always the same: float64, shape (parameters, count)."""
-    stream = torch.Generator().manual_seed(0)
+    stream = torch.Generator().manual_seed(seed)
     return torch.randint(2, (parameters, count), generator=stream).double() * 2 - 1

@@ -25,9 +25,6 @@ from sweeps.views.study_command import check_reading, study_of
 from trainables.storage.folder import Folder
 from trainables.storage.local_folder import LocalFolder
 
-OF_READING = ("loss_threshold", "mc_threshold", "cka_threshold", "lmc_threshold", "sibling_cka_threshold")
-"""Fields that may be given with RESULTS: they decide how results are read."""
-
 OF_SIBLINGS = ("lmc_threshold", "sibling_cka_threshold")
 
 
@@ -102,12 +99,12 @@ def _check_used(study: Diagnosis, given: Mapping[str, Sequence[str]]) -> None:
 
 def _say_again(options: Diagnose, given: Mapping[str, Sequence[str]]) -> int:
     """Say what is stored in a folder, with other thresholds if any are given."""
-    check_reading(given, {"results", "json", "storage_endpoint", *OF_READING})
+    check_reading(given, {"results", "json", "storage_endpoint", *Diagnosis.of_reading})
     assert options.results is not None  # this is only called with it
     store = Store(options.results, options.storage_endpoint)
     study = study_of(store, options, Diagnosis)
     assert isinstance(study, Diagnosis)  # as it was asked for
-    study = replace(study, **{name: getattr(options.spec, name) for name in given.keys() & {*OF_READING}})
+    study = replace(study, **{name: getattr(options.spec, name) for name in given.keys() & {*Diagnosis.of_reading}})
     _check_used(study, {name: given[name] for name in given.keys() & {*OF_SIBLINGS}})
     study.check()
     _report(study, store, options.json)

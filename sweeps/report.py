@@ -1,28 +1,32 @@
 """Draw the phase diagram of stored results: ``python sweeps/report.py RESULTS``. No Ray, no training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import tyro
 
-from metrics.regimes import SimilarityRule
+from metrics.five_phases import PhaseThresholds
 from sweeps.results.own_files import is_results_folder
-from sweeps.results.phase import phase_table, resolved
+from sweeps.results.phase import phase_table
 from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.recorded import Recorded, open_recorded
 from sweeps.results.store import Store
-from sweeps.results.user_table import table_content
+from sweeps.results.user_files import read_file, table_content, with_columns
+from sweeps.results.user_landscape import TOLD, is_landscape, landscape_of, landscape_rows
+from sweeps.results.user_table import axis_of
 from sweeps.spec.axes import TEMPERATURES
-from sweeps.spec.checks import check_rule_values, check_thresholds, option_of
-from sweeps.spec.choices import one_of
+from sweeps.spec.checks import check_phase_thresholds, check_rule_values, check_thresholds, option_of
 from sweeps.spec.command_line import OK, parse, run_command
 from sweeps.spec.errors import NoSweepError, UsageError
-from sweeps.spec.kinds import LmcThreshold
+from sweeps.spec.landscape import Landscape
 from sweeps.spec.presets import DEFAULT_PRESET, PRESETS
+from sweeps.spec.spec import SweepSpec
 from sweeps.spec.study import Study
-from sweeps.views.interactive_diagram import draw_json
+from sweeps.views.diagram_texts import titled
+from sweeps.views.landscape_diagram import LANDSCAPE_PANELS, landscape_diagram
+from sweeps.views.landscape_view import phases_as_text
 from sweeps.views.live_diagram import LiveDiagram, serve
 from sweeps.views.named_files import (
     TABLES,
@@ -34,69 +38,11 @@ from sweeps.views.named_files import (
     default_output,
 )
 from sweeps.views.panels import PANELS
-from sweeps.views.paper import WIDTHS, Paper
-from sweeps.views.phase_report import DIAGRAM, Look, diagram_of, show_report, texts, write_report
+from sweeps.views.phase_report import DIAGRAM, Look, diagram_of, show_report, write_report
+from sweeps.views.pictures import json_of, write_picture
+from sweeps.views.report_options import Report
 
 PORT = 8050
-
-
-@dataclass(frozen=True)
-class Report:
-    """Draw the phase diagram of the results in a folder, and write its phase table; of a study its own picture.
-
-    Reads the folder's latest sweep. Works while the sweep is running: what is not there yet is marked as missing.
-    """
-
-    results: tyro.conf.Positional[str]
-    """Folder or s3://... that a sweep wrote (its --out), or a .csv or .parquet file (of what: docs/searching.md)."""
-
-    out: str | None = None
-    """File of the diagram: .html, or for a paper .svg, .pdf or .png, with its data as .csv beside it;
-    phase_diagram.html in the folder if not given, or, of a file NAME.csv and of a folder NAME that cannot be written,
-    results/NAME_phase_diagram.html."""
-
-    panels: tuple[Annotated[str, one_of("--panels", PANELS)], ...] | None = None
-    """What to draw, in this order; all that is known if not given."""
-
-    smooth: bool = False
-    """Draw the borders of the regimes as fitted curves with their bands."""
-
-    paper_columns: Annotated[str, one_of("--paper-columns", WIDTHS)] | None = None
-    """Of a picture for a paper: how many columns it is wide, 1 (3.25 inches) or 2 (6.75 inches, the default)."""
-
-    font_size: float | None = None
-    """Of a picture for a paper: size of its letters in points; 7 if not given."""
-
-    table: str | None = None
-    """File, .csv or .parquet, for the table with its regimes: a folder's phase table, or a file's own rows."""
-
-    serve: bool = False
-    """Of a folder: show the diagram in the browser instead, on this machine alone, and fill it in as points arrive;
-    also of a sweep that is yet to begin."""
-
-    port: int | None = None
-    """Port of --serve; 8050 if not given."""
-
-    tensorboard: str | None = None
-    """Of a folder: folder for TensorBoard's event files, the training loss of every model over its epochs."""
-
-    temperature: Annotated[str, one_of("--temperature", TEMPERATURES)] | None = None
-    """Of a file: what its temperature is; if not given what the file itself says, or epochs."""
-
-    storage_endpoint: str | None = None
-    """Server of s3://..., if it is not Amazon's own, as http://host:port."""
-
-    lmc_threshold: LmcThreshold | None = None
-    """Regime I is where LMC lies below this; auto has the cells decide; the sweep's own if not given."""
-
-    cka_threshold: float | None = None
-    """With --cka-rule fixed: Regime II-B begins at this CKA; the sweep's own if not given."""
-
-    cka_rule: SimilarityRule | None = None
-    """Compare CKA with --cka-threshold (fixed) or the load's best (relative); the sweep's own if not given."""
-
-    cka_margin: float | None = None
-    """With --cka-rule relative: Regime II-B reaches so far below the best CKA; the sweep's own if not given."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -110,9 +56,11 @@ def main(arguments: Sequence[str]) -> int:
         checked_folder("--tensorboard", options.tensorboard)
     files = {"RESULTS": options.results, "--out": options.out, "--table": options.table}
     check_distinct({**files, "the data of --out": data_beside(options.out)})
-    look = _look(options)
+    look = options.look()
     if (study := _study_in(options)) is not None:
         return _report_study(study, options, look)
+    if (rows := _landscape_in(options)) is not None:
+        return _report_landscape(rows, options, look)
     past = _opened(options)
     spec = replace(past.spec, **_changed(options))
     check_thresholds(spec.thresholds)
@@ -120,22 +68,16 @@ def main(arguments: Sequence[str]) -> int:
     if past.store is not None and options.serve:
         _serve(past.store, options, look)
         return OK
-    if past.store is not None and options.tensorboard is not None:
-        from sweeps.views.tensorboard_events import write_events
-
-        print(f"Event files of {write_events(past.store, spec, options.tensorboard)} trainings: {options.tensorboard}")
     if past.store is not None:
+        _write_events(past.store, spec, options)
         table = write_report(past.store, spec, options.out, look, or_elsewhere=True)
     else:
         cells = past.table(spec.thresholds)
         file = checked_picture("--out", options.out or default_output(past.path, DIAGRAM))
         show_report(cells, spec, file, past.title, look)
-        cells = cells.set_index(["temperature", "load"])
-        of_rows = pd.MultiIndex.from_frame(past.rows[["temperature", "density"]])
         told = ["regime", "lmc_threshold", *(name for name in P_REGIMES if cells[name].notna().any())]
-        table = past.rows.assign(**{name: cells[name].loc[of_rows].array for name in told})
-    if options.table:
-        checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
+        table = with_columns(past.rows, cells, told, "density")
+    _write_table(table, options)
     return OK
 
 
@@ -156,36 +98,78 @@ def _report_study(study: Study, options: Report, look: Look) -> int:
         ways = f"{study.name}.py {options.results} says again what came out"
         raise UsageError(f"{options.results} is of {study.name}.py, which draws nothing; {ways}.")
     own = {"results", "out", "paper_columns", "font_size", "serve", "port", "storage_endpoint"}
-    for field in fields(options):
-        if field.name not in own and (value := getattr(options, field.name)) not in (None, False):
-            said = f"{options.results} is of {study.name}.py, which has none; leave it out"
-            words = [] if value is True else value if isinstance(value, tuple) else [value]
-            raise UsageError(f"{' '.join([option_of(field.name), *map(str, words)])}: {said}.")
-    _check_serving(options)
+    if isinstance(study, Landscape):
+        own |= {"panels", "table", "tensorboard", *Landscape.of_reading}
+        options.check_panels(LANDSCAPE_PANELS)
+    options.check_only(own, f"{options.results} is of {study.name}.py, which has none")
+    options.check_serving()
+    study = replace(study, **options.given(*Landscape.of_reading))
+    study.check()
     store = Store(options.results, options.storage_endpoint)
     if options.serve:
         _serve(store, options, look)
         return OK
     from sweeps.views.study_report import write_study
 
-    write_study(study, store, options.out, look.paper)
+    _write_events(store, study, options)
+    tables = write_study(study, store, options.out, look.paper, look.panels)
+    if options.table:
+        _write_table(tables[study.name], options)
     return OK
 
 
-def _check_serving(options: Report) -> None:
-    """Raise UsageError for files that are not written with --serve, and for what is of that alone."""
-    if options.serve and (given := options.out or options.table or options.tensorboard):
-        raise UsageError(f"--serve writes no files; leave {given} out.")
-    if options.port is not None and not options.serve:
-        raise UsageError(f"--port {options.port}: it is that of --serve; give that, too, or leave it out.")
+def _landscape_in(options: Report) -> pd.DataFrame | None:
+    """Rows of a file that is of a landscape of dense models; None of another one, or a folder."""
+    if "://" in options.results or not Path(options.results).is_file():
+        return None
+    table = read_file(options.results)
+    return landscape_rows(table, options.results) if is_landscape(table) else None
+
+
+def _report_landscape(rows: pd.DataFrame, options: Report, look: Look) -> int:
+    """Draw the phases of the rows of a file."""
+    path = options.results
+    options.check_file()
+    options.check_panels(LANDSCAPE_PANELS)
+    own = {"results", "out", "panels", "paper_columns", "font_size", "table", "temperature", *Landscape.of_reading}
+    options.check_only(own, f"{path} is a table of phases (it has mc and no lmc), which has none")
+    if "cka" not in rows and options.cka_threshold is not None:
+        raise UsageError(f"--cka-threshold {options.cka_threshold}: {path} has no column cka; leave it out.")
+    changed = options.given(*Landscape.of_reading)
+    thresholds = PhaseThresholds(**{name.removesuffix("_threshold"): value for name, value in changed.items()})
+    check_phase_thresholds(thresholds)
+    axis = axis_of(rows, path, options.temperature)
+    cells = landscape_of(rows, path, axis, thresholds)
+    file = checked_picture("--out", options.out or default_output(path, DIAGRAM))
+    hot_is_low = TEMPERATURES[axis].hot_is_low
+    beside = write_picture(file, titled(landscape_diagram(cells, hot_is_low, look.panels), Path(path).name), look.paper)
+    print(phases_as_text(cells, hot_is_low))
+    print(f"Phase diagram: {file}{beside}")
+    _write_table(with_columns(rows, cells, TOLD, "load"), options)
+    return OK
+
+
+def _write_events(store: Store, spec: SweepSpec, options: Report) -> None:
+    if options.tensorboard is not None:
+        from sweeps.views.tensorboard_events import write_events
+
+        print(f"Event files of {write_events(store, spec, options.tensorboard)} trainings: {options.tensorboard}")
+
+
+def _write_table(table: pd.DataFrame, options: Report) -> None:
+    if options.table:
+        checked_file("--table", options.table, TABLES).write(table_content(table, options.table))
 
 
 def _check_used(options: Report, rule: str, past: Recorded) -> None:
     """Raise UsageError for an option that was given, and that has no effect with another one or on these results."""
-    if past.store is None and (options.serve or options.tensorboard):
-        option = "--serve" if options.serve else "--tensorboard"
-        raise UsageError(f"{option}: {options.results} is a file; name the folder of a sweep.")
-    _check_serving(options)
+    if past.store is None:
+        options.check_file()
+    options.check_serving()
+    options.check_panels(PANELS)
+    for name, value in options.given("loss_threshold", "mc_threshold").items():
+        said = f"{options.results} is of regimes, and it is a border of phases; leave it out"
+        raise UsageError(f"{option_of(name)} {value}: {said}.")
     changed = _changed(options)
     check_rule_values(changed, rule, changed)
     for name in changed:
@@ -212,39 +196,20 @@ def _serve(store: Store, options: Report, look: Look) -> None:
     def figure() -> str:
         spec = store.spec()
         if isinstance(spec, Study):
-            from sweeps.views.interactive_charts import draw_json as draw_charts
-            from sweeps.views.study_report import study_charts
+            from sweeps.views.study_report import study_picture
 
-            return draw_charts(study_charts(spec, store))
+            own = options.given(*Landscape.of_reading) if isinstance(spec, Landscape) else {}
+            return json_of(study_picture(replace(spec, **own), store, look.panels))
         spec = replace(spec, **_changed(options))
         table = phase_table(store.with_added_siblings(spec.points()), store, spec.thresholds, spec.measurement)
-        diagram = diagram_of(table, spec, look)
-        return draw_json(diagram, *texts(diagram, spec.title, resolved(spec.thresholds, table), searched=False))
+        return json_of(titled(diagram_of(table, spec, look), spec.title))
 
     serve(LiveDiagram(store, figure), PORT if options.port is None else options.port)
 
 
-def _look(options: Report) -> Look:
-    """How to draw what was asked for.
-
-    Raises:
-        UsageError: If nothing is to be drawn, or a size is given of what has none.
-    """
-    if options.panels == ():
-        raise UsageError(f"--panels (nothing): name some of {', '.join(PANELS)}.")
-    sizes = {"--paper-columns": options.paper_columns, "--font-size": options.font_size}
-    for option, value in sizes.items():
-        if value is not None and data_beside(options.out) is None:
-            raise UsageError(f"{option} {value}: it is of a picture for a paper; name one, --out diagram.pdf.")
-    given = {"columns": options.paper_columns, "font_size": options.font_size}
-    paper = Paper(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    return Look(options.panels, options.smooth, paper)
-
-
 def _changed(options: Report) -> dict[str, Any]:
     """Boundaries of the regimes that were asked for."""
-    values = {name: getattr(options, name) for name in ("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin")}
-    return {name: value for name, value in values.items() if value is not None}
+    return options.given("lmc_threshold", "cka_threshold", "cka_rule", "cka_margin")
 
 
 if __name__ == "__main__":

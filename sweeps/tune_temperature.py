@@ -32,6 +32,8 @@ from sweeps.spec.errors import UsageError
 from sweeps.spec.spec import SweepSpec
 from sweeps.spec.typed import typed
 from sweeps.views.answer_table import print_answers
+from sweeps.views.diagram import Search
+from sweeps.views.diagram_texts import titled
 from sweeps.views.named_files import (
     JSON,
     File,
@@ -42,8 +44,8 @@ from sweeps.views.named_files import (
     default_output,
     write_json,
 )
-from sweeps.views.phase_diagram import Search, phase_diagram
-from sweeps.views.phase_report import write_diagram
+from sweeps.views.phase_diagram import phase_diagram
+from sweeps.views.pictures import write_picture
 
 PICTURE = "temperature_tuning.html"
 SELECT_BY = Tuning.select_by
@@ -266,7 +268,7 @@ def _report(
         )
         for answer in answers
     ]
-    beside = write_diagram(file, diagram, title, tuning.thresholds, searches=searches)
+    beside = write_picture(file, titled(diagram, title, searches))
     print(f"Picture: {file}{beside}")
     return answers
 

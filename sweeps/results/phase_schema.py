@@ -71,7 +71,7 @@ PHASE = pa.schema(
 SCORES = ("validation_bleu", "bleu", "dense_validation_bleu", "dense_bleu")
 """Columns of BLEU, of siblings and of dense models, as others are of errors."""
 
-HIGH_IS_GOOD = ("lmc", "cka", *SCORES)
+HIGH_IS_GOOD = ("lmc", "mc", "line_mc", "cka", *SCORES)
 """Columns of which the highest value is the best one. Of all others, those of a user's own table included, it is the
 lowest. This is the one place that says so."""
 

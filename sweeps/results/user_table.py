@@ -1,18 +1,14 @@
 """Tables of any origin, made with whatever tool: a row for each measurement at a temperature and a density."""
 
-import io
 import math
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from metrics.regimes import Thresholds
 from sweeps.results.phase import left_out, normalized_error, with_regimes
 from sweeps.results.phase_schema import P_REGIMES, PHASE, SCORES
+from sweeps.results.user_files import MOST_CELLS, Range, as_labels, check_columns, numbers_of, read_file
 from sweeps.spec.axes import TEMPERATURES
 from sweeps.spec.choices import choice_rule
 from sweeps.spec.errors import UsageError
@@ -21,33 +17,24 @@ NEEDED = ("temperature", "density", "lmc", "test_error")
 COUNTS = {"n_runs", "n_diverged", "n_pairs", "n_dense_seeds"}
 """Columns of which the rows of a cell are added, not averaged."""
 
-MOST_CELLS = 100_000
-"""Temperatures times densities of a table."""
-
 CLEARLY_POSITIVE = 0.05
 """No LMC but that of a barrier with the other sign."""
 
 
-class _Range(NamedTuple):
-    least: float
-    most: float
-    words: str
-
-
-_ERROR = _Range(0, 1, "an error is a fraction in [0, 1]")
-_STANDARD_ERROR = _Range(0, math.inf, "a standard error is 0 or more")
+_ERROR = Range(0, 1, "an error is a fraction in [0, 1]")
+_STANDARD_ERROR = Range(0, math.inf, "a standard error is 0 or more")
 RANGES = {
-    "temperature": _Range(0, math.inf, "a temperature is a finite number, 0 or more, on every axis"),
-    "density": _Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
-    "lmc": _Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
-    "cka": _Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
+    "temperature": Range(0, math.inf, "a temperature is a finite number, 0 or more, on every axis"),
+    "density": Range(math.ulp(0), 1, "a density is a fraction kept, in (0, 1]"),
+    "lmc": Range(-1, 1, "LMC is in units of error, in [-1, 1]"),
+    "cka": Range(0, 1 + 1e-6, "CKA is in [0, 1]"),
     **dict.fromkeys(("lmc_se", "cka_se", "validation_error_se"), _STANDARD_ERROR),
     **dict.fromkeys(("bleu_se", "validation_bleu_se"), _STANDARD_ERROR),
-    "validation_images": _Range(1, math.inf, "a number of images is 1 or more"),
-    **dict.fromkeys(("n_runs", "n_diverged"), _Range(0, math.inf, "a number of siblings is 0 or more")),
+    "validation_images": Range(1, math.inf, "a number of images is 1 or more"),
+    **dict.fromkeys(("n_runs", "n_diverged"), Range(0, math.inf, "a number of siblings is 0 or more")),
     **dict.fromkeys(("test_error", "validation_error", "train_error"), _ERROR),
     **dict.fromkeys(("dense_validation_error", "dense_test_error"), _ERROR),
-    **dict.fromkeys(SCORES, _Range(0, 100 + 1e-6, "BLEU is in [0, 100]")),
+    **dict.fromkeys(SCORES, Range(0, 100 + 1e-6, "BLEU is in [0, 100]")),
 }
 
 
@@ -68,17 +55,14 @@ def read_table(path: str) -> pd.DataFrame:
     Raises:
         UsageError: If it cannot be read, or its numbers are none, or out of range.
     """
-    table = _read(Path(path)).drop(columns=[*P_REGIMES, "lmc_threshold"], errors="ignore")  # that it had
+    table = read_file(path).drop(columns=[*P_REGIMES, "lmc_threshold"], errors="ignore")  # that it had
     ours = {"load_axis", "load", "status"}.issubset(table)
     if ours:
         axes = ", ".join(sorted({str(axis) for axis in table["load_axis"]}))
         if axes not in ("density", "filters"):
             raise UsageError(f"{path} is over {axes}, not density; give its results folder.")
         table = table.assign(density=table["load"])  # there the column density is what was really kept
-    lacking = [name for name in NEEDED if name not in table]
-    if lacking:
-        there = ", ".join(map(str, table))
-        raise UsageError(f"{path} has no column {' and no column '.join(lacking)}; it has {there}.")
+    check_columns(table, NEEDED, path)
     if "n_diverged" in table and "n_runs" not in table:
         raise UsageError(f"{path} has a column n_diverged; give n_runs, the siblings that did not diverge, too.")
     # NaN is for cells without results; of those the diverged are known not to have any.
@@ -86,15 +70,17 @@ def read_table(path: str) -> pd.DataFrame:
     if not known.any():
         raise UsageError(f"{path} has no rows with results.")
     numbers = {
-        name: _numbers(table[name], path, name in _MAY_LACK or (ours and name not in ("temperature", "density")))
+        name: numbers_of(
+            table[name], path, RANGES[name], name in _MAY_LACK or (ours and name not in ("temperature", "density"))
+        )
         for name in dict.fromkeys((*NEEDED, *RANGES))
         if name in table
     }
     least, most = numbers["lmc"].min(), numbers["lmc"].max()
     if most > max(CLEARLY_POSITIVE, -least):
         raise UsageError(f"{path}: lmc is from {least:g} to {most:g}; a barrier is negative here, so turn its sign.")
-    for name in ("temperature", "density"):  # 0.1 + 0.2 is the density 0.3
-        numbers[name] = numbers[name].map(lambda value: float(f"{value:.12g}"))
+    for name in ("temperature", "density"):
+        numbers[name] = as_labels(numbers[name])
     return table.assign(**numbers).loc[known].reset_index(drop=True)
 
 
@@ -150,72 +136,3 @@ def phase_of(rows: pd.DataFrame, temperature_axis: str, thresholds: Thresholds) 
         connected = (table["lmc"] >= table["lmc_threshold"]) & ~left_out(table)
         table["regime"] = table["regime"].where(~connected, "II")
     return table
-
-
-def table_content(table: pd.DataFrame, path: str) -> bytes:
-    """A table as Parquet or CSV, as the name of its file ends.
-
-    Raises:
-        UsageError: If Parquet cannot hold it.
-    """
-    content = io.BytesIO()
-    try:
-        if table_kind(path) == "csv":
-            table.to_csv(content, index=False)
-        else:
-            table.to_parquet(content, index=False)
-    except pa.ArrowException as error:
-        said = str(error).strip().splitlines()[0]
-        raise UsageError(f"{path} cannot be written ({said}); name a .csv file.") from None
-    return content.getvalue()
-
-
-def table_kind(name: str) -> str:
-    """Kind of a table by the end of its name: csv or parquet.
-
-    Raises:
-        UsageError: If it is none of these.
-    """
-    kind = Path(name).suffix.lower().removeprefix(".")
-    if kind not in ("csv", "parquet"):
-        raise UsageError(f"{name} is neither a .csv nor a .parquet file; its name has to end so.")
-    return kind
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if table_kind(str(path)) == "csv":
-            lines = pd.read_csv(path, header=None, dtype=str, skipinitialspace=True, encoding="utf-8-sig")
-            names = [str(name).strip() for name in lines.iloc[0]]
-            table = lines[1:].reset_index(drop=True).set_axis(names, axis=1)
-        else:
-            names = pq.read_schema(path).names
-            table = pd.DataFrame()
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise UsageError(f"{path} has two columns {', '.join(twice)}; rename or remove one.")
-        if table_kind(str(path)) == "parquet":
-            return pq.ParquetFile(path).read(use_threads=False).to_pandas(ignore_metadata=True, use_threads=False)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, pa.ArrowException) as error:
-        raise UsageError(f"{path} is not a table that can be read: {str(error).strip().splitlines()[0]}.") from None
-    for name in names:  # a column is of numbers if all that is in it are
-        numbers = pd.to_numeric(table[name], errors="coerce")
-        if not (numbers.isna() & table[name].notna()).any():
-            table[name] = numbers
-    return table
-
-
-def _numbers(column: "pd.Series[float]", path: str, gaps: bool) -> "pd.Series[float]":
-    """The column as floats, if all of it are numbers in their range, or NaN where there may be gaps."""
-    name = str(column.name)
-    proper = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    numbers = pd.to_numeric(column if proper else column.map(str), errors="coerce").astype(float)
-    allowed = RANGES[name]
-    bad = ~(numbers.between(allowed.least, allowed.most) & np.isfinite(numbers)) & ~(gaps & column.isna())
-    if bad.any():
-        row = int(np.argmax(bad.to_numpy()))
-        rule = "it has to be a number" if math.isnan(numbers.iloc[row]) else allowed.words
-        raise UsageError(f"{path}, row {row + 1}: {name} is {column.iloc[row]}; {rule}.")
-    return numbers

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, get_args
 
+from metrics.five_phases import PhaseThresholds
 from metrics.regimes import AUTO, SimilarityRule, Thresholds
 from sweeps.spec.axes import FIXED, LOADS, TEMPERATURES
 from sweeps.spec.choices import choice_rule
@@ -137,6 +138,15 @@ def check_thresholds(thresholds: Thresholds) -> None:
     require(thresholds.lmc == AUTO or -1 <= thresholds.lmc < 0, "--lmc-threshold", thresholds.lmc, rule)
     require(0 <= thresholds.cka <= 1, "--cka-threshold", thresholds.cka, "it is in [0, 1]")
     require(0 <= thresholds.margin <= 1, "--cka-margin", thresholds.margin, "it is in [0, 1]")
+
+
+def check_phase_thresholds(thresholds: PhaseThresholds) -> None:
+    """Raise UsageError unless the borders of the phases of dense models make sense."""
+    rule = "it is a loss in nats, above 0"
+    require(0 < thresholds.loss < math.inf, "--loss-threshold", thresholds.loss, rule)
+    rule = "it is a negative number near 0, in units of error, from -1 on"
+    require(-1 <= thresholds.mc < 0, "--mc-threshold", thresholds.mc, rule)
+    require(0 <= thresholds.cka <= 1, "--cka-threshold", thresholds.cka, "it is in [0, 1]")
 
 
 def check_rule_values(given: Collection[str], rule: str, values: Mapping[str, float]) -> None:

@@ -31,6 +31,7 @@ class Diagnosis(Landscape):
 
     name = "diagnose"
     has_picture = False
+    of_reading = (*Landscape.of_reading, "lmc_threshold", "sibling_cka_threshold")
 
     lmc_threshold: float
     """With --density: siblings are in Regime I where their LMC lies below this, in units of error, negative."""
@@ -47,8 +48,8 @@ class Diagnosis(Landscape):
 
     checkpoints: tuple[str, ...] | None = None
     """Two or more trained models of yours, of the same recipe and different seeds, in place of training: files of
-    torch.save with the weights of --model. Give the --lr, --batch-size, --epochs and so on that trained them: the curve
-    between them is trained with a tenth of that rate for half of those epochs, and advice starts from them."""
+    torch.save with the weights of --model. Give the --lr, --batch-size, --epochs, --weight-decay and so on that trained
+    them: what trains the curve between them and, with --density, siblings is made of these, and advice starts there."""
 
     @property
     def connection_settings(self) -> MeasurementSettings:

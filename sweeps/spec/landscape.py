@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 from metrics.five_phases import PhaseThresholds
 from sweeps.spec.axes import LOADS
-from sweeps.spec.checks import MOST, option_of, require, words
+from sweeps.spec.checks import MOST, check_phase_thresholds, option_of, require, words
 from sweeps.spec.fields import SweepFields
 from sweeps.spec.pruning import PruningFields
 from sweeps.spec.recipes import RETRAIN
@@ -40,6 +41,7 @@ class Landscape(Study):
     """Yang et al. 2021 (arXiv 2107.11228): dense models of several seeds at every temperature and load."""
 
     name = "landscape"
+    of_reading: ClassVar[tuple[str, ...]] = ("loss_threshold", "mc_threshold", "cka_threshold")
 
     curve_epochs: int | None = None
     """Epochs in which the curve between two dense models is trained; half of --epochs if not given."""
@@ -102,10 +104,7 @@ class Landscape(Study):
             require(value is None or least <= value <= MOST, option_of(name), value, rule)
         is_rate = self.curve_lr is None or 0 < self.curve_lr < math.inf
         require(is_rate, "--curve-lr", self.curve_lr, "it is a positive number")
-        rule = "it is a loss in nats, above 0"
-        require(0 < self.loss_threshold < math.inf, "--loss-threshold", self.loss_threshold, rule)
-        rule = "it is a negative number near 0, in units of error, from -1 on"
-        require(-1 <= self.mc_threshold < 0, "--mc-threshold", self.mc_threshold, rule)
+        check_phase_thresholds(self.phase_thresholds)
         super().check()
         images = training_samples(self.data, self.validation_fraction)
         is_there = self.hessian_images <= max(images, CurvatureSettings.images)  # the default is of any data

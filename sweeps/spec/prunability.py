@@ -18,6 +18,7 @@ class Prunability(Study):
     """Ankner et al. 2022 (arXiv 2212.00291): how much can be pruned, against the dimension of the data."""
 
     name = "prunability"
+    of_reading = ("tolerance",)
 
     tolerance: float = 0.01
     """Test error, as a fraction, that pruning may add to that of the dense model, in (0, 1); decides no result, only

@@ -24,10 +24,12 @@ class Study(SweepSpec):
     Attributes:
         name: Of the study: of its command, and of its files in a results folder.
         has_picture: Whether its results are drawn; otherwise its command alone says what they are.
+        of_reading: Fields that decide no result, only how results are read.
     """
 
     name: ClassVar[str]
     has_picture: ClassVar[bool] = True
+    of_reading: ClassVar[tuple[str, ...]] = ()
     MARK: ClassVar[str] = "study"
     """Says in a file which study it is of."""
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from metrics.regimes import Thresholds
 from sweeps.results.border import SmoothBorder, smooth_borders
-from sweeps.views.phase_diagram import Curve, PhaseDiagram
+from sweeps.views.diagram import Curve, PhaseDiagram
 
 
 def with_fitted_borders(

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sweeps.views.diagram_page import page
-from sweeps.views.panels import Layer, Panel
-from sweeps.views.phase_diagram import (
+from sweeps.views.diagram import (
     BESIDE,
     MARK_BESIDE,
     ROOM,
@@ -19,7 +17,9 @@ from sweeps.views.phase_diagram import (
     Search,
     thinned,
 )
-from sweeps.views.shades import NOTHING, tick_text, ticks
+from sweeps.views.diagram_page import page
+from sweeps.views.layers import Layer, Panel
+from sweeps.views.shades import NOTHING
 
 LETTERS = 11
 SMALLEST_LETTERS = 7
@@ -140,10 +140,6 @@ class _Bar:
 
     def look(self) -> dict[str, Any]:
         layer = self._layer
-        values, texts = [layer.low, layer.high], ["p ≤ ⅓", "p = 1"]
-        if not layer.title:
-            values = ticks(layer.low, layer.high, layer.threshold)
-            texts = [f"<b>{tick_text(value)}</b>" if value == layer.threshold else tick_text(value) for value in values]
         return {
             "x": 1,
             "xanchor": "left",
@@ -154,8 +150,8 @@ class _Bar:
             "yanchor": "bottom",
             "len": self._top - self._bottom,
             "ypad": 0,
-            "tickvals": values,
-            "ticktext": texts,
+            "tickvals": [value for value, _ in layer.ticks],
+            "ticktext": [f"<b>{text}</b>" if value == layer.threshold else text for value, text in layer.ticks],
             "tickfont": {"size": 10},
             "title": {"text": layer.title, "font": {"size": 11}},
         }

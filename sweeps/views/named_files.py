@@ -165,4 +165,12 @@ def write_json(option: str, name: str, content: object) -> None:
 
 def print_table(table: Table) -> None:
     """Print a table, as wide as it is where there is no terminal."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print(table_text(table))
+
+
+def table_text(table: Table) -> str:
+    """A table for the terminal, as wide as it is where there is none."""
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().removesuffix("\n")

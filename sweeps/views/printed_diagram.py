@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.views.panels import Layer, Panel
-from sweeps.views.paper import Paper
-from sweeps.views.phase_diagram import (
+from sweeps.views.diagram import (
     BESIDE,
     MARK_BESIDE,
     ROOM,
@@ -24,7 +22,8 @@ from sweeps.views.phase_diagram import (
     Search,
     thinned,
 )
-from sweeps.views.shades import tick_text, ticks
+from sweeps.views.layers import Layer, Panel
+from sweeps.views.paper import Paper
 
 DPI = 300
 SMALLEST_LETTERS = 3.5
@@ -181,12 +180,10 @@ class _Picture:
         bar = self._figure.colorbar(mappable, cax=inset, extend=extend, extendfrac=0.06)
         bar.outline.set_linewidth(0.4)
         inset.tick_params(length=1.5, pad=1.5)
+        values, labels = [value for value, _ in layer.ticks], [text for _, text in layer.ticks]
+        bar.set_ticks(values, labels=labels, size=self._small * (0.9 if layer.title else 1))
         if layer.title:
-            bar.set_ticks([layer.low, layer.high], labels=["p ≤ ⅓", "p = 1"], size=self._small * 0.9)
             inset.set_title(layer.title, size=self._small * 0.9, pad=2.5, loc="left")
-            return
-        values = ticks(layer.low, layer.high, layer.threshold)
-        bar.set_ticks(values, labels=[tick_text(value) for value in values], size=self._small)
         if layer.threshold is not None:
             for color, width in (("white", 2.0), ("black", 1.0)):
                 inset.plot([-0.2, 1.2], [layer.threshold] * 2, color=color, linewidth=width, clip_on=False)

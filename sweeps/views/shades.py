@@ -1,6 +1,7 @@
 """Colours of a phase diagram: ranges that one outlier does not widen, and letters that can be read on every shade."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 CIVIDIS = (
@@ -11,6 +12,13 @@ CIVIDIS = (
 REGIME_COLORS = {"I": "#d55e00", "II-A": "#56b4e9", "II": "#56b4e9", "II-B": "#f0e442"}
 """Vermilion, sky blue and yellow of Okabe and Ito 2008: of their colours without black the three that are the furthest
 apart, also paler, to people with protanopia, deuteranopia and tritanopia, and of rising lightness in grey."""
+
+PHASE_COLORS = {
+    "I": "#994455", "II": "#997700", "III": "#004488", "IV-A": "#6699cc", "IV-B": "#eecc66", "IV": "#ee99aa",
+}  # fmt: skip
+"""Tol's medium-contrast scheme (technical note SRON/EPS/TN/09-002, 2021): six colours made for the colour-blind and for
+prints in grey, where their lightness differs by 9 or more (L*). Red, blue and yellow are for I, IV-A and IV-B as for
+the regimes I, II-A and II-B."""
 
 WHITE, BLACK, NOTHING = "#ffffff", "#000000", "#d9d9d9"
 
@@ -89,14 +97,38 @@ def ticks(low: float, high: float, mark: float | None = None) -> list[float]:
     step = next(each for factor in (1, 2, 2.5, 5, 10) if (each := factor * power) >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
     found = [float(f"{number * step:.10g}") for number in range(first, last + 1)]
+    return _with_mark(found, mark, high - low)
+
+
+def log_ticks(low: float, high: float, mark: float | None = None) -> list[float]:
+    """The same of a logarithmic colour bar: all numbers are logarithms to base 10.
+
+    Powers of ten, with 2 and 5 times or 3 times these where there are few of them; within less than a decade the round
+    numbers of :func:`ticks`.
+    """
+    if high - low < 1:
+        values = [value for value in ticks(10**low, 10**high) if value > 0]
+        return _with_mark([math.log10(value) for value in values], mark, high - low)
+    first, last = math.floor(low), math.ceil(high)
+    for factors, step in ((1, 2, 5), 1), ((1, 3), 1), *(((1,), step) for step in range(1, last - first + 2)):
+        found = [power + math.log10(factor) for power in range(first, last + 1, step) for factor in factors]
+        inside = [place for place in found if low - 1e-6 <= place <= high + 1e-6]
+        if len(inside) <= MOST_TICKS:
+            break
+    return _with_mark(inside, mark, high - low)
+
+
+def _with_mark(places: Sequence[float], mark: float | None, length: float) -> list[float]:
+    """Places with the one to mark, without those that would run into it."""
     if mark is None:
-        return found
-    return sorted([mark, *(value for value in found if abs(value - mark) > (high - low) / 10)])
+        return list(places)
+    return sorted([mark, *(place for place in places if abs(place - mark) > length / 10)])
 
 
 def tick_text(value: float) -> str:
     """A number beside a colour bar."""
-    return f"{value:.4g}".replace("-", "−")
+    text = f"{value:.4g}" if abs(value) < 1e4 else f"{value:.10g}"
+    return re.sub(r"e([+-])0?", lambda found: "e" + found[1].strip("+"), text).replace("-", "−")
 
 
 def _channels(color: str) -> list[float]:

@@ -17,8 +17,8 @@ from sweeps.spec.study_presets import STUDY_PRESETS
 from sweeps.spec.typed import typed
 from sweeps.views.named_files import checked_picture
 
-_OF_READING = {"results", "picture", "storage_endpoint", "tolerance"}
-"""Options that may be given with RESULTS."""
+_OF_DRAWING = {"results", "picture", "storage_endpoint"}
+"""Options that may be given with RESULTS, beside those of how results are read."""
 
 
 def study_command(command: type[StudyOptions], kind: type[Study], arguments: Sequence[str]) -> int:
@@ -48,13 +48,10 @@ def study_command(command: type[StudyOptions], kind: type[Study], arguments: Seq
 def _draw_again(options: StudyOptions, kind: type[Study], given: dict[str, list[str]]) -> int:
     """Draw what is stored in a folder."""
     assert options.results is not None  # this is only called with it
-    check_reading(given, _OF_READING)
+    check_reading(given, {*_OF_DRAWING, *kind.of_reading})
     store = Store(options.results, options.storage_endpoint)
     study = study_of(store, options, kind)
-    if "tolerance" in given:
-        assert isinstance(study, Prunability)
-        assert isinstance(options.spec, Prunability)  # which alone has it
-        study = replace(study, tolerance=options.spec.tolerance)
+    study = replace(study, **{name: getattr(options.spec, name) for name in given.keys() & {*kind.of_reading}})
     study.check()
     from sweeps.views.study_report import write_study
 

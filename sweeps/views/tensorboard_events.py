@@ -6,8 +6,10 @@ from pathlib import Path
 
 from sweeps.results.store import Store
 from sweeps.spec.errors import UsageError
+from sweeps.spec.landscape import Landscape
 from sweeps.spec.spec import SweepSpec
 from sweeps.views.named_files import checked_folder
+from trainables.stages import Label
 
 
 def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
@@ -15,7 +17,7 @@ def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
 
     Runs are named ``density=0.05/epochs=020/dense_seed=1/retrain_seed=2``, loads first: those of one density are
     together in TensorBoard's list, and ``density=0.05/`` as its filter shows them alone. Dense models are below
-    ``dense``.
+    ``dense``, the bends of curves between two of them below ``curves``.
 
     Args:
         store: Of the results.
@@ -29,18 +31,7 @@ def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
         UsageError: If nothing is known of the losses, or the folder cannot be written.
     """
     checked_folder("--tensorboard", folder)
-    names = _names(spec)
-    runs: dict[str, Sequence[float]] = {}
-    points = store.with_added_siblings(spec.points())
-    seeds = {(stage.point.key, seed) for stage in points for seed in stage.seeds}
-    for row in store.rows("runs", ["point", "retrain_seed", "losses"]):
-        if (row["point"], row["retrain_seed"]) in seeds and row["losses"]:
-            runs[f"{names[row['point']]}/retrain_seed={row['retrain_seed']}"] = row["losses"]
-    longest: dict[str, Sequence[float]] = {}
-    for row in store.rows("dense", ["dense", "losses"]):
-        if row["dense"] in names and len(row["losses"] or ()) > len(longest.get(row["dense"], ())):
-            longest[row["dense"]] = row["losses"]
-    runs |= {names[key]: losses for key, losses in longest.items()}
+    runs = _of_curves(store, spec) if isinstance(spec, Landscape) else _of_siblings(store, spec)
     if not runs:
         raise UsageError(f"{store.folder} knows no training losses yet; nothing of its latest sweep is stored.")
     for name, losses in runs.items():
@@ -48,23 +39,72 @@ def write_events(store: Store, spec: SweepSpec, folder: str) -> int:
     return len(runs)
 
 
-def _names(spec: SweepSpec) -> Mapping[str, str]:
-    """Names of points and of dense trainings by their keys; numbers have equal widths, so that they sort."""
-    points = spec.points()
-    digits = [
-        max(len(f"{value:g}".partition(".")[0]) for value in values) for values in (spec.temperatures, spec.loads)
-    ]
-    names: dict[str, str] = {}
-    for stage in points:
-        label, run = stage.label, stage.point.dense
-        temperature = f"{label.temperature_axis}={_padded(label.temperature, digits[0])}/"
-        load = f"{label.load_axis}={_padded(label.load, digits[1])}/"
-        seed = f"dense_seed={run.seed}"
-        names[stage.point.key] = load + temperature + seed
-        # On the epochs axis one training has all temperatures, and all densities come from one model.
-        own = load * (label.load_axis != "density") + temperature * (label.temperature_axis != "epochs")
-        names[run.key] = f"dense/{own}{seed}"
-    return names
+def _of_siblings(store: Store, spec: SweepSpec) -> dict[str, Sequence[float]]:
+    """Losses of siblings and of dense models, by name."""
+    place, points = _Places(spec), spec.points()
+    names = {stage.point.key: f"{place.of(stage.label)}dense_seed={stage.point.dense.seed}" for stage in points}
+    runs: dict[str, Sequence[float]] = {}
+    with_added = store.with_added_siblings(points)
+    seeds = {(stage.point.key, seed) for stage in with_added for seed in stage.seeds}
+    for row in store.rows("runs", ["point", "retrain_seed", "losses"]):
+        if (row["point"], row["retrain_seed"]) in seeds and row["losses"]:
+            runs[f"{names[row['point']]}/retrain_seed={row['retrain_seed']}"] = row["losses"]
+    dense = {stage.point.dense.key: place.of_dense(stage.label, stage.point.dense.seed) for stage in points}
+    return runs | _of_dense(store, dense)
+
+
+def _of_curves(store: Store, study: Landscape) -> dict[str, Sequence[float]]:
+    """Losses of curves between dense models and of these, by name."""
+    place, names, dense = _Places(study), dict[tuple[str, int, int], str](), dict[str, str]()
+    for stage in study.connections():
+        assert stage.label is not None  # of every stage of a study
+        for first, second in stage.pairs:
+            name = f"curves/{place.of(stage.label)}dense_seeds={first}-{second}"
+            names[stage.connected.key, first, second] = name
+        dense |= {run.key: place.of_dense(stage.label, run.seed) for run in stage.runs}
+    runs: dict[str, Sequence[float]] = {}
+    for row in store.rows("connections", ["curve", "first_seed", "second_seed", "losses"]):
+        name = names.get((row["curve"], row["first_seed"], row["second_seed"]), "")
+        if name and row["losses"]:
+            runs[name] = row["losses"]
+    return runs | _of_dense(store, dense)
+
+
+def _of_dense(store: Store, names: Mapping[str, str]) -> dict[str, Sequence[float]]:
+    """Losses of dense models by name; names by their keys."""
+    longest: dict[str, Sequence[float]] = {}
+    for row in store.rows("dense", ["dense", "losses"]):
+        if row["dense"] in names and len(row["losses"] or ()) > len(longest.get(row["dense"], ())):
+            longest[row["dense"]] = row["losses"]
+    return {names[key]: losses for key, losses in longest.items()}
+
+
+class _Places:
+    """Names of cells; numbers have equal widths, so that they sort."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self._digits = [
+            max(len(f"{value:g}".partition(".")[0]) for value in values) for values in (spec.temperatures, spec.loads)
+        ]
+
+    def of(self, label: Label) -> str:
+        """Name of a cell."""
+        return self._load(label) + self._temperature(label)
+
+    def of_dense(self, label: Label, seed: int) -> str:
+        """Name of a dense training of a cell.
+
+        On the epochs axis one training has all temperatures, and all densities come from one model.
+        """
+        load = self._load(label) * (label.load_axis != "density")
+        temperature = self._temperature(label) * (label.temperature_axis != "epochs")
+        return f"dense/{load}{temperature}dense_seed={seed}"
+
+    def _load(self, label: Label) -> str:
+        return f"{label.load_axis}={_padded(label.load, self._digits[1])}/"
+
+    def _temperature(self, label: Label) -> str:
+        return f"{label.temperature_axis}={_padded(label.temperature, self._digits[0])}/"
 
 
 def _padded(value: float, digits: int) -> str:

@@ -204,8 +204,10 @@ def main() -> None:
         moves = [followed(own, advice) for advice in ("colder", "hotter", "larger")]
         print(f"| {folder} | {' | '.join(map(str, counts))} | {' | '.join(moves)} | {wider_is_best(own)} |")
     for change in ("colder", "hotter"):
-        every = [place for own in found.values() for place in own if place.cell.advice == change]
-        print(f"\nHITS of {change}: {share(every, lambda place: place.cell.advice)}")
+        every = [place for own in found.values() for place in own]
+        advised = [place for place in every if place.cell.advice == change]
+        numbers = *share(advised, lambda place: change), *share(every, lambda place: change)
+        print(f"\nHITS of {change}: {numbers}")
 
 
 if __name__ == "__main__":

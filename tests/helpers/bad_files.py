@@ -16,7 +16,7 @@ from toy_text import VOCABULARY, sentences, write
 from sweeps.results.store import Store
 from sweeps.spec.presets import PRESETS
 from sweeps.spec.sparsity import Sparsity
-from sweeps.spec.study_presets import STUDY_PRESETS
+from sweeps.spec.study_presets import DIGITS_PHASES, STUDY_PRESETS
 from trainables.data import pin
 from trainables.stages import DenseStage
 from trainables.stages.dense import dense_name
@@ -26,6 +26,8 @@ HEAD = "temperature,density,lmc,test_error"
 ROW = "1,0.1,-0.2,0.3"
 KEY = SPEC.points()[0].point.key
 MODEL = f"artifacts/dense/{SPEC.points()[0].point.dense.key}/{dense_name(6)}.pt"
+
+PHASES = "temperature,load,train_loss,mc"
 
 TABLES = {
     "empty": "",
@@ -64,6 +66,23 @@ TABLES = {
     "one": f"{HEAD}\n{ROW}\n",
     "hole": f"{HEAD}\n{ROW}\n2,0.2,-0.2,0.3\n",
     "many": "\n".join([HEAD, *(f"{n},{n / 1000},-0.2,0.3" for n in range(1, 401))]),
+    "phases_lacking": "temperature,load,mc\n1,2,-0.2\n",
+    "phases_published": "batch_size,width,train_loss,mc\n16,2,0.9,-0.06\n",
+    "phases_text": f"{PHASES}\n1,2,low,-0.2\n",
+    "phases_gap": f"{PHASES}\n1,2,0.5,\n",
+    "phases_percent": f"{PHASES}\n1,2,0.5,-20\n",
+    "phases_other_sign": f"{PHASES}\n1,2,0.001,0.3\n",
+    "phases_negative_loss": f"{PHASES}\n1,2,-0.5,-0.2\n",
+    "phases_negative_load": f"{PHASES}\n1,-2,0.5,-0.2\n",
+    "phases_cka": f"{PHASES},cka\n1,2,0.5,-0.2,71\n",
+    "phases_percent_error": f"{PHASES},test_error\n1,2,0.5,-0.2,30\n",
+    "phases_trace": f"{PHASES},hessian_trace\n1,2,0.5,-0.2,inf\n",
+    "phases_interval": f"{PHASES},mc_low\n1,2,0.5,-0.2,low\n",
+    "phases_models": f"{PHASES},n_models\n1,2,0.5,-0.2,-1\n",
+    "phases_loads": f"{PHASES},load_axis\n1,2,0.5,-0.2,width\n1,3,0.5,-0.2,depth\n",
+    "phases_axis": f"{PHASES},temperature_axis\n1,2,0.5,-0.2,heat\n",
+    "phases_header": f"{PHASES}\n",
+    "phases_many": "\n".join([PHASES, *(f"{n},{n},0.5,-0.2" for n in range(1, 401))]),
     "blank": "\n\n\n",
     "html": "<html><body>Not found</body></html>\n",
 }
@@ -195,8 +214,10 @@ def make(folder):
     results(folder / "R")
     results(folder / "other")
     Store(folder / "study").set_spec(STUDY_PRESETS[Sparsity]["fashion-sparsity"])
+    Store(folder / "landscape").set_spec(DIGITS_PHASES)
     results(folder / "rho", replace(SPEC, temperature="rho", temperatures=(0, 0.1)))
     save(folder / "good.csv", TABLE)
+    save(folder / "phases.csv", f"{PHASES}\n1,2,0.5,-0.2\n2,2,0.001,0\n")
     save(folder / "three.csv", TABLE + "3,0.1,-0.1,0.2,0.9\n")
     save(folder / "without_cka.csv", f"{HEAD}\n{ROW}\n2,0.1,-0.01,0.2\n")
     for name, text in TABLES.items():

@@ -174,6 +174,32 @@ def _of_command_lines():
         yield command, [*SMOKE.split(), "--json", ""], "(nothing)"
 
 
+def _of_phases():
+    """Tables and studies of phases, and what is of these or of regimes alone."""
+    for results in ("phases.csv", "landscape"):
+        yield from _each(REPORT, f"{results} --loss-threshold @", ["0", "-1", "nan", "inf", "low"])
+        yield from _each(REPORT, f"{results} --mc-threshold @", ["0", "0.1", "-1.5", "nan", "near"])
+        yield from _each(REPORT, f"{results} --panels @", ["lmc", "regime", "loss"])
+        yield _same(REPORT, f"{results} --panels", "--panels (nothing): name some of")
+        for option in ("--lmc-threshold -0.1", "--cka-rule relative", "--cka-margin 0.1", "--smooth"):
+            yield _same(REPORT, f"{results} {option}", option)
+    yield from _each(REPORT, "landscape --cka-threshold @", ["1.1", "nan", "high"])
+    yield _same(REPORT, "landscape --temperature epochs", "--temperature epochs")
+    yield _same(REPORT, "landscape --serve --table new.csv", "new.csv")
+    yield _same(REPORT, "landscape --tensorboard new", "knows no training losses yet")
+    yield _same(REPORT, "phases.csv --cka-threshold 0.5", "phases.csv has no column cka")
+    for option in ("--serve", "--port 8051", "--tensorboard", "--temperature heat"):
+        yield _same(REPORT, f"phases.csv {option}" + " new" * (option == "--tensorboard"), option)
+    yield from _each(REPORT, "phases.csv --table @", ["phases.csv", "new.txt", PART])
+    for results in ("good.csv", "R"):
+        for option in ("--loss-threshold 0.1", "--mc-threshold -0.1"):
+            yield _same(REPORT, f"{results} {option}", f"{option}: {results} is of regimes")
+        yield from _each(REPORT, f"{results} --panels @", ["mc", "phase"])
+    yield _same(REPORT, "study --mc-threshold -0.1", "--mc-threshold -0.1")
+    for command in (TUNE, SELECT):
+        yield _same(command, "--replay phases.csv", "phases.csv has no column density and no column lmc")
+
+
 def _of_folders():
     """Where results go, and where they are."""
     for command in (GRID, TUNE, SELECT):
@@ -533,6 +559,7 @@ CASES = [
     *_of_command_lines(),
     *_of_folders(),
     *_of_tables(),
+    *_of_phases(),
     *_of_replays(),
     *_of_data(),
     *_of_texts(),

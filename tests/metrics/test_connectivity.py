@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from metrics.connectivity import interpolate, linear_mode_connectivity, path_positions, reestimate_batch_norm
+from metrics.connectivity import bezier, interpolate, linear_mode_connectivity, path_positions, reestimate_batch_norm
 
 
 def test_formula_check_of_the_definitions():
@@ -71,3 +71,25 @@ def test_a_model_without_batch_norm_is_not_run_and_one_with_it_needs_samples():
     reestimate_batch_norm(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), never())
     with pytest.raises(ValueError, match="a model with batch-norm needs samples"):
         reestimate_batch_norm(nn.BatchNorm1d(2), [])
+
+
+def test_a_bezier_curve_has_exact_ends_its_formula_between_them_and_is_the_line_with_its_bend_in_the_middle():
+    start, bend, end = ({"w": torch.randn(3, 4), "count": torch.tensor(n)} for n in (3, 4, 5))
+    assert torch.equal(bezier(start, bend, end, 0.0)["w"], start["w"])
+    assert torch.equal(bezier(start, bend, end, 1.0)["w"], end["w"])
+    found = bezier(start, bend, end, 0.3)
+    assert torch.allclose(found["w"], 0.49 * start["w"] + 0.42 * bend["w"] + 0.09 * end["w"], atol=1e-6)
+    assert found["count"] == 3
+    middle = interpolate(start, end, 0.5)
+    for t in path_positions(11):
+        assert torch.allclose(bezier(start, middle, end, t)["w"], interpolate(start, end, t)["w"], atol=1e-6)
+
+
+@pytest.mark.parametrize(("bend", "points", "connectivity"), [(None, 11, -1), (2.0, 5, -0.1875), (2.0, 11, -0.2304)])
+def test_on_a_ring_the_line_has_a_barrier_and_a_curve_a_lower_one(bend, points, connectivity):
+    """Closed form: E = min(1, | |w|^2 - 1 |) between (1, 0) and (-1, 0), by the line, or by way of (0, 2)."""
+    start, end = ({"w": torch.tensor([x, 0.0], dtype=torch.float64)} for x in (1.0, -1.0))
+    curve = {"w": torch.tensor([0.0, bend or 0.0], dtype=torch.float64)}
+    places = [bezier(start, curve, end, t)["w"] for t in path_positions(points)]
+    errors = [min(1.0, abs(float(w @ w) - 1)) for w in places]
+    assert linear_mode_connectivity(errors) == pytest.approx(connectivity, abs=1e-12)

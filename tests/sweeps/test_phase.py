@@ -8,8 +8,9 @@ from sweeps.results.inventory import inventory_of
 from sweeps.results.phase import diverged_note, phase_table
 from sweeps.results.phase_schema import P_REGIMES, PHASE
 from sweeps.spec.presets import PRESETS
+from sweeps.views.diagram import boundaries
 from sweeps.views.interactive_diagram import draw
-from sweeps.views.phase_diagram import boundaries, phase_diagram
+from sweeps.views.phase_diagram import phase_diagram
 from trainables.stages import DenseStage
 
 SPEC = replace(

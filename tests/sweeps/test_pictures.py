@@ -14,11 +14,11 @@ from metrics.regimes import Thresholds
 from sweeps.results.border import SmoothBorder
 from sweeps.results.user_table import phase_of
 from sweeps.views import fitted_borders
+from sweeps.views.diagram_texts import titled
 from sweeps.views.interactive_diagram import draw_json
 from sweeps.views.named_files import PRINTED
 from sweeps.views.panels import PANELS
 from sweeps.views.phase_diagram import phase_diagram
-from sweeps.views.phase_report import texts
 from sweeps.views.shades import regime_scale, shade
 
 THRESHOLDS = Thresholds(lmc=-0.05, cka=0.98)
@@ -90,9 +90,9 @@ def test_borders_of_cells_that_are_not_sure_are_faint(unsure):
         (0.5, True),
         (1.5, True),
     }
-    caption = texts(drawn(unsure), "it", THRESHOLDS, False)[1]
+    caption = titled(drawn(unsure), "it").caption
     assert "Dashed borders: of cells with a question mark." in caption
-    assert "Dashed" not in texts(drawn(table()), "it", THRESHOLDS, False)[1]
+    assert "Dashed" not in titled(drawn(table()), "it").caption
 
 
 def test_the_surer_a_regime_is_the_stronger_is_its_colour(unsure):
@@ -176,7 +176,7 @@ def test_fitted_borders_are_where_they_lie_between_the_columns(monkeypatch):
     assert [rows for rows, _, _ in curve.band()] == [[-0.5, 0], [2, 2.5]]
     assert diagram.borders == []
     assert list(diagram.data["border_i_ii"][:3]) == [0.05] * 3
-    assert "Curves: fitted borders" in texts(diagram, "it", THRESHOLDS, False)[1]
+    assert "Curves: fitted borders" in titled(diagram, "it").caption
     monkeypatch.setattr(fitted_borders, "smooth_borders", lambda *known: ())
     assert fitted_borders.with_fitted_borders(drawn(table()), table(), THRESHOLDS, True).borders
 

@@ -12,7 +12,8 @@ from sweeps.plans.replay import replay
 from sweeps.results.phase import phase_table
 from sweeps.results.phase_schema import P_REGIMES
 from sweeps.results.recorded import check_recorded, open_recorded
-from sweeps.results.user_table import phase_of, read_table, table_content
+from sweeps.results.user_files import table_content
+from sweeps.results.user_table import phase_of, read_table
 from sweeps.spec.errors import UsageError
 from sweeps.spec.presets import PRESETS
 

@@ -9,11 +9,13 @@ import pytest
 from sweeps.views.shades import (
     CIVIDIS,
     NOTHING,
+    PHASE_COLORS,
     REGIME_COLORS,
     color_range,
     contrast,
     ink,
     known,
+    log_ticks,
     regime_scale,
     shade,
     tick_text,
@@ -40,7 +42,14 @@ def lab(color, seen):
 
 
 @pytest.mark.parametrize(
-    "scale", [CIVIDIS, *map(regime_scale, REGIME_COLORS), (NOTHING, NOTHING)], ids=lambda it: it[-1]
+    "scale",
+    [
+        CIVIDIS,
+        *map(regime_scale, REGIME_COLORS),
+        *((color,) * 2 for color in PHASE_COLORS.values()),
+        (NOTHING, NOTHING),
+    ],
+    ids=lambda it: it[-1],
 )
 def test_letters_can_be_read_on_every_shade(scale):
     for share in np.linspace(0, 1, 501):
@@ -63,6 +72,17 @@ def test_regimes_are_told_apart_by_the_colour_blind(seen):
 def test_regimes_grow_lighter_in_grey():
     lightness = [lab(REGIME_COLORS[regime], SEEN["all"])[0] for regime in ("I", "II-A", "II-B")]
     assert min(np.diff(lightness)) > 15
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_phases_are_told_apart_by_the_colour_blind(seen):
+    pairs = combinations(PHASE_COLORS.values(), 2)
+    assert min(np.linalg.norm(lab(a, SEEN[seen]) - lab(b, SEEN[seen])) for a, b in pairs) > 20
+
+
+def test_phases_differ_in_grey():
+    lightness = sorted(lab(color, SEEN["all"])[0] for color in PHASE_COLORS.values())
+    assert min(np.diff(lightness)) > 9
 
 
 def test_shades_are_interpolated():
@@ -106,3 +126,21 @@ def test_ticks_are_round_and_make_way_for_the_mark():
     assert ticks(-0.34, 0, -0.05) == [-0.3, -0.2, -0.1, -0.05, 0]
     assert ticks(0.8, 1, 0.985) == [0.8, 0.85, 0.9, 0.95, 0.985]
     assert tick_text(-0.05) == "−0.05"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "mark", "written"),
+    [
+        (0.001, 1000, None, ["0.001", "0.1", "10", "1000"]),
+        (0.002, 40, None, ["0.01", "0.1", "1", "10"]),
+        (30, 1400, None, ["50", "100", "200", "500", "1000"]),
+        (1, 12, None, ["1", "2", "5", "10"]),
+        (0.0014, 0.93, 0.004, ["0.004", "0.01", "0.03", "0.1", "0.3"]),
+        (20, 60, None, ["20", "30", "40", "50", "60"]),
+        (1e-7, 0.1, None, ["1e−7", "1e−5", "0.001", "0.1"]),
+        (10, 400000, None, ["10", "100", "1000", "10000", "100000"]),
+    ],
+)
+def test_ticks_of_a_logarithmic_scale(low, high, mark, written):
+    places = log_ticks(math.log10(low), math.log10(high), None if mark is None else math.log10(mark))
+    assert [tick_text(10**place) for place in places] == written

@@ -23,7 +23,7 @@ from sweeps.spec.studies import STUDIES, sweep_from_json
 from sweeps.spec.study_presets import STUDY_PRESETS
 from sweeps.views.charts import Chart, Matrix
 from sweeps.views.sparsity_view import story_of
-from sweeps.views.study_report import study_charts
+from sweeps.views.study_report import study_picture
 from trainables.stages import FilterScoresStage, RoundsStage
 from trainables.stages.machine import Machine
 
@@ -148,7 +148,7 @@ def test_sparsity_tells_what_each_round_left(results, tmp_path):
     assert "lottery-global, epochs 2: the PQ Index falls by" in out
     assert (tmp_path / "rounds.svg").read_bytes().startswith(b"<?xml")
     assert (tmp_path / "rounds.csv").read_text().startswith("method,temperature_axis,")
-    titles = [chart.title for chart in study_charts(small("sparsity"), store).charts]
+    titles = [chart.title for chart in study_picture(small("sparsity"), store).charts]
     assert titles[:4] == ["Test error", "Weights left", "Test error over density", "PQ Index"]
     assert len(titles) == 4 + 3 * 2
 
@@ -187,7 +187,7 @@ def test_importance_compares_measures_with_the_first(results):
     found = correlations.set_index(["measure", "other"]).loc[("filter-loss", "filter-bn")]
     assert found["correlation"] == pytest.approx(np.mean(both))
     assert "epochs 1, 1 round, 50% of filters removed: test error [difference from magnitude] " in out
-    charts = study_charts(study, store).charts
+    charts = study_picture(study, store).charts
     assert sum(isinstance(chart, Matrix) for chart in charts) == 1
     assert sum(isinstance(chart, Chart) for chart in charts) == 2 * 3
 

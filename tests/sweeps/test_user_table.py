@@ -7,7 +7,8 @@ from scipy.special import ndtr
 
 from metrics.regimes import Thresholds
 from sweeps.results.phase_schema import P_REGIMES
-from sweeps.results.user_table import axis_of, phase_of, read_table, table_content
+from sweeps.results.user_files import table_content
+from sweeps.results.user_table import axis_of, phase_of, read_table
 from sweeps.spec.errors import UsageError
 
 THRESHOLDS = Thresholds(-0.05, 0.98)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from trainables.tasks.task import Task
 
-AT_ONCE = 64
-"""Samples of which the graph of a second derivative is in memory at a time."""
+GRAPH = 8
+"""Times as large as an evaluation the graph of a second derivative is taken to be, in memory."""
 
 
 class Curvature(NamedTuple):
@@ -50,6 +50,7 @@ def curvature(name: str, state: "Mapping[str, Tensor]", task: "Task", settings: 
     model = model.to(task.device).eval().requires_grad_()
     parameters = list(model.parameters())
     count = sum(parameter.numel() for parameter in parameters)
-    product = hessian_product(parameters, lambda: task.loss_parts(model, settings.images, AT_ONCE))
+    at_once = task.samples_at_once(name, GRAPH)
+    product = hessian_product(parameters, lambda: task.loss_parts(model, settings.images, at_once))
     with in_float32():
         return Curvature(top_eigenvalue(product, count), *trace(product, count, settings.products))

@@ -38,8 +38,12 @@ class StackFactory:
         stack = self._kind(model, models, self._layout).to(self._device)
         if masks is not None and self._has_kernels and kernels_pay(model, masks, self._is_narrow):
             stack.use_kernels(masks)
-        stack.samples_at_once = memory.samples_at_once(self._room, self._activation * self._together(models))
+        stack.samples_at_once = self.samples_at_once(self._together(models))
         return stack
+
+    def samples_at_once(self, tensors: int) -> int:
+        """Samples of a batch in which so many tensors of the size of the largest activation are in memory."""
+        return memory.samples_at_once(self._room, self._activation * tensors)
 
     def models_at_once(self, models: int, batch_size: int) -> int:
         """How many of so many models are to be in a stack that is measured in batches of so many samples."""

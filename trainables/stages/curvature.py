@@ -23,7 +23,7 @@ TABLE = "curvature"
 PASSES = 2.8
 """A product with the Hessian, in passes of training over the same samples: measured on two kinds of models."""
 
-LANCZOS = 40
+LANCZOS = 14
 """Products that the largest eigenvalue takes, about."""
 
 _NOTHING: Row = dict.fromkeys(
@@ -141,8 +141,7 @@ class CurvatureStage(Stage):
     def seconds(self, costs: "StageCosts") -> float:
         """Products as if they were steps with the same images, and the errors of each model."""
         sizes = costs.sizes(self.run)
-        images = min(self.settings.images, sizes.train)
-        steps = math.ceil(PASSES * (self.settings.products + LANCZOS) * math.ceil(images / 64))
-        recipe = replace(self.run.recipe, batch_size=min(64, images), iterations=steps, rho=0.0)
+        steps = math.ceil(PASSES * (self.settings.products + LANCZOS))
+        recipe = replace(self.run.recipe, batch_size=min(self.settings.images, sizes.train), iterations=steps, rho=0.0)
         evaluated = sizes.measured * costs.evaluation(self.run, 1)
         return len(self.epochs) * (costs.training(self.run, recipe, 1, 1) + evaluated)

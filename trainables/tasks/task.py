@@ -213,6 +213,10 @@ class Task(ABC):
         """
         return self._maker(name, self._plain(name, like)).models_at_once(models, batch_size)
 
+    def samples_at_once(self, name: str, tensors: int) -> int:
+        """Samples of a batch in which so many tensors of the size of a model's largest activation are in memory."""
+        return self._maker(name, self._plain(name, None)).samples_at_once(tensors)
+
     def _plain(self, name: str, like: Mapping[str, Tensor] | None) -> nn.Module:
         model = self.model(name)
         return model if like is None else resized(model, like)
