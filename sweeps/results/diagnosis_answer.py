@@ -13,8 +13,9 @@ from sweeps.results.store import Store
 from sweeps.spec.changes import changes
 from sweeps.spec.diagnosis import Diagnosis
 from sweeps.spec.study_presets import STUDY_PRESETS
-from trainables.data import short_name
+from trainables.data import short_name, training_samples
 from trainables.stages.curves import START
+from trainables.training.recipe import Recipe
 
 NUMBERS = (
     "train_loss",
@@ -33,8 +34,8 @@ OF_REGIMES: dict[Regime, Change] = {"I": "hotter", "II-A": "colder", "II-B": "no
 """What helps siblings (Zhou et al. 2023, section 3.2): to prune models that were trained so."""
 
 HITS: dict[Change, tuple[int, int, int, int]] = {"colder": (11, 13, 13, 15)}
-"""Of advice to change the temperature, on the small landscapes: how often it named the better of a cell's two neighbours,
-of how many cells that had it; then how often that neighbour is the better one of any cell, and of how many.
+"""Of advice to change the temperature, on the small landscapes: how often it named the better of two neighbours, of how
+many cells that had it; then how often that neighbour is the better one of any cell, and of how many.
 ``tests/benchmarks/diagnosis.py`` prints it; docs/diagnosis.md has the tables. So far ``digits-phases`` alone."""
 
 _OF_SIBLINGS = ("regime", "status", "lmc", "cka", "test_error", "dense_test_error")
@@ -51,8 +52,8 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
         to be tried in front; ``temperature_by_mc``, what the sign of mode connectivity alone says, and its options,
         ``to_change_temperature``; ``loss_decides``, and ``loss_threshold_of``, other data for which the threshold of
         the loss was set; ``hits`` of such advice, as of :data:`HITS`; ``numbers`` with their 95 %
-        intervals in units of that table, and ``hessian_trace_se``; the ``thresholds``, the ``curve``, the recipe, and
-        ``pruned`` if there is a density.
+        intervals in units of that table, and ``hessian_trace_se``; the ``thresholds``, the ``curve``, the
+        recipe with its ``steps``, and ``pruned`` if there is a density.
 
     Raises:
         UsageError: If a table is damaged.
@@ -85,7 +86,14 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
         "numbers": {name: _with_interval(row, name) for name in NUMBERS},
         "hessian_trace_se": _trace_error(study, store),
         "thresholds": asdict(thresholds),
-        "curve": {"epochs": curve.epochs, "lr": curve.lr, "batch_size": curve.batch_size, "start": START},
+        "steps": _steps(study, study.dense_recipe),
+        "curve": {
+            "epochs": curve.epochs,
+            "lr": curve.lr,
+            "batch_size": curve.batch_size,
+            "steps": _steps(study, curve),
+            "start": START,
+        },
         "pruned": None if study.density is None else _pruned(study, store),
     }
     return {name: _known(value) for name, value in answer.items()}
@@ -104,6 +112,11 @@ def _pruned(study: Diagnosis, store: Store) -> Answer:
         "to_change": changes(study, change) if change else [],
         "thresholds": {"lmc": study.lmc_threshold, "cka": study.sibling_cka_threshold},
     }
+
+
+def _steps(study: Diagnosis, recipe: Recipe) -> int:
+    """Steps of a training."""
+    return recipe.epochs * math.ceil(training_samples(study.data, study.validation_fraction) / recipe.batch_size)
 
 
 def _set_for(study: Diagnosis) -> str | None:

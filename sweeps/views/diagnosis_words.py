@@ -100,6 +100,12 @@ def _besides(answer: Answer) -> Iterator[str]:
         yield "If the training loss still falls at the end, it is steps that are lacking: give more --epochs first."
     if answer["verdict"] == "too hot" and answer["phase"] != "II":
         yield f"Mode connectivity ({mc:.4f}) is clearly positive: the path is better than its ends, as of hot training."
+    steps, of_curve = answer["steps"], answer["curve"]["steps"]
+    if mc > -answer["thresholds"]["mc"] and of_curve > steps:
+        yield (
+            f"But the curve took {of_curve} steps, and the models {steps}: if these were not trained to the end, the "
+            "path is better for that alone, and it is more --epochs that they need first."
+        )
     if answer["verdict"] == "fine" and answer["change"] == "larger":
         yield "That is for models that agree with each other; the temperature need not change."
 

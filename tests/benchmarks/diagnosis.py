@@ -19,6 +19,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -188,6 +189,10 @@ def wider_is_best(own: Sequence[Place]) -> str:
     return wilson(best, len(known))
 
 
+def _always(change: str, place: Place) -> str:
+    return change
+
+
 def main() -> None:
     """Print the tables, in Markdown."""
     found = {folder.rstrip("/").rpartition("/")[2]: places(Store(folder)) for folder in sys.argv[1:]}
@@ -206,7 +211,8 @@ def main() -> None:
     for change in ("colder", "hotter"):
         every = [place for own in found.values() for place in own]
         advised = [place for place in every if place.cell.advice == change]
-        numbers = *share(advised, lambda place: change), *share(every, lambda place: change)
+        always = partial(_always, change)
+        numbers = *share(advised, always), *share(every, always)
         print(f"\nHITS of {change}: {numbers}")
 
 

@@ -211,6 +211,16 @@ def test_words_of_every_phase(values, told, monkeypatch):
     assert not [each for each in told if each not in said], said
 
 
+def test_a_curve_that_is_trained_for_longer_than_its_ends_is_told(monkeypatch):
+    few = replace(DIGITS, batch_size=512)
+    assert "But the curve took 1480 steps, and the models 60: " in said_of(
+        monkeypatch, study=few, train_loss=0.5, mc=0.1
+    )
+    assert "But the curve" not in said_of(monkeypatch, study=few, train_loss=0.5, mc=0.01)
+    short = replace(few, curve_epochs=1)
+    assert "But the curve" not in said_of(monkeypatch, study=short, train_loss=0.5, mc=0.1)
+
+
 def test_how_sure_it_is_is_said(monkeypatch):
     own = replace(DIGITS, loss_threshold=0.004)  # that of another preset
     said = said_of(monkeypatch, study=own, train_loss=0.5, mc=-0.0025, other_phases="I IV-A")
