@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from metrics.diagnosis import Change, diagnose, hotter_or_colder
-from metrics.five_phases import PhaseThresholds
 from metrics.regimes import Regime
 from sweeps.results.landscape_table import landscape_tables
 from sweeps.results.phase import phase_table
 from sweeps.results.store import Store
 from sweeps.spec.changes import changes
 from sweeps.spec.diagnosis import Diagnosis
+from sweeps.spec.study_presets import STUDY_PRESETS
 from trainables.data import short_name
 from trainables.stages.curves import START
 
@@ -32,9 +32,10 @@ NUMBERS = (
 OF_REGIMES: dict[Regime, Change] = {"I": "hotter", "II-A": "colder", "II-B": "none"}
 """What helps siblings (Zhou et al. 2023, section 3.2): to prune models that were trained so."""
 
-HITS: dict[Change, tuple[int, int]] = {}
-"""How often advice to train colder or hotter named the better of a cell's two neighbours on the two small grids, and of
-how many such cells: ``tests/benchmarks/diagnosis.py``, in docs/diagnosis.md."""
+HITS: dict[Change, tuple[int, int, int, int]] = {"colder": (11, 13, 13, 15)}
+"""Of advice to change the temperature, on the small landscapes: how often it named the better of two neighbours, of how
+many cells that had it; then how often that neighbour is the better one of any cell, and of how many.
+``tests/benchmarks/diagnosis.py`` prints it; docs/diagnosis.md has the tables. So far ``digits-phases`` alone."""
 
 _OF_SIBLINGS = ("regime", "status", "lmc", "cka", "test_error", "dense_test_error")
 
@@ -48,9 +49,10 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
         Plain data for JSON, with None for what is not known: ``status`` as of the table of landscapes; ``phase`` and
         ``possible_phases``, which the intervals allow; ``verdict``, ``change`` and the options ``to_change``, the first
         to be tried in front; ``temperature_by_mc``, what the sign of mode connectivity alone says, and its options,
-        ``to_change_temperature``; ``loss_decides`` and ``loss_threshold_is_default``; ``hits``, how often such advice
-        was right, and of how often; ``numbers`` with their 95 % intervals in units of that table, and
-        ``hessian_trace_se``; the ``thresholds``, the ``curve``, the recipe, and ``pruned`` if there is a density.
+        ``to_change_temperature``; ``loss_decides``, and ``loss_threshold_of``, other data for which the threshold of
+        the loss was set; ``hits`` of such advice, as of :data:`HITS`; ``numbers`` with their 95 %
+        intervals in units of that table, and ``hessian_trace_se``; the ``thresholds``, the ``curve``, the
+        recipe with its ``steps``, and ``pruned`` if there is a density.
 
     Raises:
         UsageError: If a table is damaged.
@@ -60,7 +62,7 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
     found = diagnose(row["train_loss"], row["mc"], row["cka"], thresholds)
     by_sign = hotter_or_colder(row["mc"])
     run = study.curvatures()[0].run
-    curve, steps = study.curve_recipe(run), study.curve_steps(run)
+    curve = study.curve_recipe(run)
     answer = {
         "data": short_name(study.data),
         "model": short_name(study.model),
@@ -80,14 +82,17 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
         "to_change_temperature": changes(study, by_sign) if found else [],
         "loss_decides": found and found.loss_decides,
         "hits": None if found is None else HITS.get(found.change),
-        "loss_threshold_is_default": study.loss_threshold == PhaseThresholds.loss,
+        "loss_threshold_of": _set_for(study),
         "numbers": {name: _with_interval(row, name) for name in NUMBERS},
         "hessian_trace_se": _trace_error(study, store),
         "thresholds": asdict(thresholds),
+        "steps": study.steps_of(run, study.dense_recipe),
         "curve": {
-            **{name: getattr(curve, name) for name in ("epochs", "lr", "batch_size")},
+            "epochs": curve.epochs,
+            "lr": curve.lr,
+            "batch_size": curve.batch_size,
+            "steps": study.curve_steps(run),
             "start": START,
-            "steps": steps,
         },
         "pruned": None if study.density is None else _pruned(study, store),
     }
@@ -107,6 +112,14 @@ def _pruned(study: Diagnosis, store: Store) -> Answer:
         "to_change": changes(study, change) if change else [],
         "thresholds": {"lmc": study.lmc_threshold, "cka": study.sibling_cka_threshold},
     }
+
+
+def _set_for(study: Diagnosis) -> str | None:
+    """Data of the preset whose threshold of the loss a study of other data has."""
+    presets = [preset for preset in STUDY_PRESETS[Diagnosis].values() if isinstance(preset, Diagnosis)]
+    own = {preset.loss_threshold: preset.data for preset in presets}
+    data = own.get(study.loss_threshold)
+    return None if data == study.data else data
 
 
 def _trace_error(study: Diagnosis, store: Store) -> float:

@@ -49,8 +49,8 @@ class Diagnosis(Landscape):
 
     checkpoints: tuple[str, ...] | None = None
     """Two or more trained models of yours, of the same recipe and different seeds, in place of training: files of
-    torch.save with the weights of --model. Give the --lr, --batch-size, --epochs and so on that trained them: the curve
-    between them is trained with a tenth of that rate for half of those epochs, and advice starts from them."""
+    torch.save with the weights of --model. Give the --lr, --batch-size, --epochs, --weight-decay and so on that trained
+    them: what trains the curve between them and, with --density, siblings is made of these, and advice starts there."""
 
     @property
     def connection_settings(self) -> MeasurementSettings:

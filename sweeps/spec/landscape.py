@@ -157,8 +157,12 @@ class Landscape(Study):
 
     def curve_steps(self, run: DenseRun) -> int:
         """Steps of the training of a curve between dense models of a training."""
-        curve = self.curve_recipe(run)
-        return curve.epochs * math.ceil(training_samples(run.data, run.validation_fraction) / curve.batch_size)
+        return self.steps_of(run, self.curve_recipe(run))
+
+    @staticmethod
+    def steps_of(run: DenseRun, recipe: Recipe) -> int:
+        """Steps of a recipe that counts in epochs, on the data of a training."""
+        return recipe.epochs * math.ceil(training_samples(run.data, run.validation_fraction) / recipe.batch_size)
 
     def curve_recipe(self, run: DenseRun) -> Recipe:
         """How curves between dense models of a training are trained: the same for all temperatures.

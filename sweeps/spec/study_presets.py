@@ -190,10 +190,12 @@ cells with other seeds: three times the lowest loss of these, 0.0023.
 """
 
 
-def _diagnosis(sweep: SweepSpec) -> Diagnosis:
-    """Of one training with the recipe of a grid's preset."""
-    own = {"temperatures": (), "load": "width", "widths": (1.0,), "densities": (1.0,), "dense_seeds": (1, 2)}
-    return Diagnosis(**_of(sweep) | own | {"cka_threshold": PhaseThresholds.cka})
+def _diagnosis(like: Landscape, sweep: SweepSpec) -> Diagnosis:
+    """Of one training: recipe, curves and borders of a landscape, for which these were set, and the model of a grid."""
+    own = {field.name: getattr(like, field.name) for field in fields(Landscape)}
+    one = {"temperature": "epochs", "temperatures": (), "load": "width", "widths": (1.0,), "dense_seeds": (1, 2)}
+    of_grid = ("fixed", "model", "path_points", "cka_images", "lmc_threshold")
+    return Diagnosis(**own | one | {name: getattr(sweep, name) for name in of_grid})
 
 
 _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
@@ -214,9 +216,9 @@ _REGISTRY: dict[type[Study], dict[str, tuple[Study, str]]] = {
         "paper-phases-data": (PAPER_PHASES_DATA, "the paper's by the amount of data, for GPUs"),
     },
     Diagnosis: {
-        "digits-diagnosis": (_diagnosis(DIGITS), "the recipe of grid.py's digits, seconds on two cores"),
-        "fashion-diagnosis": (_diagnosis(FASHION_EPOCHS), "a minute on two cores"),
-        "paper-diagnosis": (_diagnosis(PAPER_EPOCHS), "for GPUs"),
+        "digits-diagnosis": (replace(_diagnosis(DIGITS_PHASES, DIGITS), epochs=DIGITS.epochs), "a minute on two cores"),
+        "fashion-diagnosis": (_diagnosis(FASHION_PHASES, FASHION_EPOCHS), "minutes on two cores"),
+        "paper-diagnosis": (replace(_diagnosis(PAPER_PHASES, PAPER_EPOCHS), model="resnet18"), "for GPUs"),
     },
     Prunability: {
         "fashion-prunability": (PRUNABILITY, "half an hour on two cores"),

@@ -108,6 +108,12 @@ def _besides(answer: Answer) -> Iterator[str]:
         yield "If the training loss still falls at the end, it is steps that are lacking: give more --epochs first."
     if answer["verdict"] == "too hot" and answer["phase"] != "II":
         yield f"Mode connectivity ({mc:.4f}) is clearly positive: the path is better than its ends, as of hot training."
+    steps, of_curve = answer["steps"], answer["curve"]["steps"]
+    if mc > -answer["thresholds"]["mc"] and of_curve > steps:
+        yield (
+            f"But the curve took {of_curve} steps, and the models {steps}: if these were not trained to the end, the "
+            "path is better for that alone, and it is more --epochs that they need first."
+        )
     if answer["verdict"] == "fine" and answer["change"] == "larger":
         yield "That is for models that agree with each other; the temperature need not change."
 
@@ -126,15 +132,18 @@ def _how_sure(answer: Answer) -> Iterator[str]:
     if others:
         yield f"The intervals that there are also allow phase {' and '.join(others)}."
     if answer["loss_decides"]:
-        default = answer["loss_threshold_is_default"]
+        other = answer["loss_threshold_of"]
         yield (
             f"The threshold of the loss, {thresholds['loss']:g} nats, decides here"
-            + (", and is the default, of ResNet-18 on CIFAR-10" if default else "")
+            + (f", and was set for {other}" if other else "")
             + ": how low a loss gets depends on data and weight decay (--loss-threshold)."
         )
     if answer["hits"]:
-        right, of = answer["hits"]
-        yield f"Such advice named the better of two neighbours in {right} of {of} cells of two small grids."
+        right, of, anyhow, cells = answer["hits"]
+        yield (
+            f"On small grids such advice named the better of two neighbours in {right} of {of} cells; of all cells the "
+            f"{answer['change']} neighbour is better in {anyhow} of {cells}."
+        )
 
 
 def _pruned_words(answer: Answer) -> Iterator[str]:

@@ -19,6 +19,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -188,6 +189,10 @@ def wider_is_best(own: Sequence[Place]) -> str:
     return wilson(best, len(known))
 
 
+def _always(change: str, place: Place) -> str:
+    return change
+
+
 def main() -> None:
     """Print the tables, in Markdown."""
     found = {folder.rstrip("/").rpartition("/")[2]: places(Store(folder)) for folder in sys.argv[1:]}
@@ -204,8 +209,11 @@ def main() -> None:
         moves = [followed(own, advice) for advice in ("colder", "hotter", "larger")]
         print(f"| {folder} | {' | '.join(map(str, counts))} | {' | '.join(moves)} | {wider_is_best(own)} |")
     for change in ("colder", "hotter"):
-        every = [place for own in found.values() for place in own if place.cell.advice == change]
-        print(f"\nHITS of {change}: {share(every, lambda place: place.cell.advice)}")
+        every = [place for own in found.values() for place in own]
+        advised = [place for place in every if place.cell.advice == change]
+        always = partial(_always, change)
+        numbers = *share(advised, always), *share(every, always)
+        print(f"\nHITS of {change}: {numbers}")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def test_dense_models_and_curves_are_those_of_grids_and_landscapes():
     assert {stage.point.key for stage in grid.points()} == {stage.point.key for stage in SMALL.points()}
     landscape = STUDY_PRESETS[Landscape]["digits-phases"]
     landscape = replace(landscape, temperatures=(2,), widths=(1,), dense_seeds=(1, 2))
+    assert landscape.loss_threshold == SMALL.loss_threshold
     landscape = replace(landscape, data=SMALL.data, model=SMALL.model, epochs=2)
     landscape = replace(landscape, curve_epochs=None, curve_lr=None, curve_batch_size=SMALL.curve_batch_size)
     keys = {stage.key for stage in landscape.others()}
@@ -211,17 +212,30 @@ def test_words_of_every_phase(values, told, monkeypatch):
     assert not [each for each in told if each not in said], said
 
 
+def test_a_curve_that_is_trained_for_longer_than_its_ends_is_told(monkeypatch):
+    few = replace(DIGITS, batch_size=512)
+    assert "But the curve took 1480 steps, and the models 60: " in said_of(
+        monkeypatch, study=few, train_loss=0.5, mc=0.1
+    )
+    assert "But the curve" not in said_of(monkeypatch, study=few, train_loss=0.5, mc=0.01)
+    short = replace(few, curve_epochs=1)
+    assert "But the curve" not in said_of(monkeypatch, study=short, train_loss=0.5, mc=0.1)
+
+
 def test_how_sure_it_is_is_said(monkeypatch):
-    said = said_of(monkeypatch, train_loss=0.5, mc=-0.0025, other_phases="I IV-A")
+    own = replace(DIGITS, loss_threshold=0.004)  # that of another preset
+    said = said_of(monkeypatch, study=own, train_loss=0.5, mc=-0.0025, other_phases="I IV-A")
     assert "loss is 125 times its threshold, mode connectivity 0.0150 above its own; one pair of models" in said
     assert "also allow phase I and IV-A" in said
-    assert "0.004 nats, decides here, and is the default" in said
-    monkeypatch.setitem(answers.HITS, "colder", (7, 9))
+    assert "0.004 nats, decides here, and was set for CIFAR10: how low" in said
+    monkeypatch.setitem(answers.HITS, "colder", (7, 9, 10, 14))
+    said = said_of(monkeypatch, train_loss=0.5, mc=0.0)
+    assert "0.04 nats, decides here: how low" in said
     own = replace(DIGITS, loss_threshold=0.02)
     said = said_of(monkeypatch, study=own, train_loss=0.5, mc=0.0, mc_low=-0.1, mc_high=0.1, n_pairs=3)
     assert "0.02 nats, decides here: how low" in said
     assert "no interval" not in said
-    assert "named the better of two neighbours in 7 of 9 cells" in said
+    assert "of two neighbours in 7 of 9 cells; of all cells the colder neighbour is better in 10 of 14" in said
 
 
 @pytest.mark.parametrize(
