@@ -94,7 +94,6 @@ def test_dense_models_and_curves_are_those_of_grids_and_landscapes():
     landscape = replace(landscape, temperatures=(2,), widths=(1,), dense_seeds=(1, 2))
     assert landscape.loss_threshold == SMALL.loss_threshold
     landscape = replace(landscape, data=SMALL.data, model=SMALL.model, epochs=2)
-    landscape = replace(landscape, curve_epochs=None, curve_lr=None, curve_batch_size=SMALL.curve_batch_size)
     keys = {stage.key for stage in landscape.others()}
     assert keys == {stage.key for stage in SMALL.others()}
 
