@@ -40,6 +40,9 @@ def hessian_product(parameters: Iterable[Tensor], loss_parts: Callable[[], Itera
         parameters: Of which the loss is a function, of any shapes and one floating point type, on one device. They
             stay as they are. Where the loss does not depend on one, its rows are zero.
         loss_parts: Gives scalars with graphs that add up to the loss, anew for each product.
+
+    Raises:
+        RuntimeError: Where a product is taken and a part of the loss cannot be differentiated twice.
     """
     own = list(parameters)
     sizes = [each.numel() for each in own]
@@ -51,11 +54,25 @@ def hessian_product(parameters: Iterable[Tensor], loss_parts: Callable[[], Itera
             gradients = torch.autograd.grad(loss, own, create_graph=True, materialize_grads=True)
             slope = torch.stack([(g * v).sum() for g, v in zip(gradients, along, strict=True)]).sum()
             if slope.requires_grad:  # not where the loss is linear
+                _check_graph(slope)
                 rows = torch.autograd.grad(slope, own, materialize_grads=True)
                 total += torch.cat([row.flatten() for row in rows]).to(total)
         return total
 
     return product
+
+
+def _check_graph(of: Tensor) -> None:
+    """Raise RuntimeError for a ``once_differentiable`` function: torch leaves it out of a gradient without a word."""
+    nodes, seen = [of.grad_fn], {of.grad_fn}
+    while nodes:
+        node = nodes.pop()
+        assert node is not None  # as none is put in
+        if node.name().endswith("Error"):
+            raise RuntimeError("a function that is marked as once_differentiable cannot be differentiated twice")
+        following = {each for each, _ in node.next_functions if each is not None} - seen
+        seen |= following
+        nodes += following
 
 
 def top_eigenvalue(product: Product, parameters: int) -> float:

@@ -16,7 +16,20 @@ if __name__ == "__main__":  # in place of this folder, in which there is another
     sys.path[0] = str(Path(__file__).parent / "helpers")
 
 from bad_files import make
-from bad_inputs import CASES, DIAGNOSE, EXPORT, GRID, IMPORTANCE, PRUNABILITY, REPORT, SELECT, SPARSITY, STATUS, TUNE
+from bad_inputs import (
+    CASES,
+    DIAGNOSE,
+    EXPORT,
+    GRID,
+    IMPORTANCE,
+    LANDSCAPE,
+    PRUNABILITY,
+    REPORT,
+    SELECT,
+    SPARSITY,
+    STATUS,
+    TUNE,
+)
 from support import run_here
 
 
@@ -72,7 +85,7 @@ def test_there_are_many_and_all_are_different():
     assert len({(command, *arguments) for command, arguments, _ in CASES}) == len(CASES) >= 150
     assert {command for command, _, _ in CASES} == {
         *(GRID, TUNE, SELECT, REPORT, STATUS, EXPORT),
-        *(SPARSITY, IMPORTANCE, PRUNABILITY, DIAGNOSE),
+        *(SPARSITY, IMPORTANCE, PRUNABILITY, LANDSCAPE, DIAGNOSE),
     }
 
 

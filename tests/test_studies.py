@@ -25,6 +25,11 @@ STUDIES = {
         "filter-fisher",
     ],
     "prunability": [*TINY, "--densities", 0.1, 0.5, "--data-dimensions", 3, 9, "--retrain-epochs", 3],
+    "landscape": [
+        *("--data", "digits-first300", "--model", "conv4-8", "--epochs", 3, "--widths", 1, 2, "--dense-seeds", 1, 2, 3),
+        *("--path-points", 3, "--cka-images", 64, "--hessian-images", 50, "--hessian-products", 6),
+        *("--curve-epochs", 3, "--temperatures", 1, 2),
+    ],
 }
 
 
@@ -99,3 +104,23 @@ def test_what_a_study_trained_a_grid_does_not_train_again(undisturbed_studies):
     done = run("grid", "--out", out, *words)
     assert done.returncode == 0, done.stderr
     assert "points: 2 wanted, 2 stored, 0 to do" in done.stdout
+
+
+def test_a_landscape_goes_on_with_a_colder_temperature_where_nothing_is_kept(undisturbed_studies, tmp_path):
+    whole, out = undisturbed_studies["landscape"][0], tmp_path / "landscape"
+    words = [*STUDIES["landscape"], "--keep", "nothing"]
+    done = run("landscape", "--out", out, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_parquet(whole / "landscape.parquet")
+    assert pd.read_parquet(out / "landscape.parquet").equals(table)
+    assert len(list(whole.glob("artifacts/curves/*/*.pt"))) == 4 * 3
+    assert not list(out.glob("artifacts/curves/*/*.pt"))
+
+    before = {name: len(Store(out).rows(name)) for name in ("dense", "curvature", "connections")}
+    done = run("landscape", "--out", out, *STUDIES["landscape"], 3, "--keep", "nothing")  # the last are temperatures
+    assert done.returncode == 0, done.stdout + done.stderr
+    colder = pd.read_parquet(out / "landscape.parquet")
+    assert colder[colder["temperature"] < 3].reset_index(drop=True).equals(table)
+    assert colder.loc[colder["temperature"] == 3, "status"].tolist() == ["ok", "ok"]
+    for name, count in before.items():
+        assert len(Store(out).rows(name)) == count + 2 * 3, name

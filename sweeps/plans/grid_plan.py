@@ -37,7 +37,7 @@ class GridPlan(StagePlan):
         super().__init__([*measurements(points, settings), *others], inventory, used_up=used_up)
         left = self.left
         retrained = {stage.key for stage in left if isinstance(stage, PointStage)}
-        measured = {stage.group.key for stage in left if isinstance(stage, MeasurementStage)}
+        measured = {stage.siblings.key for stage in left if isinstance(stage, MeasurementStage)}
         to_do = retrained | measured
         ids = {stage.id for stage in left}
         self.others = [stage for stage in others if stage.id in ids]

@@ -153,7 +153,7 @@ class SearchPlan:
 
     def _measurements(self, point: PointStage) -> list[MeasurementStage]:
         """What is measured of the siblings of a point."""
-        return [stage for stage in measurements([point], self._settings) if stage.completes_point]
+        return measurements([point], self._settings)
 
 
 def _first(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:

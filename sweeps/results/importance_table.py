@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from metrics.intervals import mean_interval
 from metrics.rank_correlation import rank_correlations
+from sweeps.results.columns import column
 from sweeps.results.phase import phase_table
 from sweeps.results.phase_schema import PHASE
-from sweeps.results.schema import column
 from sweeps.results.sibling_errors import sibling_errors
 from sweeps.results.store import Store
 from sweeps.results.table_files import with_schema

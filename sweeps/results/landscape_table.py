@@ -97,7 +97,8 @@ class _Cell:
 
     def _of_pairs(self, name: str) -> Interval:
         """Mean over the pairs, and its interval by leaving out one dense model at a time."""
-        known = [row | {"cell": 0, "dense_seed": 0} for row in self._pairs if row and row["status"] == "ok"]
+        there = [row for row in self._pairs if row and row["status"] == "ok" and not math.isnan(row[name])]
+        known = [row | {"cell": 0, "dense_seed": 0} for row in there]  # similarity may be undefined
         mean = mean_interval([row[name] for row in known]).mean
         models = len({row[seed] for row in known for seed in ("first_seed", "second_seed")})
         if models < 3:

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from sweeps.results.columns import BLEU, FRACTION, LABEL, LABEL_FIELDS, VERSION_METADATA, column
 from sweeps.results.pair_noise import PAIR_NOISE
-from sweeps.results.schema import BLEU, FRACTION, LABEL, LABEL_FIELDS, VERSION_METADATA, column
 
 _SE = "its standard error over {0}, as if they were independent: too small, since a dense model's are not; NaN below 2"
 _SE_PAIRS = (

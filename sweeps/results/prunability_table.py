@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from metrics.intervals import Interval, mean_interval
 from metrics.prunability import removable_share
-from sweeps.results.schema import column
+from sweeps.results.columns import column
 from sweeps.results.sibling_errors import sibling_errors
 from sweeps.results.store import Store
 from sweeps.results.table_files import with_schema

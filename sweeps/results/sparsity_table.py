@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from sweeps.results.schema import column
+from sweeps.results.columns import column
 from sweeps.results.store import Store
 from sweeps.results.table_files import with_schema
 from sweeps.spec.sparsity import Sparsity

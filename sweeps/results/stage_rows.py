@@ -4,10 +4,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from sweeps.results.columns import LABEL
 from sweeps.results.part_files import PartFiles, Row
-from sweeps.results.schema import DATA, LABEL
+from sweeps.results.schema import DATA
 from trainables.stages import MeasurementStage, Stage
-from trainables.stages.measurement import identity_columns
+from trainables.stages.measurement import seed_columns
 from trainables.storage.folder import Folder
 
 Place = tuple[Any, ...]
@@ -54,8 +55,8 @@ def drop_measured(tables: Mapping[str, PartFiles], folder: Folder, point: str, s
         seeds: Of these siblings.
     """
     for table in MeasurementStage.tables():
-        group, *names, _ = identity_columns(table)
-        for file in folder.names(table, ".parquet") if group == "point" else ():
+        names = seed_columns(table)
+        for file in folder.names(table, ".parquet"):
             if file.startswith(f"{point}-"):
                 rows = tables[table].rows(file)
                 left = [row for row in rows if not any(row[name] in seeds for name in names)]

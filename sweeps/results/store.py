@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from sweeps.results.added_siblings import add_siblings, with_added_siblings
+from sweeps.results.columns import identity
 from sweeps.results.own_files import ARTIFACTS, PROGRESS, SIGNS, SPEC, check_free
 from sweeps.results.part_files import PartFiles, Row
 from sweeps.results.provenance import provenance
 from sweeps.results.running_sweeps import RunningSweep, find_running_sweep, living_sweeps, sign_of_life
-from sweeps.results.schema import identity, table_schemas
+from sweeps.results.schema import table_schemas
 from sweeps.results.stage_rows import Place, drop_measured, has_changed, joined, lost_part, place_of, without_result
 from sweeps.results.sweep_file import read_sweep, write_sweep
 from sweeps.spec.errors import UsageError

@@ -17,8 +17,7 @@ from sweeps.spec.command_line import OK, SOME_FAILED
 from sweeps.spec.errors import UsageError
 from trainables.data import share_vocabulary
 from trainables.stages import MeasurementSettings, MeasurementStage, PointStage, Stage
-from trainables.stages.groups import Siblings
-from trainables.stages.measurement import identity_columns, measurements
+from trainables.stages.measurement import measurements
 from trainables.storage.folder import FullError
 
 SHOWN_FAILURES = 10
@@ -126,10 +125,9 @@ def report_failures(
 def _say_failed(what: str, stages: Sequence[Stage], store: Store) -> None:
     """Say which stages lack results, and what is stored of the reasons."""
     measured = {
-        f"{row[group]}-{row['measurement']}": row["message"]
+        f"{row['point']}-{row['measurement']}": row["message"]
         for table in MeasurementStage.tables()
-        for group in identity_columns(table)[:1]
-        for row in store.rows(table, [group, "measurement", "status", "message"])
+        for row in store.rows(table, ["point", "measurement", "status", "message"])
         if row["status"] == "failed"
     }
     runs = store.rows("runs", ["point", "status", "message"])
@@ -139,6 +137,5 @@ def _say_failed(what: str, stages: Sequence[Stage], store: Store) -> None:
         if not isinstance(stage, MeasurementStage):
             print(f"  {stage}: {store.failures(type(stage)).get(stage.key, 'not run')}", file=sys.stderr)
             continue
-        of = stage.group.stage if isinstance(stage.group, Siblings) else stage
-        why = retrained.get(stage.group.key) or measured.get(stage.key, "not run")
-        print(f"  {of}: {why}", file=sys.stderr)
+        why = retrained.get(stage.siblings.key) or measured.get(stage.key, "not run")
+        print(f"  {stage.siblings}: {why}", file=sys.stderr)

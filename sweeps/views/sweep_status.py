@@ -12,7 +12,7 @@ from sweeps.results.running_sweeps import SILENT_SECONDS, RunningSweep
 from sweeps.results.store import Store
 from sweeps.running.progress import clock
 from trainables.stages import MeasurementStage, Stage
-from trainables.stages.measurement import identity_columns, measurements, settings_key
+from trainables.stages.measurement import measurements, settings_key
 
 QUIET_SECONDS = 15
 """After so long without one that is said."""
@@ -112,8 +112,8 @@ def sweep_status(store: Store, now: datetime | None = None) -> SweepStatus:
     keys = {stage.key for stage in points}
     columns = ["point", "status", "message", "created_at"]
     runs = store.table("runs", columns).to_pandas(use_threads=False)
-    tables = [name for name in MeasurementStage.tables() if "point" in identity_columns(name)]
-    measured = pd.concat([store.table(name, [*columns, "measurement"]).to_pandas(use_threads=False) for name in tables])
+    tables = [store.table(name, [*columns, "measurement"]) for name in MeasurementStage.tables()]
+    measured = pd.concat([table.to_pandas(use_threads=False) for table in tables])
     measured = measured[measured["measurement"] == settings_key(spec.measurement)]
     runs, measured = (rows[rows["point"].isin(keys)] for rows in (runs, measured))
     inventory, beside = inventory_of(store), [stage for stage in spec.others() if stage.completes_point]
@@ -186,7 +186,7 @@ def _states(stages: Sequence[Stage], inventory: Inventory, rows: pd.DataFrame) -
     for stage in stages:
         if not stage.completes_point:
             continue
-        key = stage.group.key if isinstance(stage, MeasurementStage) else stage.key
+        key = stage.siblings.key if isinstance(stage, MeasurementStage) else stage.key
         if inventory.is_stored(stage):
             states["done"] += 1
             states["diverged"] += key in diverged

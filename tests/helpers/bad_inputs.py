@@ -6,6 +6,7 @@ GRID, TUNE, SELECT, REPORT, STATUS = "grid", "tune_temperature", "select_model",
 EXPORT = "export"
 SPARSITY, IMPORTANCE, PRUNABILITY = "sparsity", "importance", "prunability"
 DIAGNOSE = "diagnose"
+LANDSCAPE = "landscape"
 PART = f"R/runs/{KEY}.parquet"
 SMOKE = "--preset smoke --out new"
 LONG = "x" * 300
@@ -552,7 +553,61 @@ def _of_diagnoses():
     yield _same(DIAGNOSE, f"--out new {text}", "sentences cannot be mixed up")
 
 
+def _of_landscapes():
+    """The study of dense models: axes, curves, the Hessian, the borders of the phases, and what it has not."""
+    yield from _each(LANDSCAPE, "--preset @", ["smoke", "digits", "paper"])
+    yield from _each(LANDSCAPE, "--out @", ["good.csv", "R/dense", "tables"])
+    yield from _each(LANDSCAPE, "@", ["absent", "nothing", "good.csv", "R/sweep", "s3://"])
+    yield _same(LANDSCAPE, "R", "R holds the results of a grid")
+    yield _same(LANDSCAPE, "study", "study holds the results of sparsity.py")
+    for command in (SPARSITY, IMPORTANCE, PRUNABILITY):
+        yield _same(command, "landscape", "landscape holds the results of landscape.py")
+    for option in ("--epochs 3", "--curve-epochs 3", "--hessian-images 50", "--dry-run"):
+        yield _same(LANDSCAPE, f"landscape {option}", f"{option}: with RESULTS nothing is run")
+    yield from _each(LANDSCAPE, "--out new --picture @", ["new.txt", "R/sweep.json", "folder.html", "/proc/no/a.pdf"])
+    for option, values in {
+        "epochs": "0 six",
+        "dense-seeds": "1 -1 one",
+        "widths": "0 -1 nan wide",
+        "load": "density depth",
+        "fixed": "epochs steps time",
+        "curve-epochs": "0 -1 2.5 10000001 many",
+        "curve-lr": "0 -0.1 nan inf fast",
+        "curve-batch-size": "0 -1 2.5 10000001 many",
+        "hessian-images": "0 -1 2.5 10000001 many",
+        "hessian-products": "5 0 -1 6.5 10000001 many",
+        "path-points": "1 1002",
+        "cka-images": "1 0",
+        "data": "unknown digits-first0 digits-first99999 absent.npz",
+        "model": "nothing resnet0 preresnet8-w0.001 linear",
+    }.items():
+        yield from _each(LANDSCAPE, f"--out new --{option} @", values.split())
+    for place in ("--out new", "landscape"):
+        yield from _each(LANDSCAPE, f"{place} --loss-threshold @", ["0", "-1", "nan", "inf", "low"])
+        yield from _each(LANDSCAPE, f"{place} --mc-threshold @", ["0", "0.1", "-1.5", "nan", "near"])
+        yield from _each(LANDSCAPE, f"{place} --cka-threshold @", ["1.1", "-0.1", "nan", "alike"])
+    yield _same(LANDSCAPE, "--out new --dense-seeds 1 2 1", "--dense-seeds 1")
+    yield _same(LANDSCAPE, "--out new --widths 1 0.001", "0.001")
+    yield _same(LANDSCAPE, "--out new --widths 1 1", "--widths 1")
+    amounts = "--out new --load data_amount --data-amounts"
+    yield _same(LANDSCAPE, f"{amounts} 400", "--widths")
+    for option in ("densities 0.1", "density 0.1", "pruner lottery", "retrain-epochs 3", "retrain-seeds 1 2"):
+        yield _same(LANDSCAPE, f"--out new --{option}", f"--{option.split()[0]}")
+    for option in ("lmc-threshold -0.1", "cka-rule relative", "cka-margin 0.1", "prune-rounds 3", "sap-p 0.5"):
+        yield _same(LANDSCAPE, f"--out new --{option}", f"--{option.split()[0]}")
+    text = "--model transformer1x32-h2 --data-folder vocabularies_kept --data texts/good:xx-yy-bpe29 --batch-size 500"
+    yield _same(LANDSCAPE, f"--out new {text}", "sentences cannot be mixed up")
+    sizes = "--out new --temperature batch_size --fixed epochs"
+    yield _same(LANDSCAPE, f"{sizes} --temperatures 16 9999", "9999")
+    paper = (
+        "--preset paper-phases-data --out new --data digits --model preresnet8-w0.25 --batch-size 16 --temperatures 16"
+    )
+    yield from _each(LANDSCAPE, f"{paper} --data-amounts @", ["0", "1298", "-1", "2.5", "inf"])
+    yield _same(LANDSCAPE, f"{paper} --data-amounts 400 400", "400")
+
+
 CASES = [
+    *_of_landscapes(),
     *_of_diagnoses(),
     *_of_studies(),
     *_of_options(),

@@ -11,7 +11,7 @@ from trainables.stages.measurement import measurements, settings_key
 
 def measurement(point, settings=None):
     """What is measured of the siblings of a point."""
-    (stage,) = (stage for stage in measurements([point], settings or MeasurementSettings()) if stage.completes_point)
+    (stage,) = measurements([point], settings or MeasurementSettings())
     return stage
 
 

@@ -123,6 +123,26 @@ def test_what_a_loss_does_not_depend_on_has_zeros_and_so_has_a_linear_loss():
     assert torch.equal(hessian_product([used], lambda: [used.sum()])(torch.ones(3).double()), torch.zeros(3).double())
 
 
+def test_a_function_that_can_be_differentiated_once_is_told():
+    """Torch's own gradient would leave out its part."""
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, gradient):
+            return 3 * ctx.saved_tensors[0] ** 2 * gradient
+
+    w = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    product = hessian_product([w], lambda: [Cube.apply(w).square().sum()])
+    with pytest.raises(RuntimeError, match="marked as once_differentiable"):
+        product(torch.ones(4).double())
+
+
 @pytest.mark.parametrize("parameters", [4, 50])
 def test_a_product_that_is_not_finite_gives_nan(parameters):
     broken = lambda vector: vector * math.nan  # noqa: E731

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from sweeps.plans.plan import StagePlan
+from sweeps.results.columns import column
 from sweeps.results.inventory import inventory_of
-from sweeps.results.schema import TABLES, column
+from sweeps.results.schema import TABLES
 from sweeps.running.progress import SweepProgress
 from sweeps.running.stage_queue import StageQueue
 from trainables.stages import KINDS, DenseRun, DenseStage, Stage

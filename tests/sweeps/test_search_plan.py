@@ -45,7 +45,7 @@ def train(store, made_up):
             if isinstance(stage, PointStage):
                 store.record(stage, {"runs": made_up(stage)["runs"]}, "cpu")
             elif isinstance(stage, MeasurementStage):
-                point = replace(stage.group.stage, seeds=stage.names)
+                point = replace(stage.siblings, seeds=stage.seeds)
                 wanted = {part[1:] for part in stage.parts}
                 rows = made_up(point, lmc=lmc(stage))["pairs"]
                 for pair, row in enumerate(rows):
@@ -153,7 +153,7 @@ def test_a_search_begins_with_the_first_of_the_seeds_and_goes_on_with_the_others
     tuning, plan = searching(strategy="step", most_siblings=5, first=2)
 
     def lmc(stage):
-        return -0.05 + (0.02 if stage.group.stage.point.dense.seed == 1 else -0.02)
+        return -0.05 + (0.02 if stage.siblings.point.dense.seed == 1 else -0.02)
 
     done = train(plan, lmc=lmc)
     seeds = [stage.seeds for stage in done if isinstance(stage, PointStage) and stage.label.load == 0.1]

@@ -119,6 +119,7 @@ def test_width_multiplies_channels():
     assert with_width("vgg16-bn-w0.50", 1.0) == "vgg16-bn-w0.50"
     assert with_width("vgg16-bn-w0.5", 2) == "vgg16-bn"
     assert with_width("vgg16-bn-w0.1", 5) == "vgg16-bn-w0.5"
+    assert with_width("vgg16-bn-w0.0625", 0.001) == "vgg16-bn-w0.0000625"
     thin, thick = (build(with_width("resnet20", width), 3, 10) for width in (1, 2))
     ratio = [
         b.weight.numel() / a.weight.numel()

@@ -1,4 +1,4 @@
-"""What a metric of trained models is. Imports no torch."""
+"""What a metric of siblings is. Imports no torch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
     from trainables.tasks.task import Task
 
-Of = Literal["dense", "sibling", "pair", "dense_pair"]
-"""What a metric is of: a dense model, a sibling, a pair of siblings of one point, a pair of dense models that differ by
-their seed alone."""
+Of = Literal["sibling", "pair"]
+"""What a metric is of: a sibling, or a pair of siblings of one point."""
 
 MESSAGE = "message"
 """What a metric may give beside its columns: why a subject has no value. Then its row counts as diverged."""
@@ -58,7 +57,7 @@ class MetricError(RuntimeError):
 
 
 class Metric(ABC):
-    """Something that is measured of trained models, once for each of them or of their pairs.
+    """Something that is measured of siblings, once for each of them or of their pairs.
 
     A metric is one file with such a class, and a line in :data:`trainables.measuring.registry.METRICS`. Torch is
     imported in :meth:`measure`: names and columns must be known without it.

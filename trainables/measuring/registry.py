@@ -7,12 +7,7 @@ from trainables.measuring.metric import Metric, Of
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (LinearModeConnectivity(), OutputSimilarity())}
 """By name; the one place that knows them. Errors are not here: training itself takes them, on its way."""
 
-TABLES: dict[Of, str] = {
-    "dense": "dense_metrics",
-    "sibling": "run_metrics",
-    "pair": "pairs",
-    "dense_pair": "dense_pairs",
-}
+TABLES: dict[Of, str] = {"sibling": "run_metrics", "pair": "pairs"}
 """Tables of measured values, a row for each subject."""
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +191,8 @@ def with_width(name: str, factor: float) -> str:
         raise ValueError(f"the width of model {place(name)} cannot be set from outside")
     own = re.search(rf"{WIDTH}$", name)
     assert own  # perhaps of nothing
-    base, width = name[: own.start()], f"{float(own['width'] or 1) * factor:.12g}"
+    rounded = Decimal(f"{float(own['width'] or 1) * factor:.12g}")
+    base, width = name[: own.start()], f"{rounded:f}"  # never with an exponent, which no name has
     return base if width == "1" else f"{base}-w{width}"
 
 

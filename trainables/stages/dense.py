@@ -32,7 +32,7 @@ class DenseStage(Stage):
     kind = "dense"
     artifact_folder = "dense"
     gives_parts_early = True
-    lost_tables = ("runs",)
+    lost_tables = ("runs", "connections", "curvature")
     label = None
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Measuring groups of trained models."""
+"""Measuring the siblings of a point, each by itself and in pairs."""
 
 import json
 import math
@@ -7,23 +7,30 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from trainables.measuring.metric import MESSAGE, MetricError, Models
+from trainables.measuring.metric import MESSAGE, MetricError, Models, Of
 from trainables.measuring.registry import METRICS, TABLES, metrics_of
 from trainables.measuring.settings import MeasurementSettings
 from trainables.stages.dense_run import DenseRun
-from trainables.stages.groups import DenseModels, Group, Siblings, Trained
 from trainables.stages.keys import configuration_key
-from trainables.stages.point import PointStage
+from trainables.stages.point import PointStage, diverged_before
+from trainables.stages.siblings import discard_siblings, diverged_message, keep_only_best, kept_siblings
 from trainables.stages.stage import Execution, Label, Row, Rows, Stage
+from trainables.storage.artifacts import ArtifactError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from trainables.stages.cost import StageCosts
     from trainables.stages.machine import Machine
+    from trainables.storage.folder import Folder
 
 MeasuredPart = tuple[Any, ...]
-"""Name of a metric, and of the model or the two models that it is measured of."""
+"""Name of a metric, and the retrain seed of the sibling or of the two that it is measured of."""
+
+SEED_COLUMNS: dict[Of, tuple[str, ...]] = {"sibling": ("retrain_seed",), "pair": ("first_seed", "second_seed")}
+"""Columns that say of which siblings of a point a row of measured values is."""
 
 MOST_AT_ONCE = 16
 """Models in the stack of which the time is measured, to estimate that of metrics."""
@@ -32,17 +39,24 @@ PASS_WORK = 1 / 3
 """A forward pass over the training images, in epochs of training."""
 
 
+class Trained(NamedTuple):
+    """A sibling to be measured: its state dictionary, and why there are no results of it, if that is so."""
+
+    state: Mapping[str, "Tensor"]
+    diverged: str
+
+
 @dataclass(frozen=True)
 class MeasurementStage(Stage):
-    """Measure models of a group.
+    """Measure siblings of a point.
 
     Attributes:
-        group: The models.
+        siblings: What retrains them.
         settings: How they are measured.
-        parts: Metrics, each with the names of the model or the models that it is to be measured of.
+        parts: Metrics, each with the seeds of the sibling or the siblings that it is to be measured of.
     """
 
-    group: Group
+    siblings: PointStage
     settings: MeasurementSettings
     parts: tuple[MeasuredPart, ...]
 
@@ -54,48 +68,48 @@ class MeasurementStage(Stage):
         return self.tables()
 
     def __str__(self) -> str:
-        return f"measuring {self.group}"
+        return f"measuring siblings of {self.siblings}"
 
     @property
     def key(self) -> str:
-        """Name of the models, but for their seeds, and of the settings."""
-        return f"{self.group.key}-{settings_key(self.settings)}"
+        """Name of the point, and of the settings."""
+        return f"{self.siblings.key}-{settings_key(self.settings)}"
 
     @property
     def run(self) -> DenseRun:  # type: ignore[override]  # derived
-        """That of the models, or of one of them."""
-        return self.group.run
+        """That of the dense model that they come from."""
+        return self.siblings.run
 
     @property
     def label(self) -> Label | None:  # type: ignore[override]  # derived
-        """That of the group."""
-        return self.group.label
+        """That of the point."""
+        return self.siblings.label
 
     @property
     def completes_point(self) -> bool:
-        """Whether it is of siblings: nothing comes after it."""
-        return isinstance(self.group, Siblings)
+        """Yes: nothing comes after it."""
+        return True
 
     @property
-    def names(self) -> tuple[int, ...]:
-        """Names of the models that are measured, ascending."""
-        return tuple(sorted({name for _, *names in self.parts for name in names}))
+    def seeds(self) -> tuple[int, ...]:
+        """Retrain seeds of the siblings that are measured, ascending."""
+        return tuple(sorted({seed for _, *seeds in self.parts for seed in seeds}))
 
     def with_parts(self, parts: Collection[MeasuredPart]) -> Self:
-        """These metrics of these models, in the order of the registry."""
+        """These metrics of these siblings, in the order of the registry."""
         order = list(METRICS)
         ordered = sorted(parts, key=lambda part: (order.index(part[0]), part[1:]))
         return replace(self, parts=tuple(ordered))
 
     @property
     def needs(self) -> tuple[Stage, ...]:
-        """What trained the models."""
-        return self.group.needed(self.names)
+        """What retrains them."""
+        return (self.siblings.with_parts(self.seeds),)
 
     @property
     def read_with(self) -> tuple[Stage, ...]:
         """The siblings' own results."""
-        return self.needs if isinstance(self.group, Siblings) else ()
+        return self.needs
 
     @classmethod
     def tables(cls) -> tuple[str, ...]:
@@ -107,47 +121,43 @@ class MeasurementStage(Stage):
         return TABLES[METRICS[part[0]].of]
 
     def part_columns(self, part: MeasuredPart) -> Row:
-        """Group, models and settings."""
-        table, (_, *names) = self.table_of(part), part
-        group, *columns, settings = identity_columns(table)
-        return {
-            group: self.group.key,
-            **dict(zip(columns, names, strict=True)),
-            settings: settings_key(self.settings),
-        }
+        """Point, siblings and settings."""
+        _, *seeds = part
+        columns = dict(zip(seed_columns(self.table_of(part)), seeds, strict=True))
+        return {"point": self.siblings.key, **columns, "measurement": settings_key(self.settings)}
 
     def common_columns(self) -> Row:
-        """What decides the models, and the settings."""
-        columns = self.group.columns()
+        """What decides the siblings, and the settings."""
+        columns = self.siblings.common_columns()
         configuration = json.loads(columns["configuration"]) | {"measurement": asdict(self.settings)}
         return columns | asdict(self.settings) | {"configuration": json.dumps(configuration, sort_keys=True)}
 
     @classmethod
     def columns_read(cls, table: str) -> Sequence[str]:
-        """Group, models, settings, and the first column of every metric."""
-        return [*identity_columns(table), *(metric.columns[0].name for metric in metrics_of(table))]
+        """Point, siblings, settings, and the first column of every metric."""
+        values = [metric.columns[0].name for metric in metrics_of(table)]
+        return ["point", *seed_columns(table), "measurement", *values]
 
     @classmethod
     def parts_in_row(cls, table: str, row: Mapping[str, Any]) -> tuple[str, Iterable[MeasuredPart]]:
         """All metrics that have a value, which may be NaN."""
-        group, *columns, settings = identity_columns(table)
-        names = [row[column] for column in columns]
+        seeds = [row[column] for column in seed_columns(table)]
         metrics = [metric for metric in metrics_of(table) if row[metric.columns[0].name] is not None]
-        return f"{row[group]}-{row[settings]}", [(metric.name, *names) for metric in metrics]
+        return f"{row['point']}-{row['measurement']}", [(metric.name, *seeds) for metric in metrics]
 
     def execute(self, machine: "Machine") -> Execution:
         """Measure metric by metric. If one fails, the values of the others are kept."""
         from trainables.training.progress import Progress
 
-        trained = self.group.load(machine.folder, self.names)
+        trained = self._trained(machine.folder)
         rows: dict[tuple[str, tuple[Any, ...]], Row] = {}
         for part in self.parts:
-            failed = next((trained[name].diverged for name in part[1:] if trained[name].diverged), "")
+            failed = next((trained[seed].diverged for seed in part[1:] if trained[seed].diverged), "")
             row: Row = {"status": "diverged" if failed else "ok", "message": failed, "seconds": 0.0}
             row = rows.setdefault((self.table_of(part), part[1:]), self.part_columns(part) | row)
             if failed:
                 row |= _no_values(part)
-        usable = [name for name, model in trained.items() if not model.diverged]
+        usable = [seed for seed, model in trained.items() if not model.diverged]
         problems: list[MetricError] = []
         for done, (part, values, seconds) in enumerate(self._measured(trained, usable, machine, problems), start=1):
             row = rows[self.table_of(part), part[1:]]
@@ -164,10 +174,19 @@ class MeasurementStage(Stage):
             raise problems[0]
         return found
 
+    def _trained(self, folder: "Folder") -> dict[int, Trained]:
+        """Read the siblings, by seed; all of them count as diverged if the dense model did."""
+        kept = kept_siblings(folder, self.siblings.key)
+        if not kept and (diverged := diverged_before(self.siblings.point, folder)):
+            return dict.fromkeys(self.seeds, Trained({}, diverged))
+        if missing := [seed for seed in self.seeds if seed not in kept]:
+            raise ArtifactError(f"sibling {missing[0]} of {self.siblings} is not there")
+        return {seed: Trained(kept[seed]["model"], diverged_message(kept[seed])) for seed in self.seeds}
+
     def _measured(
         self,
-        trained: Mapping[Any, Trained],
-        usable: Sequence[Any],
+        trained: Mapping[int, Trained],
+        usable: Sequence[int],
         machine: "Machine",
         problems: list[MetricError],
     ) -> Iterator[tuple[MeasuredPart, dict[str, Any], float]]:
@@ -177,14 +196,14 @@ class MeasurementStage(Stage):
         from trainables.stacks.memory import is_out_of_memory
         from trainables.stages.machine import task_of
 
-        models = Models(self.run.model, [trained[name].state for name in usable], task_of(self.run, machine))
-        index = {name: place for place, name in enumerate(usable)}
+        models = Models(self.run.model, [trained[seed].state for seed in usable], task_of(self.run, machine))
+        index = {seed: place for place, seed in enumerate(usable)}
         for metric in METRICS.values():
             parts = [part for part in self.parts if part[0] == metric.name and index.keys() >= set(part[1:])]
             if not parts:
                 continue
             started = time.perf_counter()
-            places = [tuple(index[name] for name in part[1:]) for part in parts]
+            places = [tuple(index[seed] for seed in part[1:]) for part in parts]
             try:
                 for part, values in zip(parts, metric.measure(models, places, self.settings), strict=True):
                     yield part, values, time.perf_counter() - started
@@ -195,8 +214,11 @@ class MeasurementStage(Stage):
                 problems.append(MetricError(f"metric {metric.name}: {type(error).__name__}: {error}"))
 
     def discard(self, machine: "Machine") -> None:
-        """Remove the models that nobody wants to keep."""
-        self.group.release(machine.folder, machine.keep)
+        """Remove the siblings that nobody wants to keep."""
+        if machine.keep == "best":
+            keep_only_best(machine.folder, self.siblings.key)
+        elif machine.keep == "nothing":
+            discard_siblings(machine.folder, self.siblings.key)
 
     @property
     def work(self) -> float:
@@ -205,13 +227,13 @@ class MeasurementStage(Stage):
 
     def seconds(self, costs: "StageCosts") -> float:
         """That of the samples that its metrics look at."""
-        train, models = costs.sizes(self.run).measured, len(self.names)
+        train, models = costs.sizes(self.run).measured, len(self.seeds)
         samples = sum(
             metric.samples(train, models, sum(part[0] == metric.name for part in self.parts), self.settings)
             for metric in METRICS.values()
         )
         at_once = min(self.settings.path_points, MOST_AT_ONCE)
-        return samples / at_once * costs.evaluation(self.run, at_once, self.group.density)
+        return samples / at_once * costs.evaluation(self.run, at_once, self.siblings.point.density)
 
 
 @cache
@@ -221,34 +243,23 @@ def settings_key(settings: MeasurementSettings) -> str:
 
 
 def measurements(points: Iterable[PointStage], settings: MeasurementSettings) -> list[MeasurementStage]:
-    """All that is to be measured of these points: their siblings, and the dense models that they come from."""
-    points = list(points)
-    seeds: dict[DenseModels, set[int]] = {}
-    for stage in points:
-        group = DenseModels(replace(stage.run, seed=0), stage.point.epoch, ())
-        seeds.setdefault(group, set()).add(stage.run.seed)
-    dense = [replace(group, names=tuple(sorted(names))) for group, names in seeds.items()]
-    groups: list[Group] = [*dense, *map(Siblings, points)]
-    found = [MeasurementStage(group, settings, _all_parts(group)) for group in groups]
+    """All that is to be measured of the siblings of these points."""
+    found = [MeasurementStage(stage, settings, _all_parts(stage.seeds)) for stage in points]
     return [stage for stage in found if stage.parts]
 
 
-def _all_parts(group: Group) -> tuple[MeasuredPart, ...]:
-    """All metrics of all models of a group, and of all of their pairs."""
+def _all_parts(seeds: Sequence[int]) -> tuple[MeasuredPart, ...]:
+    """All metrics of all siblings, and of all of their pairs."""
     return tuple(
-        (metric.name, *names)
+        (metric.name, *those)
         for metric in METRICS.values()
-        if metric.of in group.of
-        for names in combinations(group.names, 1 + group.of.index(metric.of))
+        for those in combinations(seeds, len(SEED_COLUMNS[metric.of]))
     )
 
 
-def identity_columns(table: str) -> tuple[str, ...]:
-    """Columns that tell rows apart: of the group, the models' names, and of the settings."""
-    group = "point" if table in (TABLES["sibling"], TABLES["pair"]) else "dense_models"
-    one = "retrain_seed" if group == "point" else "dense_seed"
-    names = (one,) if table in (TABLES["sibling"], TABLES["dense"]) else ("first_seed", "second_seed")
-    return (group, *names, "measurement")
+def seed_columns(table: str) -> tuple[str, ...]:
+    """:data:`SEED_COLUMNS` of a table."""
+    return next(columns for of, columns in SEED_COLUMNS.items() if TABLES[of] == table)
 
 
 def _no_values(part: MeasuredPart) -> Row:
