@@ -33,7 +33,7 @@ CURVE_SHARE, CURVE_LR = 0.5, 0.1
 
 FEW_STEPS = 1500
 """A curve that took fewer may have a barrier since its search was short: between models of 1,350 images of
-Fashion-MNIST ``mc`` rose from -0.13 with 220 steps to -0.045 with 1,000, and to -0.010 with 1,720 and twice the rate."""
+Fashion-MNIST ``mc`` rose from -0.13 with 220 steps to -0.045 with 1,000, to -0.010 with 1,720 and twice the rate."""
 
 _OF_PRUNING = sorted({each.name for each in fields(PruningFields)} - {each.name for each in fields(SweepFields)})
 _OF_RETRAINING = sorted(each.name for each in fields(SweepFields) if each.name.startswith(RETRAIN))
@@ -124,8 +124,9 @@ class Landscape(Study):
         return []
 
     def tried(self, points: Sequence[PointStage]) -> Sequence[PointStage]:
-        """Points as they would be without pruning."""
-        return super().points()
+        """Points as they would be without pruning, and with curves in place of retraining."""
+        own = super().points()
+        return [replace(each, point=replace(each.point, retrain=self.curve_recipe(each.run))) for each in own]
 
     def others(self) -> list[Stage]:
         """The connections of all dense models, and their curvature."""
