@@ -20,6 +20,9 @@ TOLERANCE = 1e-4
 VECTORS = 12
 """Lanczos vectors before a restart: so many products are taken at least, and for trained models they suffice."""
 
+RESTARTS = 100
+"""At most: an eigenvalue that is not found then is lost in the rounding of products in float32."""
+
 
 class Trace(NamedTuple):
     """An estimate of a trace.
@@ -83,28 +86,33 @@ def top_eigenvalue(product: Product, parameters: int) -> float:
         parameters: Its rows.
 
     Returns:
-        Algebraically largest, to :data:`TOLERANCE` of itself. NaN if a product is not finite.
+        Algebraically largest, to :data:`TOLERANCE` of itself. NaN if a product is not finite, or if it is not found in
+        :data:`RESTARTS`.
     """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh  # a quarter of a second
 
     if parameters <= SMALL:
         whole = torch.stack([product(row) for row in torch.eye(parameters, dtype=torch.float64)])
         return float(torch.linalg.eigvalsh((whole + whole.T) / 2)[-1]) if whole.isfinite().all() else math.nan
-    start = _directions(parameters, 1)[:, 0]
-    if not product(start).isfinite().all():
+    start = _direction(_signs(parameters, 1)[:, 0])
+    first = product(start)
+    if not first.isfinite().all():
         return math.nan
+    if not first.any():  # the loss is flat to the last bit, which ARPACK takes for a mistake
+        return 0.0
 
     def times(vector):  # type: ignore[no-untyped-def]  # numpy's arrays, in shapes that scipy chooses
-        return product(torch.from_numpy(vector.reshape(-1).astype("float64"))).numpy()
+        found = product(torch.from_numpy(vector.reshape(-1).astype("float64")))
+        if not found.isfinite().all():
+            raise FloatingPointError  # or ARPACK would give some number
+        return found.numpy()
 
     operator = LinearOperator((parameters, parameters), matvec=times, dtype="float64")
+    own = {"v0": start.numpy(), "tol": TOLERANCE, "ncv": VECTORS, "maxiter": RESTARTS}
     try:
-        found = eigsh(
-            operator, k=1, which="LA", v0=start.numpy(), tol=TOLERANCE, ncv=VECTORS, return_eigenvectors=False
-        )
-    except ArpackNoConvergence as error:
-        found = error.eigenvalues
-    return float(found[0]) if len(found) else math.nan
+        return float(eigsh(operator, k=1, which="LA", return_eigenvectors=False, **own)[0])
+    except (ArpackNoConvergence, FloatingPointError):
+        return math.nan
 
 
 def trace(product: Product, parameters: int, products: int, seed: int = 0) -> Trace:
@@ -121,20 +129,31 @@ def trace(product: Product, parameters: int, products: int, seed: int = 0) -> Tr
         seed: Of the vectors.
     """
     each = min(products // 3, parameters)
-    vectors = _directions(parameters, 2 * each, seed)
-    sketch = torch.stack([product(vector) for vector in vectors[:, :each].T], 1)
+    signs = _signs(parameters, 2 * each, seed)
+    sketch = torch.empty(each, parameters, dtype=torch.float64)  # and what comes of it: all that is large
+    for row, own in zip(sketch, signs[:, :each].T, strict=True):
+        row.copy_(product(_direction(own)))
     if not sketch.isfinite().all():
         return Trace(math.nan, math.nan)
-    basis = torch.linalg.qr(sketch).Q
+    basis = torch.linalg.qr(sketch.T).Q
+    del sketch
     exact = sum(float(vector @ product(vector)) for vector in basis.T)
     if each == parameters:
         return Trace(exact, 0.0)
-    rest = vectors[:, each:] - basis @ (basis.T @ vectors[:, each:])
-    found = torch.stack([vector @ product(vector) for vector in rest.T])
+    found = torch.empty(each, dtype=torch.float64)
+    for index, own in enumerate(signs[:, each:].T):
+        vector = _direction(own)
+        vector -= basis @ (basis.T @ vector)
+        found[index] = vector @ product(vector)
     return Trace(exact + float(found.mean()), float(found.std()) / math.sqrt(each))
 
 
-def _directions(parameters: int, count: int, seed: int = 0) -> Tensor:
-    """Random signs, always the same: float64, shape (parameters, count)."""
+def _signs(parameters: int, count: int, seed: int = 0) -> Tensor:
+    """Random signs of vectors, always the same, 0 for negative: int8, shape (parameters, count)."""
     stream = torch.Generator().manual_seed(seed)
-    return torch.randint(2, (parameters, count), generator=stream).double() * 2 - 1
+    return torch.randint(2, (parameters, count), generator=stream, dtype=torch.int8)
+
+
+def _direction(signs: Tensor) -> Tensor:
+    """The vector of these signs: float64, shape (parameters,)."""
+    return signs.double() * 2 - 1

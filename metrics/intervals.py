@@ -1,10 +1,13 @@
 """Confidence intervals of means."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 CONFIDENCE = 0.95
+
+MOST_LOGARITHM = math.log(sys.float_info.max)
 
 
 class Interval(NamedTuple):
@@ -62,5 +65,6 @@ def positive_interval(values: Sequence[float], confidence: float = CONFIDENCE) -
     known = [value for value in values if not math.isnan(value)]
     if len(known) < 2 or min(known) <= 0:
         return plain
-    logarithms = mean_interval([math.log(value) for value in known], confidence)
-    return Interval(plain.mean, min(plain.mean, math.exp(logarithms.low)), max(plain.mean, math.exp(logarithms.high)))
+    _, low, high = mean_interval([math.log(value) for value in known], confidence)
+    high = math.inf if high > MOST_LOGARITHM else math.exp(high)
+    return Interval(plain.mean, min(plain.mean, math.exp(low)), max(plain.mean, high))

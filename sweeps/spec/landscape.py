@@ -125,8 +125,9 @@ class Landscape(Study):
         return []
 
     def tried(self, points: Sequence[PointStage]) -> Sequence[PointStage]:
-        """Points as they would be without pruning."""
-        return super().points()
+        """Points as they would be without pruning, and with curves in place of retraining."""
+        own = super().points()
+        return [replace(each, point=replace(each.point, retrain=self.curve_recipe(each.run))) for each in own]
 
     def others(self) -> list[Stage]:
         """The connections of all dense models, and their curvature."""

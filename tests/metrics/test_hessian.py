@@ -150,6 +150,54 @@ def test_a_product_that_is_not_finite_gives_nan(parameters):
     assert all(map(math.isnan, trace(broken, parameters, 12)))
 
 
+@pytest.mark.parametrize("parameters", [4, 50])
+def test_a_loss_that_is_flat_has_no_curvature(parameters):
+    """As of a model so sure of itself that its gradients are 0 in float32."""
+    assert top_eigenvalue(torch.zeros_like, parameters) == 0
+    assert trace(torch.zeros_like, parameters, 12) == (0, 0)
+
+
+def test_products_that_are_not_finite_later_give_nan_too():
+    taken = []
+
+    def product(vector):
+        taken.append(vector)
+        return torch.arange(50).double() * vector * (math.nan if len(taken) > 3 else 1)
+
+    assert math.isnan(top_eigenvalue(product, 50))
+    assert all(map(math.isnan, trace(product, 50, 12)))
+
+
+def test_an_eigenvalue_that_is_lost_in_rounding_is_not_looked_for_forever():
+    """Beside one of -1e6, products in float32 are not exact enough for one of 1e-6."""
+    stream, taken = torch.Generator().manual_seed(0), []
+    spectrum = torch.cat([torch.full((1,), -1e6), torch.linspace(-1e-6, 1e-6, 99)]).double()
+
+    def product(vector):
+        taken.append(vector)
+        return spectrum * vector + 0.1 * torch.randn(100, generator=stream).double()
+
+    top_eigenvalue(product, 100)
+    assert len(taken) < 1500
+
+
+def test_of_many_parameters_no_more_than_the_products_is_in_memory():
+    """Of a third of the products a vector each: nothing else is as large."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    largest = []
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), named=None):
+            found = function(*arguments, **(named or {}))
+            largest.extend(each.nbytes for each in [found] if isinstance(each, torch.Tensor))
+            return found
+
+    with Sizes():
+        trace(lambda vector: 2 * vector, 10_000, 30)
+    assert max(largest) == 10 * 10_000 * 8
+
+
 def test_gradients_of_the_model_stay_as_they_are():
     (x, y), model = data(), network()
     product_of(model, x, y)(torch.ones(sum(p.numel() for p in model.parameters())).double())

@@ -38,3 +38,7 @@ def test_of_other_values_it_is_the_plain_one_and_the_mean_is_never_outside():
     assert positive_interval([3.0, math.nan]) == pytest.approx((3.0, math.nan, math.nan), nan_ok=True)
     skewed = [*[1.0] * 50, 1e6]
     assert positive_interval(skewed).high == pytest.approx(np.mean(skewed))
+
+
+def test_of_values_that_are_further_apart_than_numbers_go_it_has_no_end():
+    assert positive_interval([1e-60, 1e10]) == (5e9, 0, math.inf)

@@ -1,6 +1,7 @@
 """The landscape of dense models: what it wants and shares, and what its table says of results made up and real."""
 
 import math
+import statistics
 from collections import Counter
 from dataclasses import replace
 
@@ -39,6 +40,9 @@ STUDY = replace(
     cka_images=64,
     hessian_images=40,
     hessian_products=6,
+    curve_epochs=None,
+    curve_lr=None,
+    curve_batch_size=128,
     loss_threshold=0.1,
     mc_threshold=-0.25,
     cka_threshold=0.5,
@@ -317,12 +321,12 @@ def test_means_and_their_intervals(store):
     record_models(store, LOSSES)
     record_pairs(store, PAIRS)
     row = cell(store)
-    half = STUDENT * 0.1 / math.sqrt(3)
-    assert (row["train_loss"], row["train_loss_low"], row["train_loss_high"]) == pytest.approx(
-        (0.2, 0.2 - half, 0.2 + half)
-    )
+    logarithms = [math.log(loss) for loss in (0.1, 0.2, 0.3)]
+    middle, factor = math.exp(statistics.mean(logarithms)), STUDENT * statistics.stdev(logarithms) / math.sqrt(3)
+    ends = middle * math.exp(-factor), middle * math.exp(factor)
+    assert (row["train_loss"], row["train_loss_low"], row["train_loss_high"]) == pytest.approx((0.2, *ends))
     assert row["hessian_eigenvalue"] == pytest.approx(2)
-    assert row["hessian_trace_high"] - row["hessian_trace"] == pytest.approx(100 * half)
+    assert row["hessian_trace_high"] / row["hessian_trace"] == pytest.approx(ends[1] / 0.2)
     assert (row["test_error"], row["validation_error"], row["train_error"]) == pytest.approx((0.2, 0.4, 0.02))
     # Leaving out a model leaves one pair: (3 - 1) times their variance, times (1 + 2 / 4) / (1 + 2 / 1).
     half = STUDENT * math.sqrt((0.1**2 + 0.1**2) / 3)

@@ -17,12 +17,14 @@ from sweeps.results.inventory import inventory_of
 from sweeps.results.landscape_schema import LANDSCAPE
 from sweeps.results.store import Store
 from sweeps.results.user_landscape import landscape_of, landscape_rows
+from sweeps.running.preflight import check_models
 from sweeps.spec.errors import UsageError
 from sweeps.spec.study_presets import DIGITS_PHASES
 from sweeps.views.diagram_texts import titled
 from sweeps.views.interactive_diagram import draw_json
 from sweeps.views.landscape_diagram import LANDSCAPE_PANELS, landscape_diagram
 from sweeps.views.landscape_view import phases_as_text
+from trainables.data import training_samples
 from trainables.stages.machine import Machine
 
 PUBLISHED = [
@@ -412,3 +414,12 @@ def test_curves_and_dense_models_are_in_tensorboard(study, trained, tmp_path):
     events = EventAccumulator(str(tmp_path / "events" / runs[5]))
     events.Reload()
     assert [each.value for each in events.Scalars("training_loss")] == pytest.approx(list(losses))
+
+
+def test_the_smallest_batch_of_a_curve_is_tried_too():
+    """One image is left over, of which batch-norm cannot normalise what is one pixel."""
+    images = training_samples(DIGITS_PHASES.data, DIGITS_PHASES.validation_fraction)
+    study = replace(DIGITS_PHASES, model="resnet18-w0.0625", widths=(1,))
+    check_models(study.tried([]), study.measurement)
+    with pytest.raises(UsageError, match="cannot be trained on a batch of 1, the smallest that occurs"):
+        check_models(replace(study, curve_batch_size=images - 1).tried([]), study.measurement)

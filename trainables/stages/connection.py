@@ -14,7 +14,7 @@ from trainables.stages.curves import START, Connected, Pair, State, curve_file, 
 from trainables.stages.dense import DenseStage, dense_model, diverged_epoch
 from trainables.stages.dense_run import NOT_FINITE, DenseRun
 from trainables.stages.keys import configuration_key
-from trainables.stages.siblings import Keep
+from trainables.stages.siblings import Keep, stacks_to_train
 from trainables.stages.stage import Execution, Label, Row, Rows, Stage
 from trainables.training.optimizers import OPTIMIZERS
 from trainables.training.recipe import Recipe
@@ -166,7 +166,10 @@ class ConnectionStage(Stage):
         return f"{row['curve']}-{row['measurement']}", [(row["first_seed"], row["second_seed"])]
 
     def execute(self, machine: "Machine") -> Execution:
-        """Take curves of earlier attempts from their files, train the missing ones together, and measure."""
+        """Take curves of earlier attempts from their files, train the missing ones together, and measure.
+
+        An attempt that ended between the files of a stack is made up for in the same stack.
+        """
         key, (states, diverged) = self.connected.key, self._ends(machine)
         lost = {pair: next((diverged[seed] for seed in pair if seed in diverged), "") for pair in self.pairs}
         rows = [
@@ -175,10 +178,11 @@ class ConnectionStage(Stage):
             if lost[pair]
         ]
         pairs = [pair for pair in self.pairs if not lost[pair]]
-        curves = {pair: kept for pair in pairs if (kept := kept_curve(key, pair, machine.folder))}
-        if missing := [pair for pair in pairs if pair not in curves]:
-            yield from train_curves(self.connected, missing, states, machine)
-            curves |= {pair: kept_curve(key, pair, machine.folder) for pair in missing}
+        curves = {pair: kept for pair in pairs if (kept := kept_curve(key, pair, machine.folder, states))}
+        together = {pair: [each for each in kept.get("stack", ()) if each in pairs] for pair, kept in curves.items()}
+        for stack in stacks_to_train(pairs, together):
+            yield from train_curves(self.connected, stack, states, machine)
+            curves |= {pair: kept_curve(key, pair, machine.folder) for pair in stack}
         for pair in [pair for pair in pairs if curves[pair]["diverged"]]:
             pairs.remove(pair)
             message = NOT_FINITE.format(curves[pair]["diverged"], "a curve's training")

@@ -56,17 +56,28 @@ def curve_file(key: str, pair: Pair) -> str:
     return f"{FOLDER}/{key}/{pair[0]}-{pair[1]}.pt"
 
 
-def kept_curve(key: str, pair: Pair, folder: "Folder") -> dict[str, Any]:
-    """What is kept of a curve; nothing if it is not there.
+def kept_curve(key: str, pair: Pair, folder: "Folder", states: Mapping[int, State] | None = None) -> dict[str, Any]:
+    """What is kept of a curve; nothing if it is not there, or is between other models.
 
-    Its ``bend`` is a state dictionary; ``losses`` are of its training, which ``diverged`` in this epoch, or 0.
+    Its ``bend`` is a state dictionary; ``losses`` are of its training, which ``diverged`` in this epoch, or 0, and was
+    in a ``stack`` with those of these pairs.
+
+    Args:
+        key: Of what decides it.
+        pair: Of seeds.
+        folder: Of the artifacts.
+        states: State dictionaries of the dense models by seed. Those that were made again on another machine are other
+            ones, and no curve of the former ends leads from one to the other.
 
     Raises:
         ArtifactError: If it is damaged.
     """
     from trainables.storage import artifacts
+    from trainables.storage.checkpoints import content_of
 
-    return artifacts.load(folder, curve_file(key, pair)) or {}
+    kept = artifacts.load(folder, curve_file(key, pair)) or {}
+    ends = [] if states is None else [content_of(states[seed]) for seed in pair]
+    return {} if ends and kept.get("ends", ends) != ends else kept
 
 
 def train_curves(
@@ -74,6 +85,7 @@ def train_curves(
 ) -> Iterator["Progress"]:
     """Train the curves of these pairs as one stack, and keep each in a file; arguments as of :func:`curve_training`."""
     from trainables.storage import artifacts
+    from trainables.storage.checkpoints import content_of
     from trainables.training.resumable import ResumableTraining
 
     run, epochs = connected.run, connected.curve.epochs
@@ -90,6 +102,8 @@ def train_curves(
             "diverged": training.diverged[index],
             "seconds": attempt.seconds / len(pairs),
             "execution": execution,
+            "stack": list(pairs),
+            "ends": [content_of(states[seed]) for seed in pair],
         }
         artifacts.save(machine.folder, curve_file(connected.key, pair), content)
     attempt.finished()

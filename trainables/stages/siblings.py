@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from trainables.stages.dense_run import NOT_FINITE
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Keep = Literal["siblings", "best", "nothing"]
 """Which of a point's retrained models are kept once they are measured: all, that of the lowest error, none."""
+
+Name = TypeVar("Name")
 
 Sibling = dict[str, Any]
 """What is kept of a sibling: seed, seeds of its stack, execution, model, masks, weights of each layer before pruning,
@@ -34,17 +36,26 @@ def kept_siblings(folder: "Folder", key: str) -> dict[int, Sibling]:
 
 
 def stacks_to_retrain(seeds: Sequence[int], kept: Mapping[int, Sibling]) -> list[list[int]]:
-    """Seeds of the siblings that are not kept, by the stacks in which they are to be retrained.
+    """Seeds of the siblings that are not kept, by the stacks in which they are to be retrained."""
+    return stacks_to_train(seeds, {seed: sibling["stack"] for seed, sibling in kept.items()})
 
-    Where a sibling of a stack is kept, and says who was in it, the whole stack is retrained, so that all of them become
-    what they were: other stacks round differently. The others are one stack.
+
+def stacks_to_train(names: Sequence[Name], kept: Mapping[Name, list[Name]]) -> list[list[Name]]:
+    """What is not kept, by the stacks in which it is to be trained.
+
+    Where a model of a stack is kept, and says who was in it, the whole stack is trained again, so that all of them
+    become what they were: other stacks round differently. The others are one stack.
+
+    Args:
+        names: Of what is wanted.
+        kept: By the names of what is kept, those of its stack.
     """
-    stacks: list[list[int]] = []
-    missing = [seed for seed in seeds if seed not in kept]
-    for sibling in kept.values():
-        if not set(missing).isdisjoint(sibling["stack"]):
-            stacks.append(sibling["stack"])
-            missing = [seed for seed in missing if seed not in sibling["stack"]]
+    stacks: list[list[Name]] = []
+    missing = [name for name in names if name not in kept]
+    for stack in kept.values():
+        if not set(missing).isdisjoint(stack):
+            stacks.append(stack)
+            missing = [name for name in missing if name not in stack]
     return [*stacks, missing] if missing else stacks
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import pickle
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -65,12 +65,17 @@ def keep_checkpoint(path: str, models: Sequence[nn.Module], folder: Folder) -> s
     state = {name: tensor.detach() for name, tensor in state.items()}
     for model in models:
         _check_suits(path, state, model)
+    name = content_of(state)
+    artifacts.save(folder, checkpoint_file(name), state)
+    return name
+
+
+def content_of(state: Mapping[str, Tensor]) -> str:
+    """Twenty hexadecimal digits that name the content of a state dictionary on the CPU."""
     digest = hashlib.blake2b(digest_size=10)
     for key, tensor in sorted(state.items()):
         digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype} ".encode() + tensor.double().numpy().tobytes())
-    name = digest.hexdigest()
-    artifacts.save(folder, checkpoint_file(name), state)
-    return name
+    return digest.hexdigest()
 
 
 def _check_suits(path: str, state: dict[str, Tensor], model: nn.Module) -> None:
