@@ -21,7 +21,7 @@ VECTORS = 12
 """Lanczos vectors before a restart: so many products are taken at least, and for trained models they suffice."""
 
 RESTARTS = 100
-"""At most: an eigenvalue that is not found then is lost in the rounding of products in float32."""
+"""At most. What is not found then is nearly 0, one of many, where no accuracy relative to itself can be reached."""
 
 
 class Trace(NamedTuple):
