@@ -17,6 +17,7 @@ from sweeps.spec.checks import option_of, require, words
 from sweeps.spec.choices import described
 from sweeps.spec.command_line import OK, run_command
 from sweeps.spec.diagnosis import Diagnosis
+from sweeps.spec.errors import UsageError
 from sweeps.spec.study import without_options
 from sweeps.spec.study_presets import STUDY_PRESET_HELP, STUDY_PRESETS
 from sweeps.spec.typed import typed
@@ -24,6 +25,9 @@ from sweeps.views.named_files import JSON, check_distinct, checked_file, print_t
 from sweeps.views.study_command import check_reading, study_of
 from trainables.storage.folder import Folder
 from trainables.storage.local_folder import LocalFolder
+
+OF_CURVES = ("lr", "batch_size", "epochs")
+"""Of a recipe, what has to be told of models that are trained already."""
 
 
 @without_options("picture")
@@ -59,6 +63,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.results is not None:
         return _say_again(options, given)
     _check_used(options.spec, given)
+    if (files := options.spec.checkpoints) and (lacking := [name for name in OF_CURVES if name not in given]):
+        said = "say how they were trained, as the curve between them and the advice go by it; give"
+        raise UsageError(f"--checkpoints {words(files)}: {said} {' and '.join(map(option_of, lacking))}, too.")
     options = checked(options)
     store = options.store
     if options.spec.checkpoints is None:

@@ -15,6 +15,8 @@ from sweeps.results.store import Store
 pytestmark = pytest.mark.slow
 
 TINY = ["--data", "digits-first300", "--model", "conv4-8", "--epochs", 4, "--density", 0.3]
+TOLD = ["--lr", 0.1, "--batch-size", 32]
+"""How models of checkpoints were trained."""
 
 
 def diagnosis(out, *words):
@@ -59,7 +61,7 @@ def test_models_of_another_run_are_checkpoints(whole, tmp_path):
         files.append(tmp_path / f"{len(files)}.pt")
         torch.save(torch.load(artifacts.path / "dense" / file, weights_only=False)["model"], files[-1])
     out = tmp_path / "own"
-    said, answer = diagnosis(out, "--out", out, *TINY, "--checkpoints", *files)
+    said, answer = diagnosis(out, "--out", out, *TINY, *TOLD, "--checkpoints", *files)
     assert said[0] == whole[1][0]
     for name in ("train_loss", "test_error", "line_mc"):
         assert answer["numbers"][name]["value"] == pytest.approx(whole[2]["numbers"][name]["value"], rel=1e-4)

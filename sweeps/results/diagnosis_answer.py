@@ -13,7 +13,7 @@ from sweeps.results.store import Store
 from sweeps.spec.changes import changes
 from sweeps.spec.diagnosis import Diagnosis
 from sweeps.spec.study_presets import STUDY_PRESETS
-from trainables.data import short_name
+from trainables.data import outline, short_name
 from trainables.stages.curves import START
 
 NUMBERS = (
@@ -36,6 +36,9 @@ HITS: dict[Change, tuple[int, int, int, int]] = {"colder": (11, 14, 20, 40)}
 """Of advice to change the temperature, on the small landscapes: how often it named the better of two neighbours, of how
 many cells that had it; then how often that neighbour is the better one of any cell, and of how many.
 ``tests/benchmarks/diagnosis.py`` prints it; docs/diagnosis.md has the tables."""
+
+CHANCE = 0.98
+"""From this share of the loss of guessing, the logarithm of the number of classes, models count as untrained; ours."""
 
 _OF_SIBLINGS = ("regime", "status", "lmc", "cka", "test_error", "dense_test_error")
 
@@ -81,6 +84,7 @@ def diagnosis_answer(study: Diagnosis, store: Store) -> Answer:
         "temperature_by_mc": found and by_sign,
         "to_change_temperature": changes(study, by_sign) if found else [],
         "loss_decides": found and found.loss_decides,
+        "is_chance": bool(row["train_loss"] >= CHANCE * math.log(outline(study.data).classes)),
         "hits": None if found is None else HITS.get(found.change),
         "loss_threshold_of": _set_for(study),
         "numbers": {name: _with_interval(row, name) for name in NUMBERS},

@@ -166,6 +166,9 @@ def read_options(
     """
     preset = preset_of(arguments, presets)
     start = replace(presets[preset] if past is None else past.spec, **defaults)  # type: ignore[arg-type]
+    load = typed(command, arguments).get("load", [start.load])[0]
+    if "density" not in (load, start.load) and load != start.load:  # values of a load that is not the sweep's any more
+        start = replace(start, **{start.load_values: ()})  # type: ignore[arg-type]
     options = parse(command, arguments, command(start, RunOptions(), preset))
     check_axes(options.spec, start, arguments)
     _check_used(options.spec, typed(command, arguments), past is not None)

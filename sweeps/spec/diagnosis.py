@@ -37,9 +37,6 @@ class Diagnosis(Landscape):
     lmc_threshold: float
     """With --density: siblings are in Regime I where their LMC lies below this, in units of error, negative."""
 
-    cka_threshold: float
-    """From this similarity of dense models on, on mixed-up images and in [0, 1], they are alike (Phase IV-B)."""
-
     density: float | None = None
     """Prune the models to this fraction of their weights, in (0, 1], too, and say of which regime their siblings are;
     their retraining has the same recipe. If not given nothing is pruned."""

@@ -48,6 +48,9 @@ class Landscape(Study):
     name = "landscape"
     of_reading: ClassVar[tuple[str, ...]] = ("loss_threshold", "mc_threshold", "cka_threshold")
 
+    cka_threshold: float
+    """From this similarity of dense models on, on mixed-up images and in [0, 1], they are alike (Phase IV-B)."""
+
     curve_epochs: int | None = None
     """Epochs in which the curve between two dense models is trained; half of --epochs if not given."""
 

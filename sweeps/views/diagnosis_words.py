@@ -58,7 +58,10 @@ def diagnosis_words(answer: Answer) -> Iterator[str]:
     if answer["phase"] is None:
         yield from _without_phase(answer)
     else:
-        yield f"Phase {answer['phase']}: {PHASES[answer['phase']]}. {VERDICTS[answer['verdict']]}."
+        if answer["is_chance"]:
+            yield "The training loss is no better than guessing: these models learned nothing, so the rest says little."
+        sure = "" if not answer["loss_decides"] and len(answer["possible_phases"]) == 1 else ", as far as can be told"
+        yield f"Phase {answer['phase']}: {PHASES[answer['phase']]}. {VERDICTS[answer['verdict']]}{sure}."
         yield _first(answer)
         yield from _besides(answer)
         yield from _how_sure(answer)
@@ -126,7 +129,8 @@ def _how_sure(answer: Answer) -> Iterator[str]:
     said += f"mode connectivity {abs(beyond):.4f} {'above' if beyond >= 0 else 'below'} its own"
     if numbers["mc"]["low"] is None:
         pairs = "one pair" if answer["n_pairs"] == 1 else f"{answer['n_pairs']} pairs"
-        said += f"; {pairs} of models give mode connectivity no interval, three --dense-seeds do"
+        more = "three files" if answer["checkpoints"] else "three --dense-seeds"
+        said += f"; for {pairs} of models mode connectivity has no interval, for {more} it does"
     yield f"How sure: {said}."
     others = answer["possible_phases"][1:]
     if others:

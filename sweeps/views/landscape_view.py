@@ -28,7 +28,10 @@ def landscape_picture(
 
 def landscape_words(study: Landscape, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """The phases of the cells, and how many each has."""
-    yield phases_as_text(tables["landscape"], study.hot_is_low)
+    table = tables["landscape"]
+    yield phases_as_text(table, study.hot_is_low)
+    if table["phase"].notna().any() and table["mc_low"].isna().all():
+        yield "How sure phases are is not known: mode connectivity and CKA have intervals from three --dense-seeds on."
     yield _curves(study)
 
 

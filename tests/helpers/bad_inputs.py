@@ -541,10 +541,12 @@ def _of_diagnoses():
     yield _same(DIAGNOSE, "--out new --lmc-threshold -0.1", "--lmc-threshold -0.1")
     yield _same(DIAGNOSE, "--out new --sibling-cka-threshold 0.9", "--sibling-cka-threshold 0.9")
     yield _same(DIAGNOSE, "--out new --checkpoints", "--checkpoints (nothing)")
-    yield _same(DIAGNOSE, "--out new --checkpoints weights/text.pt", "weights/text.pt")
+    told = "--lr 0.1 --batch-size 32 --epochs 20"
+    yield _same(DIAGNOSE, "--out new --checkpoints weights/text.pt weights/empty.pt --lr 0.1", "--batch-size")
+    yield _same(DIAGNOSE, f"--out new {told} --checkpoints weights/text.pt", "weights/text.pt")
     for path in ("weights/text.pt", "weights/empty.pt", "folder.pt", "absent.pt", "good.csv", f"R/{MODEL}"):
-        yield _same(DIAGNOSE, f"--out nothing --checkpoints {path} other.pt", path)
-    own = "--out new --checkpoints weights/text.pt weights/empty.pt"
+        yield _same(DIAGNOSE, f"--out nothing {told} --checkpoints {path} other.pt", path)
+    own = f"--out new {told} --checkpoints weights/text.pt weights/empty.pt"
     yield _same(DIAGNOSE, f"{own} --dense-seeds 1 2", "--dense-seeds 1 2")
     yield _same(DIAGNOSE, f"{own} --rho 0.1", "--rho 0.1")
     yield _same(DIAGNOSE, f"{own} weights/own.json --json weights/own.json", "weights/own.json")

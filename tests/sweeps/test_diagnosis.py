@@ -29,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 DIGITS = STUDY_PRESETS[Diagnosis]["digits-diagnosis"]
 SMALL = replace(DIGITS, data="digits-first200", model="conv4-8", epochs=2, retrain_seeds=(1, 2), density=0.5)
 TYPED = ["--data", "digits-first200", "--model", "conv4-8", "--epochs", 2, "--density", 0.5]
+TOLD = ["--lr", 0.1, "--batch-size", 32]
+"""How models of checkpoints were trained."""
 
 
 def trained(study, folder):
@@ -130,7 +132,7 @@ def test_checkpoints_take_the_place_of_training(results, files, tmp_path, monkey
 
     monkeypatch.setattr(running, "carry_out", carry_out)
     out = tmp_path / "out"
-    said = say("--out", out, *TYPED, "--checkpoints", *files, "--json", tmp_path / "a.json")
+    said = say("--out", out, *TYPED, *TOLD, "--checkpoints", *files, "--json", tmp_path / "a.json")
     assert "Pruned to 0.5: siblings are in Regime" in said
     answer = json.loads((tmp_path / "a.json").read_text())
     assert answer["checkpoints"] == [str(file) for file in files]
@@ -145,7 +147,7 @@ def test_checkpoints_take_the_place_of_training(results, files, tmp_path, monkey
 
 @pytest.mark.parametrize("few", [1, 2])
 def test_checkpoints_of_other_models_or_the_same_one_are_told(few, files, tmp_path):
-    words = ["--out", tmp_path / "out", *TYPED, "--checkpoints", *files[:few]]
+    words = ["--out", tmp_path / "out", *TYPED, *TOLD, "--checkpoints", *files[:few]]
     if few == 2:
         other = torch.load(files[1], weights_only=True)
         name = next(iter(other))
@@ -155,12 +157,14 @@ def test_checkpoints_of_other_models_or_the_same_one_are_told(few, files, tmp_pa
     told = "give at least two files" if few == 1 else "2.pt is of another model: "
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
-    done = run_here("diagnose", "--out", tmp_path / "out", *TYPED, "--checkpoints", files[0], files[0], "--dry-run")
+    done = run_here(
+        "diagnose", "--out", tmp_path / "out", *TYPED, *TOLD, "--checkpoints", files[0], files[0], "--dry-run"
+    )
     assert (done.returncode, "it is the same as" in done.stderr) == (2, True)
 
 
 def test_a_dry_run_with_checkpoints_writes_nothing(files, tmp_path):
-    said = say("--out", tmp_path / "out", *TYPED, "--checkpoints", *files, "--dry-run")
+    said = say("--out", tmp_path / "out", *TYPED, *TOLD, "--checkpoints", *files, "--dry-run")
     assert "points: 3 wanted, 0 stored, 3 to do" in said
     assert not (tmp_path / "out").exists()
 
@@ -224,7 +228,7 @@ def test_a_curve_that_is_trained_for_longer_than_its_ends_is_told(monkeypatch):
 def test_how_sure_it_is_is_said(monkeypatch):
     own = replace(DIGITS, loss_threshold=0.004)  # that of another preset
     said = said_of(monkeypatch, study=own, train_loss=0.5, mc=-0.0025, other_phases="I IV-A")
-    assert "loss is 125 times its threshold, mode connectivity 0.0150 above its own; one pair of models" in said
+    assert "loss is 125 times its threshold, mode connectivity 0.0150 above its own; for one pair of models" in said
     assert "also allow phase I and IV-A" in said
     assert "0.004 nats, decides here, and was set for CIFAR10: how low" in said
     monkeypatch.setitem(answers.HITS, "colder", (7, 9, 10, 14))
@@ -233,7 +237,7 @@ def test_how_sure_it_is_is_said(monkeypatch):
     own = replace(DIGITS, loss_threshold=0.02)
     said = said_of(monkeypatch, study=own, train_loss=0.5, mc=0.0, mc_low=-0.1, mc_high=0.1, n_pairs=3)
     assert "0.02 nats, decides here: how low" in said
-    assert "no interval" not in said
+    assert "has no interval" not in said
     assert "of two neighbours in 7 of 9 cells; of all cells the colder neighbour is better in 10 of 14" in said
 
 
@@ -310,3 +314,16 @@ def test_the_benchmark_counts_advice_that_points_to_the_better_neighbour():
     assert followed(own, "colder").startswith("1 of 1")
     assert followed(own, "hotter").startswith("0 of 1")
     assert wilson(41, 50) == "41 of 50: 0.82 (0.69 to 0.90)"
+
+
+def test_models_that_learned_nothing_are_told_before_anything_else(monkeypatch):
+    said = list(diagnosis_words(made_up(monkeypatch, train_loss=math.log(10), mc=0.1)))
+    assert said[0].startswith("The training loss is no better than guessing")
+    said = list(diagnosis_words(made_up(monkeypatch, train_loss=0.9 * math.log(10), mc=0.1)))
+    assert said[0].startswith("Phase II")
+
+
+def test_a_verdict_that_a_threshold_or_an_interval_decides_is_not_firm(monkeypatch):
+    assert "too hot." in said_of(monkeypatch, train_loss=0.5, mc=0.1)
+    assert "too hot, as far as can be told." in said_of(monkeypatch, train_loss=0.5, mc=0.0)
+    assert "as far as can be told" in said_of(monkeypatch, train_loss=0.5, mc=0.1, other_phases="I")

@@ -429,3 +429,9 @@ def test_a_cell_of_which_something_failed_is_failed_until_it_is_mended(kind, sto
         assert "no luck" in run_here("status", store.folder.path).stdout
     carry_out(CELL, store)
     assert cell(store)["status"] == "ok"
+
+
+def test_another_load_leaves_the_values_of_the_presets_own():
+    said = run_here("landscape", "--out", "new", "--load", "data_amount", "--data-amounts", 100, 200, "--dry-run")
+    assert said.returncode == 0, said.stderr
+    assert "points: 10 wanted" in said.stdout
