@@ -76,7 +76,7 @@ _ENDS = {
     "low": "where its 95 % interval begins ({0}); NaN where it is not known",
     "high": "where it ends",
 }
-_OVER_SEEDS = "Student's, over the dense seeds"
+_OVER_SEEDS = "Student's, over the dense seeds, within the values that there can be"
 _OF_LOGARITHMS = "Student's, over the dense seeds, of logarithms where all are positive"
 _OVER_PAIRS = "Student's, with a standard error by jackknife over the dense seeds, of which pairs share some"
 _MEAN = "mean over the dense models that did not diverge; NaN without any"

@@ -21,6 +21,13 @@ _OF_CURVATURE = ("train_loss", "train_error", "hessian_eigenvalue", "hessian_tra
 _OF_MODELS = ("test_error", "validation_error")
 _OF_PAIRS = ("mc", "line_mc", "cka")
 
+_SHARE, _ERRORS = (0.0, 1.0), (-1.0, 1.0)
+RANGES = {
+    **dict.fromkeys(("train_error", "validation_error", "test_error", "cka"), _SHARE),
+    **dict.fromkeys(("mc", "line_mc"), _ERRORS),
+}
+"""Of values that have ends, beyond which Student's intervals of few seeds would reach."""
+
 Row = dict[str, Any]
 
 
@@ -92,6 +99,7 @@ class _Cell:
             "cka_threshold": thresholds.cka,
         }
         for name, interval in intervals.items():
+            interval = _within(interval, *RANGES.get(name, (-math.inf, math.inf)))
             row |= dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
         return row
 
@@ -147,6 +155,13 @@ def _values(rows: Sequence[Row | None], name: str) -> list[float]:
 
 def _interval(name: str) -> Callable[[Sequence[float]], Interval]:
     return positive_interval if name in POSITIVE else mean_interval
+
+
+def _within(interval: Interval, least: float, most: float) -> Interval:
+    """An interval without what no value can be."""
+    if math.isnan(interval.low):
+        return interval
+    return Interval(interval.mean, max(interval.low, least), min(interval.high, most))
 
 
 def _count(rows: Sequence[Row | None], status: str) -> int:

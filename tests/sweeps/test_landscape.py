@@ -435,3 +435,11 @@ def test_another_load_leaves_the_values_of_the_presets_own():
     said = run_here("landscape", "--out", "new", "--load", "data_amount", "--data-amounts", 100, 200, "--dry-run")
     assert said.returncode == 0, said.stderr
     assert "points: 10 wanted" in said.stdout
+
+
+def test_intervals_have_no_values_that_there_cannot_be(store):
+    record_models(store, LOSSES)
+    record_pairs(store, {(1, 2): -0.9, (1, 3): -0.1, (2, 3): 0.0})
+    row = cell(store)
+    assert (row["mc_low"], row["cka_high"]) == (-1, 1)
+    assert row["mc_low"] <= row["mc"] <= row["mc_high"] <= 1
