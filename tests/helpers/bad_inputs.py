@@ -591,8 +591,8 @@ def _of_landscapes():
     yield _same(LANDSCAPE, "--out new --dense-seeds 1 2 1", "--dense-seeds 1")
     yield _same(LANDSCAPE, "--out new --widths 1 0.001", "0.001")
     yield _same(LANDSCAPE, "--out new --widths 1 1", "--widths 1")
-    amounts = "--out new --load data_amount --data-amounts"
-    yield _same(LANDSCAPE, f"{amounts} 400", "--widths")
+    amounts = "--out new --load data_amount --data-amounts 400"
+    yield _same(LANDSCAPE, f"{amounts} --widths 1 2", "--widths")
     for option in ("densities 0.1", "density 0.1", "pruner lottery", "retrain-epochs 3", "retrain-seeds 1 2"):
         yield _same(LANDSCAPE, f"--out new --{option}", f"--{option.split()[0]}")
     for option in ("lmc-threshold -0.1", "cka-rule relative", "cka-margin 0.1", "prune-rounds 3", "sap-p 0.5"):
