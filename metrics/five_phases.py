@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from metrics.intervals import Interval
+
 Phase = Literal["I", "II", "III", "IV-A", "IV-B", "IV"]
 PHASES: tuple[Phase, ...] = ("I", "II", "III", "IV-A", "IV-B", "IV")
 """IV is IV-A or IV-B where similarity is not known."""
@@ -71,3 +73,25 @@ def possible_phases(train_loss: Range, mc: Range, cka: Range, thresholds: PhaseT
     """
     found = {five_phase(*ends, thresholds) for ends in product(train_loss, mc, cka)}
     return [phase for phase in PHASES if phase in found]
+
+
+def told_phases(
+    train_loss: Interval, mc: Interval, cka: Interval, thresholds: PhaseThresholds
+) -> tuple[Phase | None, list[Phase]]:
+    """The phase of the means, and the others that the intervals allow; a mean whose interval is not known is exact.
+
+    Args:
+        train_loss: As of :func:`five_phase`.
+        mc: Likewise.
+        cka: Likewise.
+        thresholds: The borders.
+    """
+    phase = five_phase(train_loss.mean, mc.mean, cka.mean, thresholds)
+    possible = possible_phases(_ends(train_loss), _ends(mc), _ends(cka), thresholds) if phase else []
+    return phase, [each for each in possible if each != phase]
+
+
+def _ends(interval: Interval) -> Range:
+    """Ends of an interval, or the mean where they are not known."""
+    known = not math.isnan(interval.low) and not math.isnan(interval.high)
+    return (interval.low, interval.high) if known else (interval.mean, interval.mean)

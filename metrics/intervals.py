@@ -43,10 +43,18 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     mean = math.fsum(known) / count
     if count == 1:
         return Interval(mean, math.nan, math.nan)
+    variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1)
+    return students_interval(mean, math.sqrt(variance / count), count - 1, confidence)
+
+
+def students_interval(mean: float, standard_error: float, degrees: int, confidence: float = CONFIDENCE) -> Interval:
+    """Student's interval of a mean whose standard error is known with so many degrees of freedom, at least 1.
+
+    Its ends are NaN if the standard error is.
+    """
     from scipy.special import stdtrit  # a quarter of a second
 
-    variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1)
-    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * math.sqrt(variance / count)
+    half = float(stdtrit(degrees, 0.5 + confidence / 2)) * standard_error
     return Interval(mean, mean - half, mean + half)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from metrics.five_phases import PhaseThresholds, five_phase, possible_phases
-from metrics.intervals import Interval, mean_interval, positive_interval
+from metrics.five_phases import PhaseThresholds, told_phases
+from metrics.intervals import Interval, mean_interval, positive_interval, students_interval
 from sweeps.results.landscape_schema import LANDSCAPE, POSITIVE
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.stage_rows import lost_file
@@ -80,17 +80,12 @@ class _Cell:
         intervals = {name: _interval(name)(_values(self._fits, name)) for name in _OF_CURVATURE}
         intervals |= {name: mean_interval(_values(self._models, name)) for name in _OF_MODELS}
         intervals |= {name: self._of_pairs(name) for name in _OF_PAIRS}
-        loss, mc, cka = (intervals[name] for name in ("train_loss", "mc", "cka"))
-        phase = five_phase(loss.mean, mc.mean, cka.mean, thresholds)
-        possible = possible_phases(_ends(loss), _ends(mc), _ends(cka), thresholds) if phase else []
+        phase, others = told_phases(intervals["train_loss"], intervals["mc"], intervals["cka"], thresholds)
         row: Row = {
-            "temperature_axis": label.temperature_axis,
-            "temperature": label.temperature,
-            "load_axis": label.load_axis,
-            "load": label.load,
+            **label.columns(),
             "status": self._status(),
             "phase": phase,
-            "other_phases": " ".join(each for each in possible if each != phase),
+            "other_phases": " ".join(others),
             "n_models": _count(self._fits, "ok"),
             "n_diverged": _count(self._fits, "diverged"),
             "n_pairs": _count(self._pairs, "ok"),
@@ -111,11 +106,8 @@ class _Cell:
         models = len({row[seed] for row in known for seed in ("first_seed", "second_seed")})
         if models < 3:
             return Interval(mean, math.nan, math.nan)
-        from scipy.special import stdtrit
-
         error = float(standard_error(pd.DataFrame(known), name).iloc[0])
-        half = float(stdtrit(models - 1, 0.975)) * error
-        return Interval(mean, mean - half, mean + half)
+        return students_interval(mean, error, models - 1)
 
     def _status(self) -> str:
         """As of the phase table."""
@@ -166,8 +158,3 @@ def _within(interval: Interval, least: float, most: float) -> Interval:
 
 def _count(rows: Sequence[Row | None], status: str) -> int:
     return sum(row is not None and row["status"] == status for row in rows)
-
-
-def _ends(interval: Interval) -> tuple[float, float]:
-    """Ends of an interval, or the mean where they are not known."""
-    return (interval.mean, interval.mean) if math.isnan(interval.low) else (interval.low, interval.high)

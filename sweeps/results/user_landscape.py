@@ -1,14 +1,13 @@
 """Tables of the landscape of dense models of any origin: a row for each measurement at a temperature and a load."""
 
 import math
-from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metrics.five_phases import PhaseThresholds, five_phase, possible_phases
-from metrics.intervals import mean_interval, positive_interval
+from metrics.five_phases import PhaseThresholds, told_phases
+from metrics.intervals import Interval, mean_interval, positive_interval
 from sweeps.results.landscape_schema import LANDSCAPE, POSITIVE
 from sweeps.results.user_files import MOST_CELLS, Range, as_labels, check_columns, numbers_of
 from sweeps.spec.errors import UsageError
@@ -139,18 +138,13 @@ def _with_phases(table: pd.DataFrame, thresholds: PhaseThresholds) -> pd.DataFra
     """Fill in the phase of each cell, and the others that its intervals allow."""
     told, others = list[str | None](), list[str]()
     for cell in table.to_dict("records"):
-        phase = five_phase(cell["train_loss"], cell["mc"], cell["cka"], thresholds)
-        loss, mc, cka = (_ends(cell, name) for name in ("train_loss", "mc", "cka"))
-        possible = possible_phases(loss, mc, cka, thresholds) if phase else []
+        loss, mc, cka = (
+            Interval(*(cell[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in ("train_loss", "mc", "cka")
+        )
+        phase, possible = told_phases(loss, mc, cka, thresholds)
         told.append(phase)
-        others.append(" ".join(each for each in possible if each != phase))
+        others.append(" ".join(possible))
     return table.assign(phase=pd.Series(told, dtype=object), other_phases=others)
-
-
-def _ends(cell: Mapping[Hashable, Any], name: str) -> tuple[float, float]:
-    """Ends of an interval, or the mean where they are not known."""
-    low, high = cell[f"{name}_low"], cell[f"{name}_high"]
-    return (cell[name], cell[name]) if math.isnan(low + high) else (low, high)
 
 
 def _load_axis(rows: pd.DataFrame, path: str) -> str:

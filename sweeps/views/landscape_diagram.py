@@ -7,6 +7,7 @@ import pandas as pd
 
 from metrics.five_phases import PHASES, PhaseThresholds
 from metrics.intervals import Interval
+from sweeps.results.landscape_schema import POSITIVE
 from sweeps.results.phase_schema import HIGH_IS_GOOD
 from sweeps.views.diagram import Grid, PhaseDiagram, Reading, arranged
 from sweeps.views.layers import Cell, Layer, Panel, value_panel
@@ -23,10 +24,8 @@ LANDSCAPE_PANELS = {
     "test_error": "test error",
     "phase": "phase",
 }
-"""Columns of the table of a landscape that are drawn, with their titles."""
-
-LOGARITHMIC = ("train_loss", "hessian_eigenvalue", "hessian_trace")
-"""Panels whose colours go by the logarithm, as Yang et al. 2021 show them."""
+"""Columns of the table of a landscape that are drawn, with their titles; of POSITIVE ones, colours go by the logarithm,
+as Yang et al. 2021 show them."""
 
 
 def landscape_diagram(table: pd.DataFrame, hot_is_low: bool, panels: Sequence[str] | None = None) -> PhaseDiagram:
@@ -68,7 +67,7 @@ def _panel(name: str, cells: Sequence[Sequence[Cell]], thresholds: PhaseThreshol
         "line_mc": (thresholds.mc, 0.0),
         "cka": (thresholds.cka,),
     }.get(name, ())
-    return value_panel(name, title, cells, name in HIGH_IS_GOOD, shown, name in LOGARITHMIC)
+    return value_panel(name, title, cells, name in HIGH_IS_GOOD, shown, name in POSITIVE)
 
 
 def _phase_layers(cells: Sequence[Sequence[Cell]]) -> Iterator[Layer]:
@@ -121,7 +120,7 @@ def _notes(cells: Sequence[Cell], panels: Sequence[Panel]) -> Iterator[str]:
         yield "How sure the phases are is not known."
     elif any(map(_others, told)) and any(panel.name == "phase" for panel in panels):
         yield "Phases: another one that is possible is below."
-    if any(cell[panel.name] <= 0 for panel in panels if panel.name in LOGARITHMIC for cell in cells):
+    if any(cell[panel.name] <= 0 for panel in panels if panel.name in POSITIVE for cell in cells):
         yield "What is not positive is below a logarithmic scale."
 
 

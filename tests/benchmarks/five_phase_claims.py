@@ -11,9 +11,8 @@ import sys
 from collections.abc import Iterator
 
 import pandas as pd
-from scipy.special import stdtrit
 
-from metrics.intervals import CONFIDENCE, Interval, mean_interval
+from metrics.intervals import Interval, mean_interval, students_interval
 from sweeps.results.landscape_schema import POSITIVE
 from sweeps.results.pair_noise import standard_error
 from sweeps.results.store import Store
@@ -80,8 +79,7 @@ def _differences(first: Cell, last: Cell) -> Iterator[str]:
         ]
         table = pd.DataFrame(rows)
         middle = float(table[name].mean())
-        half = float(standard_error(table, name).iloc[0]) * float(stdtrit(len(first[0]) - 1, 0.5 + CONFIDENCE / 2))
-        yield _words(Interval(middle, middle - half, middle + half))
+        yield _words(students_interval(middle, float(standard_error(table, name).iloc[0]), len(first[0]) - 1))
 
 
 def _words(interval: Interval) -> str:

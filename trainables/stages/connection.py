@@ -140,7 +140,7 @@ class ConnectionStage(Stage):
             "data": self.run.data,
             "model": self.run.model,
             "epoch": self.epoch,
-            **({} if label is None else _places(label)),
+            **({} if label is None else label.columns()),
             "curve_epochs": curve.epochs,
             "curve_lr": curve.lr,
             "curve_batch_size": curve.batch_size,
@@ -261,8 +261,3 @@ class ConnectionStage(Stage):
         size = model_bytes(self.run.model, self.run.data)
         moments = OPTIMIZERS[self.curve.optimizer].moments
         return (size.everything + moments * size.parameters) * len(self.pairs)
-
-
-def _places(label: Label) -> Row:
-    """Columns of where models lie."""
-    return {name: getattr(label, name) for name in ("temperature_axis", "temperature", "load_axis", "load")}

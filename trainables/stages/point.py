@@ -123,10 +123,7 @@ class PointStage(Stage):
         return point.dense.columns() | {
             "point": point.key,
             "epoch": point.epoch,
-            "temperature_axis": label.temperature_axis,
-            "temperature": label.temperature,
-            "load_axis": label.load_axis,
-            "load": label.load,
+            **label.columns(),
             "pruner": point.pruner,
             "pruning": "" if point.pruning is None else point.pruning.key,
             "configuration": json.dumps(asdict(point), sort_keys=True),

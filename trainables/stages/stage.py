@@ -48,6 +48,11 @@ class Label:
     load: float
     variant: str = ""
 
+    def columns(self) -> "Row":
+        """Columns of tables that say so; which sweep of a study it is, they do not."""
+        own = vars(self)
+        return {name: own[name] for name in ("temperature_axis", "temperature", "load_axis", "load")}
+
     def __str__(self) -> str:
         of = f"{self.variant}, " if self.variant else ""
         return f"{of}{self.temperature_axis} {self.temperature:g}, {self.load_axis} {self.load:g}"
